@@ -1,0 +1,1 @@
+//! The HTTP server, its configuration, and the loomgate program.

@@ -1,0 +1,3 @@
+//! The `loomgate` program.
+
+fn main() {}

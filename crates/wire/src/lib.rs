@@ -1,0 +1,3 @@
+//! What clients send and get.
+
+pub mod chat;
