@@ -237,7 +237,10 @@ mod tests {
         let mut reader = bus.open(&run);
         let log = bus.get(&run).unwrap();
         log.push(Bytes::from_static(b"in_progress"));
-        reader.begin(vec![Bytes::from_static(b"created"), Bytes::from_static(b"queued")]);
+        reader.begin(vec![
+            Bytes::from_static(b"created"),
+            Bytes::from_static(b"queued"),
+        ]);
         log.close();
         let mut seen = Vec::new();
         while let Some(frame) = reader.next().await {
