@@ -15,7 +15,10 @@ use loomgate_wire::{event, request::NewMessage};
 
 pub use create::{Created, RunRequest, ThreadTarget};
 
-use crate::{Action, Engine, Error, draft::Draft};
+use crate::{
+    Action, Engine, Error,
+    command::{Place, command},
+};
 
 impl Engine {
     /// Asks a run to stop. The answer usually still says `cancelling`.
@@ -25,16 +28,14 @@ impl Engine {
         thread: &ThreadId,
         run: &RunId,
     ) -> Result<Run, Error> {
-        let now = self.shared.clock.now();
-        let runs = self.shared.store.runs();
-        let cancelled = runs
-            .command(workspace, thread, run, move |row| {
-                let mut draft = Draft::new(row.run, row.steps, row.messages, false);
-                let effects = draft.step(now, Input::Cancel)?;
-                Ok::<_, Illegal>((draft.change(), (draft, effects)))
-            })
+        let place = Place {
+            ws: workspace.clone(),
+            thread: thread.clone(),
+            run: run.clone(),
+        };
+        let cancelled = command(&self.shared, &place, false, |_| Input::Cancel)
             .await?
-            .ok_or_else(|| Error::NoRun(run.clone()))?;
+            .ok_or(Error::NoRun(place.run))?;
         let (draft, effects) = cancelled.map_err(|illegal| refused(illegal, Action::Cancel))?;
         self.perform(run, &effects);
         Ok(draft.run)
@@ -47,7 +48,13 @@ impl Engine {
         workspace: &WorkspaceId,
         thread: &ThreadId,
     ) -> Result<bool, Error> {
-        let Some(deleted) = self.shared.store.threads().delete(workspace, thread).await? else {
+        let Some(deleted) = self
+            .shared
+            .store
+            .threads()
+            .delete(workspace, thread)
+            .await?
+        else {
             return Ok(false);
         };
         if let Some(run) = deleted.active_run {

@@ -8,12 +8,20 @@ use loomgate_domain::{
     run::{RunIncompleteReason, StepDetails, StepStatus, ToolCall},
     tool::{Function, Tool, ToolChoice, Truncation},
 };
-use loomgate_store::RunContext;
+use loomgate_store::{ContextLimits, RunContext};
 use loomgate_wire::chat::{
     CalledFunction, ChatMessage, ChatRequest, ChatToolCall, ImageRef, UserContent, UserPart,
 };
 
 use crate::tokens;
+
+/// The most messages of a thread that are read for one turn. Older ones would not fit into a
+/// model's window anyway.
+const MOST_MESSAGES: u32 = 10_000;
+/// Messages of the run itself that may stand among the newest of its thread.
+const OWN_MESSAGES: u32 = 128;
+/// Bytes of content that are read for each token of the window: tokens are seldom longer.
+const BYTES_PER_TOKEN: u64 = 16;
 
 /// The request for the run's next model turn, or the limit that leaves no room for one.
 ///
@@ -35,11 +43,18 @@ pub(crate) fn next_request(
     let system = (!settings.instructions.is_empty()).then(|| ChatMessage::System {
         content: settings.instructions.clone(),
     });
-    let thread: Vec<ChatMessage> = context
-        .messages
+    let others = |message: &&Message| message.run_id.as_ref() != Some(&run.id);
+    let others: Vec<&Message> = context.messages.iter().filter(others).collect();
+    let kept = match settings.truncation {
+        Truncation::Auto => others.len(),
+        Truncation::LastMessages { last_messages } => {
+            usize::try_from(last_messages).unwrap_or(usize::MAX)
+        }
+    };
+    let skipped = others.len().saturating_sub(kept);
+    let thread: Vec<ChatMessage> = others[skipped..]
         .iter()
-        .filter(|message| message.run_id.as_ref() != Some(&run.id))
-        .filter_map(thread_message)
+        .filter_map(|message| thread_message(message))
         .collect();
     let own = own_messages(&run.id, context);
 
@@ -69,11 +84,16 @@ pub(crate) fn next_request(
     })
 }
 
-/// How many of the newest messages have to be read at all.
-pub(crate) fn newest_messages(truncation: Truncation) -> Option<u32> {
-    match truncation {
-        Truncation::Auto => None,
-        Truncation::LastMessages { last_messages } => Some(last_messages),
+/// How much of the thread has to be read at all.
+pub(crate) fn limits(truncation: Truncation, window: u64) -> ContextLimits {
+    let messages = match truncation {
+        Truncation::Auto => MOST_MESSAGES,
+        // The run's own messages do not count, but are read along.
+        Truncation::LastMessages { last_messages } => last_messages.saturating_add(OWN_MESSAGES),
+    };
+    ContextLimits {
+        messages: Some(messages),
+        bytes: usize::try_from(window.saturating_mul(BYTES_PER_TOKEN)).ok(),
     }
 }
 
@@ -221,11 +241,7 @@ struct Fixed<'a> {
 }
 
 impl Fixed<'_> {
-    fn tokens(
-        &self,
-        message: fn(&ChatMessage) -> u64,
-        tools: fn(&[Function]) -> u64,
-    ) -> u64 {
+    fn tokens(&self, message: fn(&ChatMessage) -> u64, tools: fn(&[Function]) -> u64) -> u64 {
         self.system.map_or(0, message)
             + self.own.iter().map(message).sum::<u64>()
             + tools(self.tools)
@@ -316,10 +332,7 @@ mod tests {
             own: &own,
             ..nothing()
         };
-        assert_eq!(
-            fit(five(), &fixed, 20),
-            Some(["a", "e"].map(user).to_vec())
-        );
+        assert_eq!(fit(five(), &fixed, 20), Some(["a", "e"].map(user).to_vec()));
         assert_eq!(fit(five(), &fixed, 9), None);
     }
 

@@ -170,9 +170,8 @@ impl Draft {
 
     /// Sets the content of the open message.
     pub(crate) fn write_content(&mut self, content: Vec<Content>) {
-        let open = |pending: &&mut Pending<Message>| {
-            pending.record.status == MessageStatus::InProgress
-        };
+        let open =
+            |pending: &&mut Pending<Message>| pending.record.status == MessageStatus::InProgress;
         if let Some(pending) = self.messages.iter_mut().rev().find(open) {
             pending.record.content = content;
             pending.changed = true;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use loomgate_domain::{Clock, IdGen, Limits, RunId};
+use loomgate_domain::{Clock, IdGen, Limits, RunId, WorkspaceId};
 use loomgate_store::Store;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -62,6 +62,7 @@ pub(crate) struct Shared {
 
 /// A run that this process carries out.
 pub(crate) struct Running {
+    pub(crate) ws: WorkspaceId,
     pub(crate) fence: i64,
     pub(crate) stop: CancellationToken,
 }
@@ -111,7 +112,10 @@ impl Engine {
         let shared = &self.shared;
         shared.draining.cancel();
         shared.tasks.close();
-        let left = if tokio::time::timeout(grace, worker::idle(shared)).await.is_ok() {
+        let left = if tokio::time::timeout(grace, worker::idle(shared))
+            .await
+            .is_ok()
+        {
             0
         } else {
             shared.running.lock().len()

@@ -8,8 +8,8 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use loomgate_domain::{
-    CallId, Usage, WorkspaceId,
-    run::{Event, Failure, Illegal, Input, RunEvent, RunState, StepDetails, ToolCall},
+    CallId, Usage,
+    run::{Event, Failure, Illegal, Input, RunEvent, RunState, RunStatus, StepDetails, ToolCall},
 };
 use loomgate_store::{Guard, RunContext};
 use loomgate_wire::{chat::ChatRequest, event};
@@ -111,17 +111,13 @@ impl Executor {
     }
 
     async fn context(&self) -> Result<RunContext, Fault> {
-        let newest = context::newest_messages(self.draft.run.settings.truncation);
+        let window = self.shared.settings.limits.context_window_tokens;
+        let limits = context::limits(self.draft.run.settings.truncation, window);
         let Guard {
-            workspace,
-            thread,
-            run,
-            ..
+            ws, thread, run, ..
         } = &self.guard;
         let runs = self.shared.store.runs();
-        runs.context(workspace, thread, run, newest)
-            .await?
-            .ok_or(Fault::Lost)
+        Ok(runs.context(ws, thread, run, limits).await?)
     }
 
     async fn turn(&mut self, context: &RunContext) -> Result<Outcome, Fault> {
@@ -137,7 +133,7 @@ impl Executor {
             }
         };
         let shared = Arc::clone(&self.shared);
-        let workspace: WorkspaceId = self.guard.workspace.clone();
+        let workspace = self.guard.ws.clone();
         let route = self.draft.run.settings.route.clone();
         let call = shared.model.chat(&workspace, &route, &request);
         let mut stream = match self.undisturbed(call).await {
@@ -260,14 +256,20 @@ impl Executor {
 
     /// Confirms a cancellation, if that is what stopped us.
     async fn stop_run(&mut self) -> Result<(), Fault> {
+        let Guard {
+            ws,
+            thread,
+            run,
+            fence,
+            ..
+        } = &self.guard;
         let runs = self.shared.store.runs();
-        let Some((run, version)) = runs.reload(&self.guard).await? else {
-            return Err(Fault::Lost);
-        };
-        let RunState::Cancelling { .. } = run.state else {
-            return Err(Fault::Lost);
-        };
-        self.guard.version = version;
+        match runs.reload(ws, thread, run, *fence).await? {
+            Some((run, version)) if run.state.status() == RunStatus::Cancelling => {
+                self.guard.version = version;
+            }
+            Some(_) | None => return Err(Fault::Lost),
+        }
         let now = self.shared.clock.now();
         if let RunState::InProgress { .. } = self.draft.run.state {
             self.draft.step(now, Input::Cancel)?;
@@ -299,7 +301,7 @@ impl Executor {
     async fn commit(&mut self) -> Result<(), Fault> {
         let runs = self.shared.store.runs();
         let change = self.draft.change();
-        let Some(committed) = runs.commit(&self.guard, change).await? else {
+        let Some(committed) = runs.commit(self.guard.clone(), change).await? else {
             return Err(Fault::Lost);
         };
         self.guard.version = committed.version;

@@ -16,6 +16,7 @@
 //! Invariant: a client that goes away never changes a run.
 
 mod bus;
+mod command;
 mod commands;
 mod context;
 mod draft;

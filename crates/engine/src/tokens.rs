@@ -74,9 +74,11 @@ fn measure(message: &ChatMessage, text: fn(&str) -> u64) -> u64 {
             content,
             tool_calls,
         } => {
-            let calls = tool_calls.iter().map(|ChatToolCall::Function { function, .. }| {
-                text(&function.name) + text(&function.arguments) + MESSAGE_OVERHEAD
-            });
+            let calls = tool_calls
+                .iter()
+                .map(|ChatToolCall::Function { function, .. }| {
+                    text(&function.name) + text(&function.arguments) + MESSAGE_OVERHEAD
+                });
             content.as_deref().map_or(0, text) + calls.sum::<u64>()
         }
         ChatMessage::Tool { content, .. } => text(content),
@@ -90,7 +92,12 @@ mod tests {
 
     #[test]
     fn the_bound_is_never_below_the_count() {
-        for text in ["", "Hello, world!", "Übergrößenträger 漢字 👩‍👩‍👧", "aaaaaaaaaaaaaaaa"] {
+        for text in [
+            "",
+            "Hello, world!",
+            "Übergrößenträger 漢字 👩‍👩‍👧",
+            "aaaaaaaaaaaaaaaa",
+        ] {
             assert!(of_text(text) <= at_most(text));
         }
         assert_eq!(of_text("Hello, world!"), 4);

@@ -60,11 +60,7 @@ pub(crate) enum Step {
 
 impl Turn {
     /// A turn that has brought nothing yet.
-    pub(crate) fn new(
-        ids: Arc<dyn IdGen>,
-        known_calls: HashSet<CallId>,
-        parallel: bool,
-    ) -> Self {
+    pub(crate) fn new(ids: Arc<dyn IdGen>, known_calls: HashSet<CallId>, parallel: bool) -> Self {
         Self {
             ids,
             known_calls,

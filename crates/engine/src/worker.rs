@@ -1,23 +1,19 @@
 //! The background of the engine: claiming runs, keeping their leases, ending what has expired.
 
-use std::{
-    collections::HashMap,
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use loomgate_domain::{
-    RunId, ThreadId, WorkspaceId,
+    RunId,
     run::{Input, RunState},
 };
-use loomgate_store::{Claim, ClaimRequest, Guard};
+use loomgate_store::{Claim, ClaimRequest, Guard, Lease};
 use loomgate_wire::event;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    command::{self, Place},
     draft::Draft,
     engine::{Running, Shared},
     executor::{Executor, Fault},
@@ -56,7 +52,11 @@ async fn claim_loop(shared: Arc<Shared>) {
         // Registered before looking into the queue, so that no wake-up is missed.
         woken.as_mut().enable();
         let running = shared.running.lock().len();
-        let free = shared.settings.concurrency.saturating_sub(running).min(BATCH);
+        let free = shared
+            .settings
+            .concurrency
+            .saturating_sub(running)
+            .min(BATCH);
         if free > 0 {
             match claim(&shared, free).await {
                 Ok(claimed) if claimed == free => continue,
@@ -113,6 +113,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, draft: Draft) {
     let run = claim.run.id.clone();
     let stop = CancellationToken::new();
     let running = Running {
+        ws: claim.ws.clone(),
         fence: claim.fence,
         stop: stop.clone(),
     };
@@ -121,7 +122,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, draft: Draft) {
         shared: Arc::clone(shared),
         log: shared.bus.get(&run),
         guard: Guard {
-            workspace: claim.workspace,
+            ws: claim.ws,
             thread: claim.run.thread_id,
             run,
             fence: claim.fence,
@@ -160,7 +161,10 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
         log.close();
     }
     let mut running = shared.running.lock();
-    if running.get(&guard.run).is_some_and(|known| known.fence == guard.fence) {
+    if running
+        .get(&guard.run)
+        .is_some_and(|known| known.fence == guard.fence)
+    {
         running.remove(&guard.run);
     }
     drop(running);
@@ -170,11 +174,14 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
 
 /// A defect of ours must not leave a thread locked: the run fails.
 async fn fail_internally(shared: &Shared, guard: &Guard) {
-    let ended = end(shared, &guard.workspace, &guard.thread, &guard.run, |state| {
-        match state {
-            RunState::Cancelling { .. } => Input::Stop,
-            _ => Input::Fail(failure::internal()),
-        }
+    let place = Place {
+        ws: guard.ws.clone(),
+        thread: guard.thread.clone(),
+        run: guard.run.clone(),
+    };
+    let ended = end(shared, &place, |state| match state {
+        RunState::Cancelling { .. } => Input::Stop,
+        _ => Input::Fail(failure::internal()),
     });
     if let Err(error) = ended.await {
         tracing::error!(run_id = %guard.run, %error, "could not fail the run; its lease will run out");
@@ -184,24 +191,12 @@ async fn fail_internally(shared: &Shared, guard: &Guard) {
 /// Ends a run from outside its executor, and tells its stream.
 async fn end(
     shared: &Shared,
-    workspace: &WorkspaceId,
-    thread: &ThreadId,
-    run: &RunId,
+    place: &Place,
     input: fn(&RunState) -> Input,
 ) -> Result<(), loomgate_store::Error> {
-    let log = shared.bus.get(run);
-    let live = log.is_some();
-    let now = shared.clock.now();
-    let runs = shared.store.runs();
-    let ended = runs
-        .command(workspace, thread, run, move |row| {
-            let input = input(&row.run.state);
-            let mut draft = Draft::new(row.run, row.steps, row.messages, live);
-            draft.step(now, input)?;
-            Ok::<_, loomgate_domain::run::Illegal>((draft.change(), draft))
-        })
-        .await?;
-    if let (Some(Ok(mut draft)), Some(log)) = (ended, log) {
+    let log = shared.bus.get(&place.run);
+    let ended = command::command(shared, place, log.is_some(), input).await?;
+    if let (Some(Ok((mut draft, _))), Some(log)) = (ended, log) {
         let metadata = draft.run.metadata.clone();
         for frame in draft.committed(metadata) {
             log.push(frame);
@@ -220,9 +215,14 @@ async fn heartbeat_loop(shared: Arc<Shared>) {
             () = tokio::time::sleep(every) => {}
             () = shared.closing.cancelled() => return,
         }
-        let held: Vec<(RunId, i64)> = {
+        let held: Vec<Lease> = {
             let running = shared.running.lock();
-            running.iter().map(|(run, it)| (run.clone(), it.fence)).collect()
+            let lease = |(run, it): (&RunId, &Running)| Lease {
+                ws: it.ws.clone(),
+                run: run.clone(),
+                fence: it.fence,
+            };
+            running.iter().map(lease).collect()
         };
         if held.is_empty() {
             continue;
@@ -231,10 +231,11 @@ async fn heartbeat_loop(shared: Arc<Shared>) {
         let runs = shared.store.runs();
         match runs.heartbeat(&shared.worker, held.clone(), until_ms).await {
             Ok(still) => {
-                let lost = held.into_iter().filter(|(run, _)| !still.contains(run));
-                for (run, fence) in lost {
+                let lost = held.into_iter().filter(|lease| !still.contains(&lease.run));
+                for lease in lost {
                     let running = shared.running.lock();
-                    if let Some(it) = running.get(&run).filter(|it| it.fence == fence) {
+                    let ours = running.get(&lease.run);
+                    if let Some(it) = ours.filter(|it| it.fence == lease.fence) {
                         it.stop.cancel();
                     }
                 }
@@ -257,17 +258,14 @@ async fn expiry_loop(shared: Arc<Shared>) {
                 continue;
             }
         };
-        for (workspace, thread, run) in due {
+        for (ws, thread, run) in due {
             // Whoever carries it out has a timer of its own.
             if shared.running.lock().contains_key(&run) {
                 continue;
             }
-            let ended = end(&shared, &workspace, &thread, &run, |state| match state {
-                RunState::Cancelling { .. } => Input::Stop,
-                _ => Input::Expire,
-            });
-            if let Err(error) = ended.await {
-                tracing::error!(run_id = %run, %error, "could not expire a run");
+            let place = Place { ws, thread, run };
+            if let Err(error) = end(&shared, &place, |_| Input::Expire).await {
+                tracing::error!(run_id = %place.run, %error, "could not expire a run");
             }
         }
     }

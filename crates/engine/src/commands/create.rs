@@ -134,7 +134,12 @@ impl Engine {
             let thread_created = made.as_ref().map(event::thread_created);
             let created = event::run(RunEvent::Created, &run);
             let queued = event::run(RunEvent::Queued, &run);
-            events.begin(thread_created.into_iter().chain([created, queued]).collect());
+            events.begin(
+                thread_created
+                    .into_iter()
+                    .chain([created, queued])
+                    .collect(),
+            );
         }
         self.shared.wake.notify_one();
         Ok(Created { run, events })

@@ -2,10 +2,14 @@
 
 use loomgate_domain::{
     Run, RunId, ThreadId, WorkspaceId,
-    run::{Illegal, Input, ToolOutput},
+    run::{Input, ToolOutput},
 };
 
-use crate::{Action, Engine, Error, Subscription, commands::refused, draft::Draft};
+use crate::{
+    Action, Engine, Error, Subscription,
+    command::{Place, command},
+    commands::refused,
+};
 
 impl Engine {
     /// Hands the outputs of all pending calls to a run. The run is `queued` when this returns;
@@ -18,18 +22,18 @@ impl Engine {
         outputs: Vec<ToolOutput>,
         stream: bool,
     ) -> Result<(Run, Option<Subscription>), Error> {
-        let now = self.shared.clock.now();
+        let place = Place {
+            ws: workspace.clone(),
+            thread: thread.clone(),
+            run: run.clone(),
+        };
         // Opened before the commit, so that the worker finds it.
         let events = stream.then(|| self.shared.bus.open(run));
-        let runs = self.shared.store.runs();
-        let submitted = runs
-            .command(workspace, thread, run, move |row| {
-                let mut draft = Draft::new(row.run, row.steps, row.messages, stream);
-                let effects = draft.step(now, Input::SubmitOutputs(outputs))?;
-                Ok::<_, Illegal>((draft.change(), (draft, effects)))
-            })
-            .await?
-            .ok_or_else(|| Error::NoRun(run.clone()))?;
+        let submitted = command(&self.shared, &place, stream, |_| {
+            Input::SubmitOutputs(outputs)
+        })
+        .await?
+        .ok_or(Error::NoRun(place.run))?;
         let (mut draft, effects) =
             submitted.map_err(|illegal| refused(illegal, Action::SubmitToolOutputs))?;
         let metadata = draft.run.metadata.clone();
