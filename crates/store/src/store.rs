@@ -96,15 +96,21 @@ impl Store {
     /// Errors: [`Error::Locked`], [`Error::NewerSchema`], [`Error::Corrupt`] (not a database, or
     /// another program's), [`Error::Driver`].
     pub fn open(options: Options) -> Result<Self, Error> {
-        let (path, reader_threads) = match &options.database {
-            Database::File(path) => (Some(path.as_path()), options.reader_threads),
+        let Options {
+            database,
+            reader_threads,
+            queue,
+            batch,
+        } = options;
+        let (path, reader_threads) = match &database {
+            Database::File(path) => (Some(path.as_path()), reader_threads),
             Database::Memory => (None, 0),
         };
         let lock = path.map(lock_folder).transpose()?;
         let mut connection = sqlite::writer(path)?;
         migrate::migrate(&mut connection)?;
 
-        let (read_sender, read_queue) = mpsc::channel(options.queue.max(1));
+        let (read_sender, read_queue) = mpsc::channel(queue.max(1));
         let read_queue = Arc::new(Mutex::new(read_queue));
         let mut readers = Vec::new();
         for _ in 0..reader_threads {
@@ -119,12 +125,12 @@ impl Store {
         let read_sender = (!readers.is_empty()).then_some(read_sender);
 
         let counters = Arc::new(Counters::default());
-        let (writer_sender, queue) = mpsc::channel(options.queue.max(1));
+        let (write_sender, write_queue) = mpsc::channel(queue.max(1));
         let (done_sender, done) = watch::channel(());
         let writer = Writer {
             connection,
-            queue,
-            batch: options.batch.max(1),
+            queue: write_queue,
+            batch: batch.max(1),
             counters: Arc::clone(&counters),
             readers,
             lock,
@@ -135,7 +141,7 @@ impl Store {
             .spawn(move || writer.run())?;
         Ok(Self {
             inner: Arc::new(Inner {
-                writer: writer_sender,
+                writer: write_sender,
                 readers: read_sender,
                 counters,
                 done,
