@@ -242,3 +242,33 @@ fn lock_folder(path: &Path) -> Result<FolderLock, Error> {
     builder.create(folder)?;
     FolderLock::acquire(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+
+    #[tokio::test]
+    async fn the_last_clone_ends_the_threads_after_the_queued_work() {
+        let store = Store::open(Options::memory()).unwrap();
+        shared(&store);
+        let mut done = store.inner.done.clone();
+        let (report, reported) = tokio::sync::oneshot::channel();
+        let writer = store.inner.writer.clone();
+        let job = submit(&writer, move |_| {
+            report
+                .send(())
+                .map_err(|()| Error::Unavailable("nobody listens"))
+        });
+        let clone = store.clone();
+        drop(store);
+        assert!(!clone.inner.writer.is_closed());
+        drop(clone);
+        // One sender is left: it sends, and is the last.
+        job.await.unwrap();
+        drop(writer);
+        reported.await.unwrap();
+        assert!(done.changed().await.is_err(), "the writer has ended");
+    }
+}
