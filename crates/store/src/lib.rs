@@ -42,8 +42,8 @@ pub use error::Error;
 pub use keys::Keys;
 pub use messages::Messages;
 pub use runs::{
-    Claim, ClaimRequest, ClaimedRow, Commanded, ContextLimits, Guard, Lease, NewRun, NewRunThread,
-    RunChange, RunContext, RunSnapshot, Runs,
+    Claim, ClaimRequest, ClaimedRow, Commanded, Committed, ContextLimits, Guard, Lease, NewRun,
+    NewRunThread, RunChange, RunContext, RunSnapshot, Runs,
 };
 pub use steps::Steps;
 pub use store::{Database, Options, Stats, Store};

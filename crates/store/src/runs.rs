@@ -27,7 +27,7 @@ mod context;
 mod queue;
 mod row;
 
-pub use advance::{Commanded, Guard, RunChange, RunSnapshot};
+pub use advance::{Commanded, Committed, Guard, RunChange, RunSnapshot};
 pub use context::{ContextLimits, RunContext};
 pub use queue::{Claim, ClaimRequest, ClaimedRow, Lease};
 

@@ -1,7 +1,7 @@
 //! What moves a run: the commits of the worker that has it, and commands from outside.
 
 use loomgate_domain::{
-    Message, MessageId, Run, RunId, RunStep, ThreadId, Usage, WorkspaceId,
+    Message, MessageId, Metadata, Run, RunId, RunStep, ThreadId, Usage, WorkspaceId,
     run::{RunState, RunStatus},
 };
 
@@ -19,7 +19,7 @@ macro_rules! advance {
              version = version + 1, ",
             $also,
             " WHERE workspace_id = $4 AND id = $5 AND thread_id = $6 AND fence = $7 \
-             AND version = $8 RETURNING version"
+             AND version = $8 RETURNING version, metadata"
         )
     };
 }
@@ -87,6 +87,15 @@ pub struct Guard {
     pub version: i64,
 }
 
+/// What a commit led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The run's new version, for the next guard.
+    pub version: i64,
+    /// The run's metadata, which Modify Run may have changed meanwhile.
+    pub metadata: Metadata,
+}
+
 /// A run as a command finds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunSnapshot {
@@ -111,8 +120,12 @@ pub struct Commanded {
 
 impl Runs<'_> {
     /// Writes what a worker did, if the run is still its own and nobody changed it since.
-    /// Returns the new version. `None`: nothing was written; see [`Runs::reload`].
-    pub async fn commit(&self, guard: Guard, change: RunChange) -> Result<Option<i64>, Error> {
+    /// `None`: nothing was written; see [`Runs::reload`].
+    pub async fn commit(
+        &self,
+        guard: Guard,
+        change: RunChange,
+    ) -> Result<Option<Committed>, Error> {
         self.0.write(move |tx| apply(tx, &guard, &change)).await
     }
 
@@ -207,12 +220,12 @@ fn snapshot(tx: &mut dyn Tx, guard: &mut Guard, now_ms: i64) -> Result<Option<Ru
     }))
 }
 
-/// Writes a change, if fence and version are still those of the guard; returns the new version.
+/// Writes a change, if fence and version are still those of the guard.
 pub(super) fn apply(
     tx: &mut dyn Tx,
     guard: &Guard,
     change: &RunChange,
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<Committed>, Error> {
     let status = change.state.status();
     let sql = match status {
         RunStatus::Queued => RELEASE,
@@ -236,7 +249,13 @@ pub(super) fn apply(
         guard.fence,
         guard.version,
     ];
-    let Some(version) = tx.row(sql, values, |row| row.integer(0))? else {
+    let committed = tx.row(sql, values, |row| {
+        Ok(Committed {
+            version: row.integer(0)?,
+            metadata: row.json(1)?,
+        })
+    })?;
+    let Some(committed) = committed else {
         return Ok(None);
     };
     for message in &change.remove_messages {
@@ -248,7 +267,7 @@ pub(super) fn apply(
     for step in &change.put_steps {
         steps::put(tx, &guard.ws, step)?;
     }
-    Ok(Some(version))
+    Ok(Some(committed))
 }
 
 /// The record that a change makes of a run.

@@ -219,13 +219,13 @@ fn take(
         fence,
         version,
     };
-    let version = apply(tx, &guard, &change)?
+    let committed = apply(tx, &guard, &change)?
         .ok_or_else(|| Error::corrupt("a run changed within a transaction"))?;
     Ok(Claim {
         ws: guard.ws,
         run: after(before.run, change),
         fence,
-        version,
+        version: committed.version,
         attempt,
     })
 }
