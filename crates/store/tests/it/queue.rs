@@ -101,7 +101,7 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     let held = store.runs().heartbeat("w", vec![lease(&old)], late).await;
     assert!(held.unwrap().is_empty());
     let committed = store.runs().commit(guard(&new), change).await.unwrap();
-    assert_eq!(committed, Some(new.version + 1));
+    assert_eq!(committed.unwrap().version, new.version + 1);
 }
 
 #[tokio::test]

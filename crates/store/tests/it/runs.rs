@@ -6,7 +6,7 @@ use loomgate_domain::{
     run::{RunState, StepStatus},
 };
 use loomgate_store::{
-    Commanded, ContextLimits, Error, Guard, NewRun, NewRunThread, RunChange, Store,
+    Commanded, Committed, ContextLimits, Error, Guard, NewRun, NewRunThread, RunChange, Store,
 };
 
 use crate::fixtures::{
@@ -89,7 +89,11 @@ async fn metadata_never_collides_with_the_worker() {
     // The version is that of before, and the worker's commit leaves the metadata alone.
     let change = RunChange::to(completed());
     let committed = store.runs().commit(guard(&claim), change).await.unwrap();
-    assert_eq!(committed, Some(claim.version + 1));
+    let expected = Committed {
+        version: claim.version + 1,
+        metadata: new.clone(),
+    };
+    assert_eq!(committed, Some(expected));
     let after = get_run(&store, &claim.run).await;
     assert_eq!((after.metadata, after.state), (new.clone(), completed()));
     let missing = store.runs().set_metadata(&ws(), &id(2), &id(1), new).await;
@@ -112,7 +116,7 @@ async fn a_commit_writes_everything_or_nothing() {
         ..RunChange::to(in_progress())
     };
     let version = store.runs().commit(guard(&claim), open).await.unwrap();
-    let version = version.unwrap();
+    let version = version.unwrap().version;
     assert_eq!(get_run(&store, &run).await.usage, usage);
 
     let done = loomgate_domain::RunStep {
@@ -142,7 +146,7 @@ async fn a_commit_writes_everything_or_nothing() {
         ..guard(&claim)
     };
     let closed = store.runs().commit(fresh, close).await.unwrap();
-    assert_eq!(closed, Some(version + 1));
+    assert_eq!(closed.unwrap().version, version + 1);
     let found = store.steps().get(&ws(), &id(1), &id(1), &id(1)).await;
     assert_eq!(found.unwrap(), Some(done));
     let found = store.messages().get(&ws(), &id(1), &id(1)).await.unwrap();
@@ -182,7 +186,7 @@ async fn a_replaced_message_keeps_its_place() {
         ..RunChange::to(in_progress())
     };
     let guard = Guard {
-        version: version.unwrap(),
+        version: version.unwrap().version,
         ..guard(&claim)
     };
     store.runs().commit(guard, close).await.unwrap().unwrap();

@@ -25,7 +25,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing() {
         ..RunChange::to(claim.run.state.clone())
     };
     let version = store.runs().commit(guard(&claim), change).await.unwrap();
-    let version = version.unwrap();
+    let version = version.unwrap().version;
 
     let foreign: WorkspaceId = id(2);
     let (ws2, t, r) = (&foreign, &id(1), &claim.run.id);
