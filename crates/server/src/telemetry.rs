@@ -45,7 +45,11 @@ fn filter(log: &Log) -> Targets {
     // The config was checked, so the filter can be read.
     let wanted: Targets = log.level.parse().unwrap_or_default();
     let quiet = QUIET.map(|(target, most)| {
-        let level = if wanted.would_enable(target, &most) { Some(most) } else { None };
+        let level = if wanted.would_enable(target, &most) {
+            Some(most)
+        } else {
+            None
+        };
         (target, tracing::level_filters::LevelFilter::from(level))
     });
     wanted.with_targets(quiet)
@@ -99,7 +103,10 @@ fn recorder() -> metrics_exporter_prometheus::PrometheusRecorder {
 }
 
 fn describe() {
-    metrics::describe_counter!("loomgate_http_requests_total", "Requests that were answered.");
+    metrics::describe_counter!(
+        "loomgate_http_requests_total",
+        "Requests that were answered."
+    );
     metrics::describe_histogram!(
         "loomgate_http_request_duration_seconds",
         "Time until a request's answer began."

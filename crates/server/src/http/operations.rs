@@ -1,6 +1,12 @@
 //! Routes for those who run the server.
 
-use axum::{Router, extract::State, http::header, response::{IntoResponse, Response}, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use serde::Serialize;
 
 use crate::{app::App, auth::Caller, error::ApiError, http::reply};
