@@ -96,8 +96,8 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            first_byte: Duration::from_secs(120),
-            idle: Duration::from_secs(60),
+            first_byte: Duration::from_mins(2),
+            idle: Duration::from_mins(1),
         }
     }
 }

@@ -22,6 +22,9 @@ pub(super) const WHOLE_BYTES: usize = 8 * 1024 * 1024;
 /// How long a whole answer waits for the token counts that may follow it.
 const AFTER_THE_ANSWER: Duration = Duration::from_secs(5);
 
+/// How long the body may take to end after `[DONE]`.
+const AFTER_DONE: Duration = Duration::from_millis(20);
+
 /// A streamed answer in the middle of its way.
 pub(super) struct Body {
     response: Response,
@@ -38,6 +41,8 @@ pub(super) struct Body {
 enum Then {
     More,
     Failure(Error),
+    /// The server said that it was done.
+    Done,
     End,
 }
 
@@ -85,6 +90,7 @@ impl Body {
                     };
                     return Some(Err(Error { phase, ..error }));
                 }
+                Then::Done => self.read_out().await,
                 Then::End => return None,
             }
         }
@@ -104,12 +110,20 @@ impl Body {
         progress.unwrap_or_else(Then::Failure)
     }
 
+    /// Reads the end of the body, which mostly came along with the last event: only a connection
+    /// whose response was read to its end can serve the next call.
+    async fn read_out(&mut self) {
+        let end = async { while let Ok(Some(_)) = self.response.chunk().await {} };
+        // Late is as good as never: the connection is closed then.
+        timeout(AFTER_DONE, end).await.ok();
+    }
+
     fn take(&mut self, bytes: &[u8]) -> Result<Then, Error> {
         let mut events = Vec::new();
         let pushed = self.splitter.push(bytes, &mut events);
         for event in events {
             if self.event(&event)? {
-                return Ok(Then::End);
+                return Ok(Then::Done);
             }
         }
         pushed.map_err(|too_large| Error::nonsense(format!("The provider sent {too_large}.")))?;

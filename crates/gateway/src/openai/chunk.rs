@@ -18,7 +18,7 @@ use crate::error::{Error, Who};
 #[derive(Debug, Deserialize)]
 struct Chunk {
     choices: Option<Vec<Choice>>,
-    usage: Option<Tokens>,
+    usage: Option<RawUsage>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,7 +51,7 @@ struct FunctionDelta {
 }
 
 #[derive(Debug, Deserialize)]
-struct Tokens {
+struct RawUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
@@ -240,16 +240,16 @@ impl From<CallDelta> for Piece {
     }
 }
 
-impl From<Tokens> for Usage {
-    fn from(tokens: Tokens) -> Self {
+impl From<RawUsage> for Usage {
+    fn from(raw: RawUsage) -> Self {
         Self {
-            prompt_tokens: tokens.prompt_tokens.unwrap_or(0),
-            completion_tokens: tokens.completion_tokens.unwrap_or(0),
-            cached_tokens: tokens
+            prompt_tokens: raw.prompt_tokens.unwrap_or(0),
+            completion_tokens: raw.completion_tokens.unwrap_or(0),
+            cached_tokens: raw
                 .prompt_tokens_details
                 .and_then(|details| details.cached_tokens)
                 .unwrap_or(0),
-            reasoning_tokens: tokens
+            reasoning_tokens: raw
                 .completion_tokens_details
                 .and_then(|details| details.reasoning_tokens)
                 .unwrap_or(0),
