@@ -12,6 +12,7 @@ use super::{
     failure,
 };
 use crate::{
+    Timeouts,
     error::{Error, Phase, Who},
     sse::{Event, Splitter},
 };
@@ -28,7 +29,7 @@ const AFTER_DONE: Duration = Duration::from_millis(20);
 /// A streamed answer in the middle of its way.
 pub(super) struct Body {
     response: Response,
-    idle: Duration,
+    timeouts: Timeouts,
     splitter: Splitter,
     decoder: Decoder,
     ready: VecDeque<ChatEvent>,
@@ -47,10 +48,10 @@ enum Then {
 }
 
 impl Body {
-    pub(super) fn new(response: Response, decoder: Decoder, idle: Duration) -> Self {
+    pub(super) fn new(response: Response, decoder: Decoder, timeouts: Timeouts) -> Self {
         Self {
             response,
-            idle,
+            timeouts,
             splitter: Splitter::default(),
             decoder,
             ready: VecDeque::new(),
@@ -97,10 +98,14 @@ impl Body {
     }
 
     async fn read(&mut self) -> Then {
+        let Timeouts { first_byte, idle } = self.timeouts;
         let patience = if self.decoder.is_finished() {
-            self.idle.min(AFTER_THE_ANSWER)
+            idle.min(AFTER_THE_ANSWER)
+        } else if self.begun {
+            idle
         } else {
-            self.idle
+            // Models that reason send headers at once, and then nothing while they think.
+            idle.max(first_byte)
         };
         let progress = match piece(&mut self.response, patience).await {
             Ok(Some(bytes)) => self.take(&bytes),

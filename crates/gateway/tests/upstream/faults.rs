@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use loomgate_gateway::{Error, Phase, Who};
-use loomgate_testkit::upstream::{FakeUpstream, Reply};
+use loomgate_testkit::upstream::{FakeUpstream, Gate, Reply};
 use serde_json::{Value, json};
 
 use super::*;
@@ -102,7 +102,7 @@ async fn a_head_that_does_not_come_is_a_timeout() {
 #[tokio::test]
 async fn a_stream_that_falls_silent_is_a_timeout() {
     let upstream = FakeUpstream::start().await;
-    let gate = loomgate_testkit::upstream::Gate::new();
+    let gate = Gate::new();
     gate.release(1);
     upstream.push(Reply::gated("one two", &gate));
     let mut target = target(&upstream);
@@ -113,6 +113,25 @@ async fn a_stream_that_falls_silent_is_a_timeout() {
     assert_eq!(events, [text("one ")]);
     assert_eq!((error.who, error.phase), (Who::Timeout, Phase::MidStream));
     upstream.dropped().await;
+}
+
+#[tokio::test]
+async fn a_model_may_think_before_its_first_word_as_long_as_before_its_headers() {
+    let upstream = FakeUpstream::start().await;
+    let gate = Gate::new();
+    for _ in 0..3 {
+        upstream.push(Reply::gated("one", &gate));
+    }
+    let mut target = target(&upstream);
+    target.timeouts = Timeouts {
+        first_byte: Duration::from_millis(100),
+        idle: Duration::from_millis(1),
+    };
+    let started = tokio::time::Instant::now();
+    let error = gateway().chat(&target, &request()).await.unwrap_err();
+    assert_eq!((error.who, error.attempts), (Who::Timeout, 3));
+    assert_eq!(error.phase, Phase::BeforeFirstEvent);
+    assert!(started.elapsed() >= Duration::from_millis(300));
 }
 
 #[tokio::test]
@@ -213,6 +232,45 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test]
+async fn the_echo_model_fails_as_a_provider_does() {
+    let mut target = target_at("http://127.0.0.1:9/v1");
+    target.provider = Provider::Echo;
+    let mut request = request();
+    let mut failing = async |status: u16| {
+        request.messages = vec![ChatMessage::User {
+            content: UserContent::Text(format!("/echo fail {status}")),
+        }];
+        gateway().chat(&target, &request).await.unwrap_err()
+    };
+    let told = |status| format!("The echo model was told to fail with status {status}.");
+    let busy = failing(503).await;
+    assert_eq!(busy, upstream_error(503, true, &told(503), 3));
+    let denied = failing(401).await;
+    assert_eq!(denied, upstream_error(401, false, &told(401), 1));
+}
+
+#[tokio::test]
+async fn a_web_page_is_no_answer() {
+    let upstream = FakeUpstream::start().await;
+    let page = Reply::status(
+        200,
+        json!("<html>"),
+        &[("content-type", "text/html; charset=utf-8")],
+    );
+    upstream.push(page);
+    let error = chat(&upstream).await.unwrap_err();
+    assert_eq!((error.who, error.retryable), (Who::Upstream, false));
+    assert_eq!(upstream.count(), 1);
+}
+
+#[tokio::test]
+async fn an_address_with_a_password_is_not_called() {
+    let target = target_at("http://user:password@127.0.0.1:9/v1");
+    let error = gateway().chat(&target, &request()).await.unwrap_err();
+    assert_eq!((error.who, error.attempts), (Who::Local, 1));
+}
+
+#[tokio::test]
 async fn the_key_is_shown_nowhere() {
     let upstream = FakeUpstream::start().await;
     let gateway = gateway();
@@ -228,7 +286,7 @@ async fn the_key_is_shown_nowhere() {
     let (_, broken) = drain(stream).await;
 
     let mut unusable = target_at(&upstream.url());
-    if let loomgate_gateway::Provider::OpenAi(provider) = &mut unusable.provider {
+    if let Provider::OpenAi(provider) = &mut unusable.provider {
         provider.api_key = Some(format!("{KEY}\n").into());
     }
     let unsent = gateway.chat(&unusable, &request()).await.unwrap_err();
