@@ -4,6 +4,11 @@ import {getLlama, LlamaChat} from "node-llama-cpp";
 
 import {badRequest} from "./errors.mjs";
 
+const DEFAULT_MAX_TOKENS = 512;
+
+// Left to itself, a model this small repeats a sentence until its context is full.
+const REPEAT_PENALTY = {penalty: 1.1, lastTokens: 128};
+
 export class LocalModel {
     #chat;
     #contextSize;
@@ -55,9 +60,9 @@ export class LocalModel {
             temperature,
             topP,
             seed,
-            maxTokens: Math.min(maxTokens ?? room, room),
+            maxTokens: Math.min(maxTokens ?? DEFAULT_MAX_TOKENS, room),
             customStopTriggers: stop,
-            repeatPenalty: false,
+            repeatPenalty: REPEAT_PENALTY,
             signal,
             stopOnAbortSignal: true,
             onTextChunk: onText,
