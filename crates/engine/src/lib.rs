@@ -1,1 +1,36 @@
-//! placeholder
+//! The run engine: commands from clients, the worker that carries runs out, and the event bus.
+//!
+//! What it is: everything that may change a run's status. Commands (create, submit, cancel) are
+//! one transaction each; the executor is a journal: load context, call the model, commit. What a
+//! transition means is decided by the pure machine in `loomgate_domain::run::machine`; this crate
+//! applies it to records, commits it, and then tells the streams.
+//!
+//! What it is not: it knows no SQL, no HTTP and no provider. Models come in through
+//! [`ChatModel`].
+//!
+//! Start at [`Engine`], then read `executor`.
+//!
+//! Invariant: nothing is told to a stream before the commit that makes it true, text deltas apart.
+//! Invariant: every commit of the executor is guarded by the lease's fence and the run's version;
+//! a guard that fails means that the run is somebody else's now, and the executor stops.
+//! Invariant: a client that goes away never changes a run.
+
+mod bus;
+mod command;
+mod commands;
+mod context;
+mod draft;
+mod engine;
+mod error;
+mod executor;
+mod failure;
+mod model;
+mod tokens;
+mod turn;
+mod worker;
+
+pub use bus::Subscription;
+pub use commands::{Created, RunRequest, ThreadTarget, posted};
+pub use engine::{Engine, Settings};
+pub use error::{Action, Error};
+pub use model::{ChatModel, ChatStream, ModelError, ModelErrorKind};

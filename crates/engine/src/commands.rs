@@ -1,0 +1,114 @@
+//! What clients ask for: each command is one transaction, then a word to the worker.
+
+mod create;
+mod submit;
+
+use std::sync::Arc;
+
+use loomgate_domain::{
+    IdGen, Message, Run, RunId, ThreadId, Timestamp, WorkspaceId,
+    id::new_id,
+    message::MessageStatus,
+    run::{Effect, Illegal, Input},
+};
+use loomgate_wire::{event, request::NewMessage};
+
+pub use create::{Created, RunRequest, ThreadTarget};
+
+use crate::{
+    Action, Engine, Error,
+    command::{Place, command},
+};
+
+impl Engine {
+    /// Asks a run to stop. The answer usually still says `cancelling`.
+    pub async fn cancel(
+        &self,
+        workspace: &WorkspaceId,
+        thread: &ThreadId,
+        run: &RunId,
+    ) -> Result<Run, Error> {
+        let place = Place {
+            ws: workspace.clone(),
+            thread: thread.clone(),
+            run: run.clone(),
+        };
+        let cancelled = command(&self.shared, &place, false, |_| Input::Cancel)
+            .await?
+            .ok_or(Error::NoRun(place.run))?;
+        let (draft, effects) = cancelled.map_err(|illegal| refused(illegal, Action::Cancel))?;
+        self.perform(run, &effects);
+        Ok(draft.run)
+    }
+
+    /// Deletes a thread with all that stands in it; a run that is active on it is let go of.
+    /// Whether there was one to delete.
+    pub async fn delete_thread(
+        &self,
+        workspace: &WorkspaceId,
+        thread: &ThreadId,
+    ) -> Result<bool, Error> {
+        let Some(deleted) = self
+            .shared
+            .store
+            .threads()
+            .delete(workspace, thread)
+            .await?
+        else {
+            return Ok(false);
+        };
+        if let Some(run) = deleted.active_run {
+            self.perform(&run, &[Effect::StopModel]);
+            if let Some(log) = self.shared.bus.get(&run) {
+                log.push(event::error("The thread of this run has been deleted."));
+                log.push(event::done());
+                log.close();
+            }
+        }
+        Ok(true)
+    }
+
+    /// Does what a transition asks for, once it is committed.
+    fn perform(&self, run: &RunId, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Wake => self.shared.wake.notify_one(),
+                Effect::StopModel => match self.shared.running.lock().get(run) {
+                    Some(running) => running.stop.cancel(),
+                    // Nobody here carries it out: the worker takes it up and stops it.
+                    None => self.shared.wake.notify_one(),
+                },
+                // Applied by the draft, inside the transaction.
+                Effect::EndMessage(..) | Effect::EndStep(..) | Effect::FillOutputs(..) => {}
+            }
+        }
+    }
+}
+
+fn refused(illegal: Illegal, action: Action) -> Error {
+    match illegal {
+        Illegal::Status(status) => Error::WrongStatus { action, status },
+        Illegal::Outputs { expected, got } => Error::WrongOutputs { expected, got },
+    }
+}
+
+/// A message as a client posts it, made a record. It is complete at once.
+pub fn posted(
+    ids: &Arc<dyn IdGen>,
+    thread: &ThreadId,
+    now: Timestamp,
+    message: NewMessage,
+) -> Message {
+    Message {
+        id: new_id(&**ids),
+        thread_id: thread.clone(),
+        created_at: now,
+        role: message.role,
+        content: message.content,
+        attachments: message.attachments,
+        metadata: message.metadata,
+        assistant_id: None,
+        run_id: None,
+        status: MessageStatus::Completed { completed_at: now },
+    }
+}

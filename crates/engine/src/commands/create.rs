@@ -1,0 +1,224 @@
+//! Creating runs, on a thread that exists or with one of their own.
+
+use loomgate_domain::{
+    Assistant, AssistantId, Run, Thread, ThreadId, Usage, WorkspaceId,
+    id::new_id,
+    run::{Route, RunEvent, RunSettings, RunState},
+    tool::{Tool, ToolChoice, ToolResources},
+};
+use loomgate_store::{NewRun, NewRunThread};
+use loomgate_wire::{
+    event,
+    request::{CreateThread, NewMessage, RunOptions},
+};
+
+use crate::{Engine, Error, Subscription, commands::posted};
+
+/// A run, as a client asks for it.
+#[derive(Debug)]
+pub struct RunRequest {
+    /// Whose settings are copied.
+    pub assistant_id: AssistantId,
+    /// Where it runs.
+    pub thread: ThreadTarget,
+    /// What overrides the assistant's settings.
+    pub options: RunOptions,
+    /// Appended to the effective instructions.
+    pub additional_instructions: Option<String>,
+    /// Resources given with the run.
+    pub tool_resources: ToolResources,
+    /// Which way its model calls go.
+    pub route: Route,
+}
+
+/// The thread of a new run.
+#[derive(Debug)]
+pub enum ThreadTarget {
+    /// One that exists; these messages are added to it first.
+    Existing(ThreadId, Vec<NewMessage>),
+    /// One that is made along with the run.
+    New(CreateThread),
+}
+
+/// A run that was created.
+#[derive(Debug)]
+pub struct Created {
+    /// The run, `queued`.
+    pub run: Run,
+    /// Its events, where the request asked for a stream.
+    pub events: Option<Subscription>,
+}
+
+impl Engine {
+    /// Creates a run: lock check, messages and run in one transaction. A worker takes it up at
+    /// once.
+    pub async fn create_run(
+        &self,
+        workspace: &WorkspaceId,
+        request: RunRequest,
+    ) -> Result<Created, Error> {
+        let store = &self.shared.store;
+        let assistant = store
+            .assistants()
+            .get(workspace, &request.assistant_id)
+            .await?
+            .ok_or_else(|| Error::NoAssistant(request.assistant_id.clone()))?;
+        let now = self.shared.clock.now();
+        let ids = &self.shared.ids;
+        let stream = request.options.stream;
+        let new_message = |thread: &ThreadId, messages: Vec<NewMessage>| {
+            let record = |message| posted(ids, thread, now, message);
+            messages.into_iter().map(record).collect::<Vec<_>>()
+        };
+        let (thread_id, thread, made) = match request.thread {
+            ThreadTarget::Existing(id, messages) => {
+                let messages = new_message(&id, messages);
+                (id, NewRunThread::Existing { messages }, None)
+            }
+            ThreadTarget::New(new) => {
+                let thread = Thread {
+                    id: new_id(&**ids),
+                    created_at: now,
+                    metadata: new.metadata,
+                    tool_resources: new.tool_resources,
+                };
+                let messages = new_message(&thread.id, new.messages);
+                let made = thread.clone();
+                (
+                    thread.id.clone(),
+                    NewRunThread::New { thread, messages },
+                    Some(made),
+                )
+            }
+        };
+        let expires_at = now.plus(self.shared.settings.limits.run_expiry_s);
+        let metadata = request.options.metadata.clone();
+        let run = Run {
+            id: new_id(&**ids),
+            thread_id: thread_id.clone(),
+            assistant_id: request.assistant_id,
+            created_at: now,
+            settings: settle(
+                assistant,
+                request.options,
+                request.additional_instructions,
+                Given {
+                    tool_resources: request.tool_resources,
+                    expires_at,
+                    route: request.route,
+                },
+            )?,
+            metadata,
+            state: RunState::Queued { started_at: None },
+            usage: Usage::default(),
+        };
+
+        // Opened before the commit, so that the worker finds it.
+        let events = stream.then(|| self.shared.bus.open(&run.id));
+        let new = NewRun {
+            thread,
+            run: run.clone(),
+        };
+        match store.runs().create(workspace, new).await {
+            Ok(Some(())) => {}
+            Ok(None) => return Err(Error::NoThread(thread_id)),
+            Err(loomgate_store::Error::ActiveRun { run }) => {
+                return Err(Error::ThreadLocked {
+                    thread: thread_id,
+                    run,
+                });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(events) = &events {
+            let thread_created = made.as_ref().map(event::thread_created);
+            let created = event::run(RunEvent::Created, &run);
+            let queued = event::run(RunEvent::Queued, &run);
+            events.begin(
+                thread_created
+                    .into_iter()
+                    .chain([created, queued])
+                    .collect(),
+            );
+        }
+        self.shared.wake.notify_one();
+        Ok(Created { run, events })
+    }
+}
+
+/// What comes neither from the assistant nor from the options.
+struct Given {
+    tool_resources: ToolResources,
+    expires_at: loomgate_domain::Timestamp,
+    route: Route,
+}
+
+/// Copies everything that the run needs, so that later changes to the assistant leave it alone.
+fn settle(
+    assistant: Assistant,
+    options: RunOptions,
+    additional_instructions: Option<String>,
+    given: Given,
+) -> Result<RunSettings, Error> {
+    let tools = options.tools.unwrap_or(assistant.tools);
+    refuse_unsupported(&tools)?;
+    refuse_unknown_choice(&options.tool_choice, &tools)?;
+    let instructions = [
+        options.instructions.or(assistant.instructions),
+        additional_instructions,
+    ];
+    let instructions = instructions.into_iter().flatten();
+    Ok(RunSettings {
+        model: options.model.unwrap_or(assistant.model),
+        instructions: instructions
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n\n"),
+        tools,
+        tool_resources: given.tool_resources,
+        temperature: options.temperature.or(assistant.temperature),
+        top_p: options.top_p.or(assistant.top_p),
+        reasoning_effort: options.reasoning_effort.or(assistant.reasoning_effort),
+        max_prompt_tokens: options.max_prompt_tokens,
+        max_completion_tokens: options.max_completion_tokens,
+        truncation: options.truncation,
+        response_format: options.response_format.unwrap_or(assistant.response_format),
+        tool_choice: options.tool_choice,
+        parallel_tool_calls: options.parallel_tool_calls,
+        expires_at: given.expires_at,
+        stream: options.stream,
+        route: given.route,
+    })
+}
+
+fn refuse_unsupported(tools: &[Tool]) -> Result<(), Error> {
+    for tool in tools {
+        match tool {
+            Tool::Function { .. } => {}
+            Tool::CodeInterpreter => return Err(Error::UnsupportedTool("code_interpreter")),
+            Tool::FileSearch { .. } => return Err(Error::UnsupportedTool("file_search")),
+        }
+    }
+    Ok(())
+}
+
+fn refuse_unknown_choice(choice: &ToolChoice, tools: &[Tool]) -> Result<(), Error> {
+    let named = match choice {
+        ToolChoice::None | ToolChoice::Auto => return Ok(()),
+        ToolChoice::Required if tools.is_empty() => "required",
+        ToolChoice::Required => return Ok(()),
+        ToolChoice::Function(name) => name,
+        ToolChoice::FileSearch => "file_search",
+        ToolChoice::CodeInterpreter => "code_interpreter",
+    };
+    let has = tools.iter().any(|tool| match tool {
+        Tool::Function { function } => *choice == ToolChoice::Function(function.name.clone()),
+        Tool::FileSearch { .. } => *choice == ToolChoice::FileSearch,
+        Tool::CodeInterpreter => *choice == ToolChoice::CodeInterpreter,
+    });
+    if has {
+        Ok(())
+    } else {
+        Err(Error::UnknownToolChoice(named.to_owned()))
+    }
+}

@@ -1,0 +1,348 @@
+//! What the model is shown: the thread, cut to fit, and what this run has done so far.
+
+use std::collections::HashMap;
+
+use loomgate_domain::{
+    Message, MessageId, Run, RunId, RunStep,
+    message::{Content, Role},
+    run::{RunIncompleteReason, StepDetails, StepStatus, ToolCall},
+    tool::{Function, Tool, ToolChoice, Truncation},
+};
+use loomgate_store::{ContextLimits, RunContext};
+use loomgate_wire::chat::{
+    CalledFunction, ChatMessage, ChatRequest, ChatToolCall, ImageRef, UserContent, UserPart,
+};
+
+use crate::tokens;
+
+/// The most messages of a thread that are read for one turn. Older ones would not fit into a
+/// model's window anyway.
+const MOST_MESSAGES: u32 = 10_000;
+/// Messages of the run itself that may stand among the newest of its thread.
+const OWN_MESSAGES: u32 = 128;
+/// Bytes of content that are read for each token of the window: tokens are seldom longer.
+const BYTES_PER_TOKEN: u64 = 16;
+
+/// The request for the run's next model turn, or the limit that leaves no room for one.
+///
+/// Limits of tokens are budgets over the whole run (contract section 8.10).
+pub(crate) fn next_request(
+    run: &Run,
+    context: &RunContext,
+    window: u64,
+) -> Result<ChatRequest, RunIncompleteReason> {
+    let settings = &run.settings;
+    let left = |cap: Option<u64>, used: u64| cap.map(|cap| cap.saturating_sub(used));
+    let max_completion_tokens = left(settings.max_completion_tokens, run.usage.completion_tokens);
+    if max_completion_tokens == Some(0) {
+        return Err(RunIncompleteReason::MaxCompletionTokens);
+    }
+    let prompt_left = left(settings.max_prompt_tokens, run.usage.prompt_tokens);
+
+    let tools: Vec<Function> = settings.tools.iter().filter_map(function).collect();
+    let system = (!settings.instructions.is_empty()).then(|| ChatMessage::System {
+        content: settings.instructions.clone(),
+    });
+    let others = |message: &&Message| message.run_id.as_ref() != Some(&run.id);
+    let others: Vec<&Message> = context.messages.iter().filter(others).collect();
+    let kept = match settings.truncation {
+        Truncation::Auto => others.len(),
+        Truncation::LastMessages { last_messages } => {
+            usize::try_from(last_messages).unwrap_or(usize::MAX)
+        }
+    };
+    let skipped = others.len().saturating_sub(kept);
+    let thread: Vec<ChatMessage> = others[skipped..]
+        .iter()
+        .filter_map(|message| thread_message(message))
+        .collect();
+    let own = own_messages(&run.id, context);
+
+    let budget = prompt_left.unwrap_or(window).min(window);
+    let fixed = Fixed {
+        system: system.as_ref(),
+        own: &own,
+        tools: &tools,
+    };
+    let thread = fit(thread, &fixed, budget).ok_or(RunIncompleteReason::MaxPromptTokens)?;
+
+    Ok(ChatRequest {
+        model: settings.model.clone(),
+        messages: system.into_iter().chain(thread).chain(own).collect(),
+        tool_choice: if has_called_tools(context) {
+            settled(&settings.tool_choice)
+        } else {
+            settings.tool_choice.clone()
+        },
+        tools,
+        parallel_tool_calls: settings.parallel_tool_calls,
+        response_format: settings.response_format.clone(),
+        temperature: settings.temperature,
+        top_p: settings.top_p,
+        reasoning_effort: settings.reasoning_effort,
+        max_completion_tokens,
+    })
+}
+
+/// How much of the thread has to be read at all.
+pub(crate) fn limits(truncation: Truncation, window: u64) -> ContextLimits {
+    let messages = match truncation {
+        Truncation::Auto => MOST_MESSAGES,
+        // The run's own messages do not count, but are read along.
+        Truncation::LastMessages { last_messages } => last_messages.saturating_add(OWN_MESSAGES),
+    };
+    ContextLimits {
+        messages: Some(messages),
+        bytes: usize::try_from(window.saturating_mul(BYTES_PER_TOKEN)).ok(),
+    }
+}
+
+fn function(tool: &Tool) -> Option<Function> {
+    match tool {
+        Tool::Function { function } => Some(function.clone()),
+        // Refused when the run was created.
+        Tool::CodeInterpreter | Tool::FileSearch { .. } => None,
+    }
+}
+
+/// A choice that forces a call has done its work after the first one; held on to, it would loop.
+fn settled(choice: &ToolChoice) -> ToolChoice {
+    match choice {
+        ToolChoice::None => ToolChoice::None,
+        ToolChoice::Auto
+        | ToolChoice::Required
+        | ToolChoice::Function(_)
+        | ToolChoice::FileSearch
+        | ToolChoice::CodeInterpreter => ToolChoice::Auto,
+    }
+}
+
+fn has_called_tools(context: &RunContext) -> bool {
+    let done = |step: &RunStep| {
+        matches!(step.details, StepDetails::ToolCalls { .. })
+            && matches!(step.status, StepStatus::Completed { .. })
+    };
+    context.steps.iter().any(done)
+}
+
+fn thread_message(message: &Message) -> Option<ChatMessage> {
+    match message.role {
+        Role::Assistant => {
+            let content = plain_text(&message.content);
+            (!content.is_empty()).then_some(ChatMessage::Assistant {
+                content: Some(content),
+                tool_calls: Vec::new(),
+            })
+        }
+        Role::User => Some(ChatMessage::User {
+            content: user_content(&message.content),
+        }),
+    }
+}
+
+fn user_content(content: &[Content]) -> UserContent {
+    let only_text = content
+        .iter()
+        .all(|part| matches!(part, Content::Text { .. } | Content::Refusal { .. }));
+    if only_text {
+        return UserContent::Text(plain_text(content));
+    }
+    let part = |part: &Content| match part {
+        Content::Text { text } => Some(UserPart::Text {
+            text: text.value.clone(),
+        }),
+        Content::Refusal { refusal } => Some(UserPart::Text {
+            text: refusal.clone(),
+        }),
+        Content::ImageUrl { image_url } => Some(UserPart::ImageUrl {
+            image_url: ImageRef {
+                url: image_url.url.clone(),
+                detail: image_url.detail,
+            },
+        }),
+        // There are no stored files yet: a message with one is refused when it is posted.
+        Content::ImageFile { .. } => None,
+    };
+    UserContent::Parts(content.iter().filter_map(part).collect())
+}
+
+fn plain_text(content: &[Content]) -> String {
+    let words = content.iter().filter_map(|part| match part {
+        Content::Text { text } => Some(text.value.as_str()),
+        Content::Refusal { refusal } => Some(refusal.as_str()),
+        Content::ImageFile { .. } | Content::ImageUrl { .. } => None,
+    });
+    words.collect::<Vec<_>>().join("\n")
+}
+
+/// What this run has said and called so far, in order: words and calls of one turn together.
+fn own_messages(run: &RunId, context: &RunContext) -> Vec<ChatMessage> {
+    let texts: HashMap<&MessageId, String> = context
+        .messages
+        .iter()
+        .filter(|message| message.run_id.as_ref() == Some(run))
+        .map(|message| (&message.id, plain_text(&message.content)))
+        .collect();
+    let mut own = Vec::new();
+    let mut said: Option<String> = None;
+    for step in &context.steps {
+        if !matches!(step.status, StepStatus::Completed { .. }) {
+            continue;
+        }
+        match &step.details {
+            StepDetails::MessageCreation { message_creation } => {
+                own.extend(said.take().map(spoken));
+                said = texts.get(&message_creation.message_id).cloned();
+            }
+            StepDetails::ToolCalls { tool_calls } => {
+                own.push(ChatMessage::Assistant {
+                    content: said.take(),
+                    tool_calls: tool_calls.iter().map(called).collect(),
+                });
+                own.extend(tool_calls.iter().map(answered));
+            }
+        }
+    }
+    own.extend(said.map(spoken));
+    own
+}
+
+fn spoken(content: String) -> ChatMessage {
+    ChatMessage::Assistant {
+        content: Some(content),
+        tool_calls: Vec::new(),
+    }
+}
+
+fn called(call: &ToolCall) -> ChatToolCall {
+    let ToolCall::Function { id, function } = call;
+    ChatToolCall::Function {
+        id: id.as_str().to_owned(),
+        function: CalledFunction {
+            name: function.name.clone(),
+            arguments: function.arguments.clone(),
+        },
+    }
+}
+
+fn answered(call: &ToolCall) -> ChatMessage {
+    let ToolCall::Function { id, function } = call;
+    ChatMessage::Tool {
+        tool_call_id: id.as_str().to_owned(),
+        content: function.output.clone().unwrap_or_default(),
+    }
+}
+
+/// What goes to the model whatever the thread's length.
+struct Fixed<'a> {
+    system: Option<&'a ChatMessage>,
+    own: &'a [ChatMessage],
+    tools: &'a [Function],
+}
+
+impl Fixed<'_> {
+    fn tokens(&self, message: fn(&ChatMessage) -> u64, tools: fn(&[Function]) -> u64) -> u64 {
+        self.system.map_or(0, message)
+            + self.own.iter().map(message).sum::<u64>()
+            + tools(self.tools)
+    }
+}
+
+/// Drops messages from the middle of the thread until the rest fits: those after the first go
+/// before the first itself, the oldest of them first. The newest message always stays; `None`
+/// if even that is too much.
+fn fit(thread: Vec<ChatMessage>, fixed: &Fixed<'_>, budget: u64) -> Option<Vec<ChatMessage>> {
+    let bound = fixed.tokens(tokens::of_message_at_most, tokens::of_tools_at_most)
+        + thread.iter().map(tokens::of_message_at_most).sum::<u64>();
+    if bound <= budget {
+        return Some(thread);
+    }
+    let mut room = budget.checked_sub(fixed.tokens(tokens::of_message, tokens::of_tools))?;
+    let mut newest_first = thread.into_iter().rev();
+    let mut kept = Vec::new();
+    if let Some(newest) = newest_first.next() {
+        room = room.checked_sub(tokens::of_message(&newest))?;
+        kept.push(newest);
+    }
+    let first = newest_first.next_back();
+    let room_beside_first = first
+        .as_ref()
+        .and_then(|first| room.checked_sub(tokens::of_message(first)));
+    if let Some(left) = room_beside_first {
+        room = left;
+    }
+    for message in newest_first {
+        match room.checked_sub(tokens::of_message(&message)) {
+            Some(left) => {
+                room = left;
+                kept.push(message);
+            }
+            None => break,
+        }
+    }
+    if room_beside_first.is_some() {
+        kept.extend(first);
+    }
+    kept.reverse();
+    Some(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(text: &str) -> ChatMessage {
+        ChatMessage::User {
+            content: UserContent::Text(text.to_owned()),
+        }
+    }
+
+    fn nothing<'a>() -> Fixed<'a> {
+        Fixed {
+            system: None,
+            own: &[],
+            tools: &[],
+        }
+    }
+
+    /// Every message here costs 5 tokens: one word, and the overhead.
+    fn five() -> Vec<ChatMessage> {
+        ["a", "b", "c", "d", "e"].map(user).to_vec()
+    }
+
+    #[test]
+    fn what_fits_is_left_alone() {
+        assert_eq!(fit(five(), &nothing(), 25), Some(five()));
+    }
+
+    #[test]
+    fn the_middle_goes_first_then_the_beginning() {
+        let kept = |budget| fit(five(), &nothing(), budget);
+        assert_eq!(kept(24), Some(["a", "c", "d", "e"].map(user).to_vec()));
+        assert_eq!(kept(15), Some(["a", "d", "e"].map(user).to_vec()));
+        assert_eq!(kept(10), Some(["a", "e"].map(user).to_vec()));
+        assert_eq!(kept(9), Some(["e"].map(user).to_vec()));
+        assert_eq!(kept(4), None);
+    }
+
+    #[test]
+    fn what_the_run_itself_did_is_never_dropped() {
+        let own = [user("x"), user("y")];
+        let fixed = Fixed {
+            own: &own,
+            ..nothing()
+        };
+        assert_eq!(fit(five(), &fixed, 20), Some(["a", "e"].map(user).to_vec()));
+        assert_eq!(fit(five(), &fixed, 9), None);
+    }
+
+    #[test]
+    fn a_forced_choice_is_forced_once() {
+        assert_eq!(settled(&ToolChoice::Required), ToolChoice::Auto);
+        assert_eq!(
+            settled(&ToolChoice::Function("f".to_owned())),
+            ToolChoice::Auto
+        );
+        assert_eq!(settled(&ToolChoice::None), ToolChoice::None);
+    }
+}

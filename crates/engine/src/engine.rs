@@ -1,0 +1,145 @@
+//! The engine: what its parts share, and how it starts and stops.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use loomgate_domain::{Clock, IdGen, Limits, RunId, WorkspaceId};
+use loomgate_store::Store;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{ChatModel, bus::Bus, worker};
+
+/// How the engine works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Limits of the contract.
+    pub limits: Limits,
+    /// Runs carried out at once.
+    pub concurrency: usize,
+    /// How long a worker owns a run without a sign of life.
+    pub lease: Duration,
+    /// How often the queue is looked at although nothing woke the worker.
+    pub poll: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            concurrency: 64,
+            lease: Duration::from_secs(30),
+            poll: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Carries out runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the engine's parts share.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) model: Arc<dyn ChatModel>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdGen>,
+    pub(crate) settings: Settings,
+    pub(crate) bus: Arc<Bus>,
+    /// Wakes the worker: the queue has something, or a place is free.
+    pub(crate) wake: Notify,
+    /// This process among the owners of leases.
+    pub(crate) worker: String,
+    pub(crate) running: Mutex<HashMap<RunId, Running>>,
+    pub(crate) tasks: TaskTracker,
+    /// Fires when no further run is to be taken up.
+    pub(crate) draining: CancellationToken,
+    /// Fires when everything is to be let go of.
+    pub(crate) closing: CancellationToken,
+}
+
+/// A run that this process carries out.
+pub(crate) struct Running {
+    pub(crate) ws: WorkspaceId,
+    pub(crate) fence: i64,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Engine {
+    /// An engine that accepts commands; [`Engine::start`] makes it carry out runs, too.
+    pub fn new(
+        store: Store,
+        model: Arc<dyn ChatModel>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGen>,
+        settings: Settings,
+    ) -> Self {
+        let worker = format!("worker_{}", loomgate_domain::id::random_text(&*ids, 16));
+        Self {
+            shared: Arc::new(Shared {
+                store,
+                model,
+                clock,
+                ids,
+                settings,
+                bus: Arc::default(),
+                wake: Notify::new(),
+                worker,
+                running: Mutex::default(),
+                tasks: TaskTracker::new(),
+                draining: CancellationToken::new(),
+                closing: CancellationToken::new(),
+            }),
+        }
+    }
+
+    /// Takes back what an earlier process left in flight, and starts to carry out runs. The
+    /// embedded store belongs to one process: whatever lease stands in it is void.
+    pub async fn start(&self) -> Result<(), loomgate_store::Error> {
+        let resumed = self.shared.store.runs().recover().await?;
+        if resumed > 0 {
+            tracing::info!(runs = resumed, "resuming runs that were in flight");
+        }
+        worker::spawn(&self.shared);
+        Ok(())
+    }
+
+    /// Takes up no further run, waits for those that are being carried out, at most for `grace`,
+    /// and gives the others back to the queue: the next process resumes them. Returns how many.
+    pub async fn drain(&self, grace: Duration) -> Result<usize, loomgate_store::Error> {
+        let shared = &self.shared;
+        shared.draining.cancel();
+        shared.tasks.close();
+        let left = if tokio::time::timeout(grace, worker::idle(shared))
+            .await
+            .is_ok()
+        {
+            0
+        } else {
+            shared.running.lock().len()
+        };
+        shared.closing.cancel();
+        shared.bus.hang_up();
+        // Everything that is left stops at its next await.
+        if tokio::time::timeout(Duration::from_secs(5), shared.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some runs did not stop in time");
+        }
+        shared.store.runs().release_all(&shared.worker).await?;
+        Ok(left)
+    }
+
+    /// How many streams are open.
+    pub fn open_streams(&self) -> usize {
+        self.shared.bus.open_streams()
+    }
+
+    /// How many runs this process carries out at the moment.
+    pub fn running(&self) -> usize {
+        self.shared.running.lock().len()
+    }
+}

@@ -1,0 +1,361 @@
+//! The executor: a journal. It loads the context, asks the model, commits, and does so again
+//! until the run has ended or waits for its client.
+//!
+//! A crash between two commits loses nothing that was committed: whoever claims the run next
+//! begins from there. Commits are guarded by fence and version; see [`Fault::Lost`].
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use loomgate_domain::{
+    CallId, Usage,
+    run::{Event, Failure, Illegal, Input, RunEvent, RunState, RunStatus, StepDetails, ToolCall},
+};
+use loomgate_store::{Guard, RunContext};
+use loomgate_wire::{chat::ChatRequest, event};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bus::RunLog,
+    context,
+    draft::Draft,
+    engine::Shared,
+    failure,
+    model::{ChatStream, ModelError, ModelErrorKind},
+    tokens,
+    turn::{Step, Turn},
+};
+
+/// How often a turn whose stream broke midway is asked for again.
+const BROKEN_TURNS: u32 = 2;
+
+/// Carries out one claimed run.
+pub(crate) struct Executor {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) guard: Guard,
+    pub(crate) draft: Draft,
+    pub(crate) log: Option<Arc<RunLog>>,
+    /// Fires when the run was cancelled, or the lease was lost.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Why an executor lets go of a run that has not ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The run is somebody else's, or gone. Nothing was written.
+    #[error("the lease is lost")]
+    Lost,
+    /// The store failed; the lease will run out, and the run will be claimed again.
+    #[error(transparent)]
+    Store(#[from] loomgate_store::Error),
+    /// A defect: the machine refused what the executor did.
+    #[error("illegal transition: {0}")]
+    Illegal(#[from] Illegal),
+}
+
+/// How one model turn went.
+enum Outcome {
+    /// The run has ended, or waits for its client.
+    Settled,
+    /// The stream broke; what it had begun is taken back.
+    Broken(ModelError),
+}
+
+/// What ended the wait for the model.
+enum Interrupt {
+    Stop,
+    Deadline,
+}
+
+impl Executor {
+    /// Carries the run on until it has ended, waits for its client, or is lost.
+    pub(crate) async fn execute(mut self) -> Result<(), Fault> {
+        match self.carry_out().await {
+            // Perhaps it was only cancelled under our hands: then it is ours to stop.
+            Err(Fault::Lost) => self.stop_run().await,
+            other => other,
+        }
+    }
+
+    async fn carry_out(&mut self) -> Result<(), Fault> {
+        if let RunState::Cancelling { .. } = self.draft.run.state {
+            self.draft.tell_event(&Event::Run(RunEvent::Cancelling));
+            return self.stop_run().await;
+        }
+        self.tell_claim();
+        let mut broken = 0;
+        loop {
+            let context = self.context().await?;
+            match self.turn(&context).await? {
+                Outcome::Settled => return Ok(()),
+                Outcome::Broken(error) if broken == BROKEN_TURNS => {
+                    return self.fail(failure::of_model(&error)).await;
+                }
+                Outcome::Broken(error) => {
+                    broken += 1;
+                    tracing::warn!(run_id = %self.guard.run, attempt = broken, error = %error, "model stream broke, asking again");
+                    let pause = Duration::from_millis(200 << broken);
+                    if let Err(interrupt) = self.undisturbed(tokio::time::sleep(pause)).await {
+                        return self.interrupted(None, &interrupt).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The claim's own transition is committed already.
+    fn tell_claim(&mut self) {
+        let metadata = self.draft.run.metadata.clone();
+        let frames = self.draft.committed(metadata);
+        self.push(frames);
+    }
+
+    async fn context(&self) -> Result<RunContext, Fault> {
+        let window = self.shared.settings.limits.context_window_tokens;
+        let limits = context::limits(self.draft.run.settings.truncation, window);
+        let Guard {
+            ws, thread, run, ..
+        } = &self.guard;
+        let runs = self.shared.store.runs();
+        Ok(runs.context(ws, thread, run, limits).await?)
+    }
+
+    async fn turn(&mut self, context: &RunContext) -> Result<Outcome, Fault> {
+        let window = self.shared.settings.limits.context_window_tokens;
+        let request = match context::next_request(&self.draft.run, context, window) {
+            Ok(request) => request,
+            Err(reason) => {
+                let before = self.draft.clone();
+                let now = self.shared.clock.now();
+                self.draft.step(now, Input::Incomplete(reason))?;
+                self.settle(Some(before)).await?;
+                return Ok(Outcome::Settled);
+            }
+        };
+        let shared = Arc::clone(&self.shared);
+        let workspace = self.guard.ws.clone();
+        let route = self.draft.run.settings.route.clone();
+        let call = shared.model.chat(&workspace, &route, &request);
+        let mut stream = match self.undisturbed(call).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                self.fail(failure::of_model(&error)).await?;
+                return Ok(Outcome::Settled);
+            }
+            Err(interrupt) => {
+                self.interrupted(None, &interrupt).await?;
+                return Ok(Outcome::Settled);
+            }
+        };
+        let mut turn = Turn::new(
+            Arc::clone(&self.shared.ids),
+            known_calls(context),
+            self.draft.run.settings.parallel_tool_calls,
+        );
+        match self.read(&mut stream, &mut turn).await? {
+            Ok(()) => {
+                // The provider's connection is free again before anything is written.
+                drop(stream);
+                self.finish(turn, &request).await?;
+                Ok(Outcome::Settled)
+            }
+            Err(Stopped::Model(error)) if error.kind == ModelErrorKind::Broken => {
+                let now = self.shared.clock.now();
+                turn.write(&mut self.draft);
+                self.draft.step(now, Input::Abandon)?;
+                self.commit().await?;
+                Ok(Outcome::Broken(error))
+            }
+            Err(Stopped::Model(error)) => {
+                turn.write(&mut self.draft);
+                self.fail(failure::of_model(&error)).await?;
+                Ok(Outcome::Settled)
+            }
+            Err(Stopped::Interrupt(interrupt)) => {
+                drop(stream);
+                self.interrupted(Some(&turn), &interrupt).await?;
+                Ok(Outcome::Settled)
+            }
+        }
+    }
+
+    /// Reads the model's stream to its end.
+    async fn read(
+        &mut self,
+        stream: &mut ChatStream,
+        turn: &mut Turn,
+    ) -> Result<Result<(), Stopped>, Fault> {
+        loop {
+            let event = match self.undisturbed(stream.next()).await {
+                Ok(Some(Ok(event))) => event,
+                Ok(Some(Err(error))) => return Ok(Err(Stopped::Model(error))),
+                Ok(None) if turn.is_finished() => return Ok(Ok(())),
+                Ok(None) => {
+                    return Ok(Err(Stopped::Model(ModelError {
+                        kind: ModelErrorKind::Broken,
+                        message: "It ended without saying so.".to_owned(),
+                    })));
+                }
+                Err(interrupt) => return Ok(Err(Stopped::Interrupt(interrupt))),
+            };
+            let now = self.shared.clock.now();
+            match turn.take(&mut self.draft, now, event)? {
+                Step::Quiet => {}
+                Step::Delta(frame) => self.push([frame]),
+                Step::Begun if self.commits_beginnings() => {
+                    // What is stored is never ahead of what was told, and never behind a crash.
+                    self.commit().await?;
+                }
+                Step::Begun => {}
+            }
+        }
+    }
+
+    /// Streamed runs commit a message when it is begun, so that its id is good from the first
+    /// event on. Others commit whole turns.
+    fn commits_beginnings(&self) -> bool {
+        self.draft.run.settings.stream || self.log.is_some()
+    }
+
+    async fn finish(&mut self, turn: Turn, request: &ChatRequest) -> Result<(), Fault> {
+        let usage = turn
+            .usage()
+            .unwrap_or_else(|| estimate(request, turn.written()));
+        turn.write(&mut self.draft);
+        let before = self.draft.clone();
+        turn.finish(&mut self.draft, self.shared.clock.now(), usage)?;
+        self.settle(Some(before)).await
+    }
+
+    async fn fail(&mut self, failure: Failure) -> Result<(), Fault> {
+        tracing::info!(run_id = %self.guard.run, code = ?failure.error.code, message = %failure.error.message, "run failed");
+        let before = self.draft.clone();
+        let now = self.shared.clock.now();
+        self.draft.step(now, Input::Fail(failure))?;
+        self.settle(Some(before)).await
+    }
+
+    async fn interrupted(
+        &mut self,
+        turn: Option<&Turn>,
+        interrupt: &Interrupt,
+    ) -> Result<(), Fault> {
+        if let Some(turn) = turn {
+            turn.write(&mut self.draft);
+        }
+        match interrupt {
+            Interrupt::Stop => self.stop_run().await,
+            Interrupt::Deadline => {
+                let before = self.draft.clone();
+                let now = self.shared.clock.now();
+                self.draft.step(now, Input::Expire)?;
+                self.settle(Some(before)).await
+            }
+        }
+    }
+
+    /// Confirms a cancellation, if that is what stopped us.
+    async fn stop_run(&mut self) -> Result<(), Fault> {
+        let Guard {
+            ws,
+            thread,
+            run,
+            fence,
+            ..
+        } = &self.guard;
+        let runs = self.shared.store.runs();
+        match runs.reload(ws, thread, run, *fence).await? {
+            Some((run, version)) if run.state.status() == RunStatus::Cancelling => {
+                self.guard.version = version;
+            }
+            Some(_) | None => return Err(Fault::Lost),
+        }
+        let now = self.shared.clock.now();
+        if let RunState::InProgress { .. } = self.draft.run.state {
+            self.draft.step(now, Input::Cancel)?;
+        }
+        self.draft.step(now, Input::Stop)?;
+        self.settle(None).await
+    }
+
+    /// Commits a transition that ends this leg, and ends its stream. `before` is where to go
+    /// back to when the run was cancelled meanwhile.
+    async fn settle(&mut self, before: Option<Draft>) -> Result<(), Fault> {
+        match self.commit().await {
+            Ok(()) => {
+                self.push([event::done()]);
+                if let Some(log) = &self.log {
+                    log.close();
+                }
+                Ok(())
+            }
+            Err(fault) => {
+                if let Some(before) = before {
+                    self.draft = before;
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    async fn commit(&mut self) -> Result<(), Fault> {
+        let runs = self.shared.store.runs();
+        let change = self.draft.change();
+        let Some(committed) = runs.commit(self.guard.clone(), change).await? else {
+            return Err(Fault::Lost);
+        };
+        self.guard.version = committed.version;
+        let frames = self.draft.committed(committed.metadata);
+        self.push(frames);
+        Ok(())
+    }
+
+    fn push(&self, frames: impl IntoIterator<Item = bytes::Bytes>) {
+        if let Some(log) = &self.log {
+            for frame in frames {
+                log.push(frame);
+            }
+        }
+    }
+
+    /// Waits for something, unless the run is stopped or its time runs out first.
+    async fn undisturbed<T>(&self, wanted: impl Future<Output = T>) -> Result<T, Interrupt> {
+        let expires_ms = self.draft.run.settings.expires_at.0.saturating_mul(1000);
+        let left_ms = expires_ms.saturating_sub(self.shared.clock.now_ms());
+        let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Interrupt::Stop),
+            got = wanted => Ok(got),
+            () = tokio::time::sleep(left) => Err(Interrupt::Deadline),
+        }
+    }
+}
+
+/// What ended a model's stream before its end.
+enum Stopped {
+    Model(ModelError),
+    Interrupt(Interrupt),
+}
+
+fn known_calls(context: &RunContext) -> HashSet<CallId> {
+    let steps = context.steps.iter();
+    let calls = steps.filter_map(|step| match &step.details {
+        StepDetails::ToolCalls { tool_calls } => Some(tool_calls),
+        StepDetails::MessageCreation { .. } => None,
+    });
+    calls
+        .flatten()
+        .map(|ToolCall::Function { id, .. }| id.clone())
+        .collect()
+}
+
+/// The cost of a turn whose provider does not say it.
+fn estimate(request: &ChatRequest, written: &str) -> Usage {
+    Usage {
+        prompt_tokens: request.messages.iter().map(tokens::of_message).sum::<u64>()
+            + tokens::of_tools(&request.tools),
+        completion_tokens: tokens::of_text(written),
+        ..Usage::default()
+    }
+}

@@ -1,0 +1,272 @@
+//! The background of the engine: claiming runs, keeping their leases, ending what has expired.
+
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use loomgate_domain::{
+    RunId,
+    run::{Input, RunState},
+};
+use loomgate_store::{Claim, ClaimRequest, Guard, Lease};
+use loomgate_wire::event;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    command::{self, Place},
+    draft::Draft,
+    engine::{Running, Shared},
+    executor::{Executor, Fault},
+    failure,
+};
+
+/// The most runs claimed in one transaction.
+const BATCH: usize = 32;
+/// How often expired runs are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Starts the loops. They end when the engine drains.
+pub(crate) fn spawn(shared: &Arc<Shared>) {
+    shared.tasks.spawn(claim_loop(Arc::clone(shared)));
+    shared.tasks.spawn(heartbeat_loop(Arc::clone(shared)));
+    shared.tasks.spawn(expiry_loop(Arc::clone(shared)));
+}
+
+/// Waits until no run is being carried out.
+pub(crate) async fn idle(shared: &Shared) {
+    loop {
+        let changed = shared.wake.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        if shared.running.lock().is_empty() {
+            return;
+        }
+        changed.await;
+    }
+}
+
+async fn claim_loop(shared: Arc<Shared>) {
+    while !shared.draining.is_cancelled() {
+        let woken = shared.wake.notified();
+        tokio::pin!(woken);
+        // Registered before looking into the queue, so that no wake-up is missed.
+        woken.as_mut().enable();
+        let running = shared.running.lock().len();
+        let free = shared
+            .settings
+            .concurrency
+            .saturating_sub(running)
+            .min(BATCH);
+        if free > 0 {
+            match claim(&shared, free).await {
+                Ok(claimed) if claimed == free => continue,
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "claiming runs failed"),
+            }
+        }
+        tokio::select! {
+            () = woken => {}
+            () = tokio::time::sleep(shared.settings.poll) => {}
+            () = shared.draining.cancelled() => {}
+        }
+    }
+}
+
+/// Claims up to `max` runs and starts them. Returns how many.
+async fn claim(shared: &Arc<Shared>, max: usize) -> Result<usize, loomgate_store::Error> {
+    // The drafts are made inside the transaction, and used after it.
+    let drafts: Arc<Mutex<HashMap<RunId, Draft>>> = Arc::default();
+    let made = Arc::clone(&drafts);
+    let bus = Arc::clone(&shared.bus);
+    let now = shared.clock.now();
+    let request = ClaimRequest {
+        worker: shared.worker.clone(),
+        now_ms: shared.clock.now_ms(),
+        lease_ms: i64::try_from(shared.settings.lease.as_millis()).unwrap_or(i64::MAX),
+        max: u32::try_from(max).unwrap_or(u32::MAX),
+    };
+    let runs = shared.store.runs();
+    let claims = runs
+        .claim(request, move |row| {
+            let live = bus.get(&row.run.id).is_some();
+            let run = row.run.clone();
+            let mut draft = Draft::new(run, row.steps.clone(), row.messages.clone(), live);
+            // Claimable states accept it; should one not, the run is taken up as it is.
+            if let Err(error) = draft.step(now, Input::Start) {
+                tracing::error!(run_id = %row.run.id, %error, "claimed a run that can not start");
+            }
+            let change = draft.change();
+            made.lock().insert(row.run.id.clone(), draft);
+            change
+        })
+        .await?;
+    let count = claims.len();
+    for claim in claims {
+        if let Some(draft) = drafts.lock().remove(&claim.run.id) {
+            start(shared, claim, draft);
+        }
+    }
+    Ok(count)
+}
+
+fn start(shared: &Arc<Shared>, claim: Claim, draft: Draft) {
+    let run = claim.run.id.clone();
+    let stop = CancellationToken::new();
+    let running = Running {
+        ws: claim.ws.clone(),
+        fence: claim.fence,
+        stop: stop.clone(),
+    };
+    shared.running.lock().insert(run.clone(), running);
+    let executor = Executor {
+        shared: Arc::clone(shared),
+        log: shared.bus.get(&run),
+        guard: Guard {
+            ws: claim.ws,
+            thread: claim.run.thread_id,
+            run,
+            fence: claim.fence,
+            version: claim.version,
+        },
+        draft,
+        stop,
+    };
+    shared.tasks.spawn(attend(Arc::clone(shared), executor));
+}
+
+/// Sees an executor through: its faults, its panics, and the process's own end.
+async fn attend(shared: Arc<Shared>, executor: Executor) {
+    let guard = executor.guard.clone();
+    let log = executor.log.clone();
+    let work = AssertUnwindSafe(executor.execute()).catch_unwind();
+    let ended = tokio::select! {
+        ended = Box::pin(work) => Some(ended),
+        () = shared.closing.cancelled() => None,
+    };
+    match ended {
+        Some(Ok(Ok(()))) | None => {}
+        Some(Ok(Err(Fault::Lost))) => {
+            tracing::debug!(run_id = %guard.run, "run is no longer ours");
+        }
+        Some(Ok(Err(error))) => {
+            tracing::error!(run_id = %guard.run, %error, "run broke off");
+            fail_internally(&shared, &guard).await;
+        }
+        Some(Err(_panic)) => {
+            tracing::error!(run_id = %guard.run, "executor panicked");
+            fail_internally(&shared, &guard).await;
+        }
+    }
+    if let Some(log) = log {
+        log.close();
+    }
+    let mut running = shared.running.lock();
+    if running
+        .get(&guard.run)
+        .is_some_and(|known| known.fence == guard.fence)
+    {
+        running.remove(&guard.run);
+    }
+    drop(running);
+    shared.wake.notify_waiters();
+    shared.wake.notify_one();
+}
+
+/// A defect of ours must not leave a thread locked: the run fails.
+async fn fail_internally(shared: &Shared, guard: &Guard) {
+    let place = Place {
+        ws: guard.ws.clone(),
+        thread: guard.thread.clone(),
+        run: guard.run.clone(),
+    };
+    let ended = end(shared, &place, |state| match state {
+        RunState::Cancelling { .. } => Input::Stop,
+        _ => Input::Fail(failure::internal()),
+    });
+    if let Err(error) = ended.await {
+        tracing::error!(run_id = %guard.run, %error, "could not fail the run; its lease will run out");
+    }
+}
+
+/// Ends a run from outside its executor, and tells its stream.
+async fn end(
+    shared: &Shared,
+    place: &Place,
+    input: fn(&RunState) -> Input,
+) -> Result<(), loomgate_store::Error> {
+    let log = shared.bus.get(&place.run);
+    let ended = command::command(shared, place, log.is_some(), input).await?;
+    if let (Some(Ok((mut draft, _))), Some(log)) = (ended, log) {
+        let metadata = draft.run.metadata.clone();
+        for frame in draft.committed(metadata) {
+            log.push(frame);
+        }
+        log.push(event::done());
+        log.close();
+    }
+    Ok(())
+}
+
+async fn heartbeat_loop(shared: Arc<Shared>) {
+    let every = shared.settings.lease / 3;
+    let lease_ms = i64::try_from(shared.settings.lease.as_millis()).unwrap_or(i64::MAX);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = shared.closing.cancelled() => return,
+        }
+        let held: Vec<Lease> = {
+            let running = shared.running.lock();
+            let lease = |(run, it): (&RunId, &Running)| Lease {
+                ws: it.ws.clone(),
+                run: run.clone(),
+                fence: it.fence,
+            };
+            running.iter().map(lease).collect()
+        };
+        if held.is_empty() {
+            continue;
+        }
+        let until_ms = shared.clock.now_ms().saturating_add(lease_ms);
+        let runs = shared.store.runs();
+        match runs.heartbeat(&shared.worker, held.clone(), until_ms).await {
+            Ok(still) => {
+                let lost = held.into_iter().filter(|lease| !still.contains(&lease.run));
+                for lease in lost {
+                    let running = shared.running.lock();
+                    let ours = running.get(&lease.run);
+                    if let Some(it) = ours.filter(|it| it.fence == lease.fence) {
+                        it.stop.cancel();
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "heartbeat failed"),
+        }
+    }
+}
+
+async fn expiry_loop(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP) => {}
+            () = shared.draining.cancelled() => return,
+        }
+        let due = match shared.store.runs().due(shared.clock.now(), 100).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::error!(%error, "looking for expired runs failed");
+                continue;
+            }
+        };
+        for (ws, thread, run) in due {
+            // Whoever carries it out has a timer of its own.
+            if shared.running.lock().contains_key(&run) {
+                continue;
+            }
+            let place = Place { ws, thread, run };
+            if let Err(error) = end(&shared, &place, |_| Input::Expire).await {
+                tracing::error!(run_id = %place.run, %error, "could not expire a run");
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A provider's response, read piece by piece.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use loomgate_wire::chat::ChatEvent;
+use reqwest::Response;
+use tokio::time::timeout;
+
+use super::{
+    chunk::{Decoder, Ending},
+    failure,
+};
+use crate::{
+    error::{Error, Phase, Who},
+    sse::{Event, Splitter},
+};
+
+/// The most bytes of an answer that comes in one piece.
+pub(super) const WHOLE_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a whole answer waits for the token counts that may follow it.
+const AFTER_THE_ANSWER: Duration = Duration::from_secs(5);
+
+/// A streamed answer in the middle of its way.
+pub(super) struct Body {
+    response: Response,
+    idle: Duration,
+    splitter: Splitter,
+    decoder: Decoder,
+    ready: VecDeque<ChatEvent>,
+    /// What comes after the events that are ready.
+    then: Then,
+    /// An event was handed out.
+    begun: bool,
+}
+
+enum Then {
+    More,
+    Failure(Error),
+    End,
+}
+
+impl Body {
+    pub(super) fn new(response: Response, decoder: Decoder, idle: Duration) -> Self {
+        Self {
+            response,
+            idle,
+            splitter: Splitter::default(),
+            decoder,
+            ready: VecDeque::new(),
+            then: Then::More,
+            begun: false,
+        }
+    }
+
+    /// An answer that comes in one piece, although a stream was asked for.
+    pub(super) async fn in_one_piece(
+        response: Response,
+        decoder: Decoder,
+        idle: Duration,
+    ) -> Result<VecDeque<ChatEvent>, Error> {
+        let mut decoder = decoder;
+        let mut events = VecDeque::new();
+        let bytes = whole(response, WHOLE_BYTES, idle).await?;
+        decoder.chunk(&bytes, false, &mut events)?;
+        decoder.end(Ending::Said, &mut events)?;
+        Ok(events)
+    }
+
+    /// The next event; `None` at the end, and after an error.
+    pub(super) async fn next(&mut self) -> Option<Result<ChatEvent, Error>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.begun = true;
+                return Some(Ok(event));
+            }
+            match std::mem::replace(&mut self.then, Then::End) {
+                Then::More => self.then = self.read().await,
+                Then::Failure(error) => {
+                    let phase = if self.begun {
+                        Phase::MidStream
+                    } else {
+                        Phase::BeforeFirstEvent
+                    };
+                    return Some(Err(Error { phase, ..error }));
+                }
+                Then::End => return None,
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Then {
+        let patience = if self.decoder.is_finished() {
+            self.idle.min(AFTER_THE_ANSWER)
+        } else {
+            self.idle
+        };
+        let progress = match piece(&mut self.response, patience).await {
+            Ok(Some(bytes)) => self.take(&bytes),
+            Ok(None) => self.cut(None),
+            Err(error) => self.cut(Some(error)),
+        };
+        progress.unwrap_or_else(Then::Failure)
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<Then, Error> {
+        let mut events = Vec::new();
+        let pushed = self.splitter.push(bytes, &mut events);
+        for event in events {
+            if self.event(&event)? {
+                return Ok(Then::End);
+            }
+        }
+        pushed.map_err(|too_large| Error::nonsense(format!("The provider sent {too_large}.")))?;
+        Ok(Then::More)
+    }
+
+    /// Takes one event; true when it was the last.
+    fn event(&mut self, event: &Event) -> Result<bool, Error> {
+        match event.data.trim_ascii() {
+            b"" => {}
+            b"[DONE]" => {
+                self.decoder.end(Ending::Said, &mut self.ready)?;
+                return Ok(true);
+            }
+            data => {
+                let result = self.decoder.chunk(data, event.is_error, &mut self.ready);
+                // What comes after a whole answer can only add usage to it.
+                if !self.decoder.is_finished() {
+                    result?;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The bytes have ended, or cannot be read.
+    fn cut(&mut self, error: Option<Error>) -> Result<Then, Error> {
+        if let Some(error) = error.filter(|_| !self.decoder.is_finished()) {
+            return Err(error);
+        }
+        // Some servers leave out the blank line after their last event.
+        if let Some(event) = std::mem::take(&mut self.splitter).finish()
+            && is_whole(&event)
+            && self.event(&event)?
+        {
+            return Ok(Then::End);
+        }
+        self.decoder.end(Ending::Cut, &mut self.ready)?;
+        Ok(Then::End)
+    }
+}
+
+/// Whether an event that the stream's end cut off is complete all the same.
+fn is_whole(event: &Event) -> bool {
+    event.data.trim_ascii() == b"[DONE]"
+        || serde_json::from_slice::<serde::de::IgnoredAny>(&event.data).is_ok()
+}
+
+/// The whole body, when it is not too large.
+pub(super) async fn whole(
+    mut response: Response,
+    most: usize,
+    idle: Duration,
+) -> Result<Vec<u8>, Error> {
+    let mut whole = Vec::new();
+    while let Some(bytes) = piece(&mut response, idle).await? {
+        if whole.len() + bytes.len() > most {
+            return Err(Error::nonsense("The provider's answer is too large."));
+        }
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(whole)
+}
+
+async fn piece(response: &mut Response, idle: Duration) -> Result<Option<Bytes>, Error> {
+    match timeout(idle, response.chunk()).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(failure::of_transport(error)),
+        Err(_) => Err(Error::new(
+            Who::Timeout,
+            true,
+            format!("The provider sent nothing for {idle:?}."),
+        )),
+    }
+}

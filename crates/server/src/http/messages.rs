@@ -1,0 +1,156 @@
+//! `/v1/threads/{thread_id}/messages` (contract section 7).
+
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    response::Response,
+    routing::get,
+};
+use loomgate_domain::{MessageId, Patch, RunId, message::Content};
+use loomgate_engine::posted;
+use loomgate_wire::{
+    object,
+    request::{CreateMessage, ModifyMessage, NewMessage, list_query},
+};
+
+use crate::{
+    App,
+    auth::Caller,
+    body::ApiJson,
+    error::ApiError,
+    http::{
+        list,
+        path::{MessagePath, ThreadPath},
+        reply,
+    },
+};
+
+/// The routes of this resource.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/v1/threads/{thread_id}/messages", get(index).post(create))
+        .route(
+            "/v1/threads/{thread_id}/messages/{message_id}",
+            get(show).post(modify).delete(delete),
+        )
+}
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    path: ThreadPath,
+    ApiJson(CreateMessage(body)): ApiJson<CreateMessage>,
+) -> Result<Response, ApiError> {
+    refuse_files(std::slice::from_ref(&body))?;
+    let message = posted(&app.ids, &path.thread, app.clock.now(), body);
+    let messages = app.store.messages();
+    match messages.insert(&caller.workspace, message.clone()).await {
+        Ok(Some(())) => reply::json(&object::Message::from(&message)),
+        Ok(None) => Err(ApiError::not_found(&path.thread)),
+        Err(loomgate_store::Error::ActiveRun { run }) => {
+            Err(ApiError::locked_for_messages(&path.thread, &run))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn index(
+    State(app): State<App>,
+    caller: Caller,
+    path: ThreadPath,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let query = list_query(query.as_deref())?;
+    let run = query.run_id.as_deref().map(RunId::trusted);
+    let page = app
+        .store
+        .messages()
+        .list(&caller.workspace, &path.thread, run.as_ref(), list::page(&query))
+        .await
+        .map_err(list::cursor::<MessageId>)?
+        .ok_or_else(|| ApiError::not_found(&path.thread))?;
+    list::reply(page.items.iter().map(object::Message::from), page.has_more)
+}
+
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    path: MessagePath,
+) -> Result<Response, ApiError> {
+    let found = app
+        .store
+        .messages()
+        .get(&caller.workspace, &path.thread, &path.message)
+        .await?;
+    match found {
+        Some(message) => reply::json(&object::Message::from(&message)),
+        None => Err(missing(&app, &caller, &path).await?),
+    }
+}
+
+async fn modify(
+    State(app): State<App>,
+    caller: Caller,
+    path: MessagePath,
+    ApiJson(body): ApiJson<ModifyMessage>,
+) -> Result<Response, ApiError> {
+    let messages = app.store.messages();
+    let Caller { workspace, .. } = &caller;
+    let modified = match body.metadata {
+        Patch::Absent => messages.get(workspace, &path.thread, &path.message).await?,
+        patch => {
+            let metadata = patch.into_option().unwrap_or_default();
+            messages
+                .set_metadata(workspace, &path.thread, &path.message, metadata)
+                .await?
+        }
+    };
+    match modified {
+        Some(message) => reply::json(&object::Message::from(&message)),
+        None => Err(missing(&app, &caller, &path).await?),
+    }
+}
+
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    path: MessagePath,
+) -> Result<Response, ApiError> {
+    let messages = app.store.messages();
+    if !messages
+        .delete(&caller.workspace, &path.thread, &path.message)
+        .await?
+    {
+        return Err(missing(&app, &caller, &path).await?);
+    }
+    reply::json(&object::Deleted::message(&path.message))
+}
+
+/// What is missing: the thread, or the message in it.
+async fn missing(app: &App, caller: &Caller, path: &MessagePath) -> Result<ApiError, ApiError> {
+    let threads = app.store.threads();
+    let thread = threads.get(&caller.workspace, &path.thread).await?;
+    Ok(match thread {
+        Some(_) => ApiError::not_found(&path.message),
+        None => ApiError::not_found(&path.thread),
+    })
+}
+
+/// There are no stored files in this release: whatever file a message names is unknown.
+pub fn refuse_files(messages: &[NewMessage]) -> Result<(), ApiError> {
+    let mut missing: Vec<&str> = Vec::new();
+    for message in messages {
+        let images = message.content.iter().filter_map(|part| match part {
+            Content::ImageFile { image_file } => Some(image_file.file_id.as_str()),
+            Content::Text { .. } | Content::Refusal { .. } | Content::ImageUrl { .. } => None,
+        });
+        let attachments = message.attachments.iter();
+        missing.extend(images);
+        missing.extend(attachments.filter_map(|attachment| attachment.file_id.as_deref()));
+    }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::no_such_files(&missing))
+    }
+}

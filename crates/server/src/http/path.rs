@@ -1,0 +1,77 @@
+//! The ids in a path, checked by their prefixes before anything is looked up (contract section
+//! 2.2).
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use http::request::Parts;
+use loomgate_domain::{
+    AssistantId, Id, IdKind, MessageId, RunId, StepId, ThreadId,
+};
+
+use crate::{App, error::ApiError};
+
+/// `/assistants/{assistant_id}`
+pub struct AssistantPath {
+    /// The assistant.
+    pub assistant: AssistantId,
+}
+
+/// `/threads/{thread_id}`
+pub struct ThreadPath {
+    /// The thread.
+    pub thread: ThreadId,
+}
+
+/// `/threads/{thread_id}/messages/{message_id}`
+pub struct MessagePath {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The message.
+    pub message: MessageId,
+}
+
+/// `/threads/{thread_id}/runs/{run_id}`
+pub struct RunPath {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The run.
+    pub run: RunId,
+}
+
+/// `/threads/{thread_id}/runs/{run_id}/steps/{step_id}`
+pub struct StepPath {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+}
+
+macro_rules! path {
+    ($path:ident { $($field:ident : $name:literal),+ }) => {
+        impl FromRequestParts<App> for $path {
+            type Rejection = ApiError;
+
+            async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+                let params = RawPathParams::from_request_parts(parts, app)
+                    .await
+                    .map_err(|error| ApiError::bad_path(&error.to_string()))?;
+                Ok(Self { $($field: id(&params, $name)?),+ })
+            }
+        }
+    };
+}
+
+path!(AssistantPath { assistant: "assistant_id" });
+path!(ThreadPath { thread: "thread_id" });
+path!(MessagePath { thread: "thread_id", message: "message_id" });
+path!(RunPath { thread: "thread_id", run: "run_id" });
+path!(StepPath { thread: "thread_id", run: "run_id", step: "step_id" });
+
+fn id<K: IdKind>(params: &RawPathParams, name: &'static str) -> Result<Id<K>, ApiError> {
+    let text = params
+        .iter()
+        .find_map(|(known, text)| (known == name).then_some(text))
+        .unwrap_or_default();
+    Id::parse(text).map_err(|error| ApiError::invalid_id(name, text, error.expected))
+}

@@ -1,0 +1,42 @@
+//! Answers: an object as JSON, a page of a list, a run's events.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use loomgate_engine::Subscription;
+use serde::Serialize;
+
+use crate::error::ApiError;
+
+/// A silent stream says that it is alive this often (a comment line, which clients skip).
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// An object as JSON, status 200.
+pub fn json(object: &impl Serialize) -> Result<Response, ApiError> {
+    let body = serde_json::to_vec(object).map_err(|error| ApiError::internal(&error))?;
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(header::CONTENT_TYPE, json)], Bytes::from(body)).into_response())
+}
+
+/// A run's events, as they come. The client may go away at any time; the run goes on.
+pub fn events(subscription: Subscription) -> Response {
+    let frames = futures::stream::unfold(subscription, |mut subscription| async {
+        let frame = match tokio::time::timeout(HEARTBEAT, subscription.next()).await {
+            Ok(frame) => frame?,
+            Err(_silence) => Bytes::from_static(b": keep-alive\n\n"),
+        };
+        Some((Ok::<_, Infallible>(frame), subscription))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        // Proxies that buffer would hold the words back.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::from_stream(frames)).into_response()
+}

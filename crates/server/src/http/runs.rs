@@ -1,0 +1,221 @@
+//! `/v1/threads/{thread_id}/runs` and `/v1/threads/runs` (contract section 8).
+
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    response::Response,
+    routing::{get, post},
+};
+use http::{HeaderMap, HeaderValue};
+use loomgate_domain::{Patch, Run, RunId, run::Route, tool::ToolResources};
+use loomgate_engine::{Created, RunRequest, ThreadTarget};
+use loomgate_wire::{
+    object,
+    request::{CreateRun, CreateThreadAndRun, ModifyRun, SubmitToolOutputs, list_query},
+};
+
+use crate::{
+    App,
+    auth::Caller,
+    body::ApiJson,
+    error::ApiError,
+    http::{
+        list,
+        messages::refuse_files,
+        path::{RunPath, ThreadPath},
+        reply,
+    },
+};
+
+/// What a helper that polls is asked to wait between two looks at an unfinished run.
+const POLL_AFTER_MS: &str = "250";
+
+/// The routes of this resource.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/v1/threads/runs", post(create_with_thread))
+        .route("/v1/threads/{thread_id}/runs", get(index).post(create))
+        .route(
+            "/v1/threads/{thread_id}/runs/{run_id}",
+            get(show).post(modify),
+        )
+        .route("/v1/threads/{thread_id}/runs/{run_id}/cancel", post(cancel))
+        .route(
+            "/v1/threads/{thread_id}/runs/{run_id}/submit_tool_outputs",
+            post(submit_tool_outputs),
+        )
+}
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    path: ThreadPath,
+    RawQuery(query): RawQuery,
+    ApiJson(body): ApiJson<CreateRun>,
+) -> Result<Response, ApiError> {
+    list_query(query.as_deref())?;
+    refuse_files(&body.additional_messages)?;
+    let request = RunRequest {
+        assistant_id: body.assistant_id,
+        thread: ThreadTarget::Existing(path.thread, body.additional_messages),
+        options: body.options,
+        additional_instructions: body.additional_instructions,
+        tool_resources: ToolResources::default(),
+        route: route(&caller),
+    };
+    created(app.engine.create_run(&caller.workspace, request).await?)
+}
+
+async fn create_with_thread(
+    State(app): State<App>,
+    caller: Caller,
+    ApiJson(body): ApiJson<CreateThreadAndRun>,
+) -> Result<Response, ApiError> {
+    refuse_files(&body.thread.messages)?;
+    let request = RunRequest {
+        assistant_id: body.assistant_id,
+        thread: ThreadTarget::New(body.thread),
+        options: body.options,
+        additional_instructions: None,
+        tool_resources: body.tool_resources,
+        route: route(&caller),
+    };
+    created(app.engine.create_run(&caller.workspace, request).await?)
+}
+
+fn route(caller: &Caller) -> Route {
+    Route::VirtualKey(caller.virtual_key.to_string())
+}
+
+fn created(created: Created) -> Result<Response, ApiError> {
+    match created.events {
+        Some(events) => Ok(reply::events(events)),
+        None => reply::json(&object::Run::from(&created.run)),
+    }
+}
+
+async fn index(
+    State(app): State<App>,
+    caller: Caller,
+    path: ThreadPath,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let page = list::page(&list_query(query.as_deref())?);
+    let page = app
+        .store
+        .runs()
+        .list(&caller.workspace, &path.thread, page)
+        .await
+        .map_err(list::cursor::<RunId>)?
+        .ok_or_else(|| ApiError::not_found(&path.thread))?;
+    list::reply(page.items.iter().map(object::Run::from), page.has_more)
+}
+
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    path: RunPath,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let runs = app.store.runs();
+    let found = runs.get(&caller.workspace, &path.thread, &path.run).await?;
+    let run = found_or_missing(found, &app, &caller, &path).await?;
+    let mut response = reply::json(&object::Run::from(&run))?;
+    let polled = headers
+        .get("x-stainless-poll-helper")
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+    if polled && run.state.status().is_active() {
+        let wait = HeaderValue::from_static(POLL_AFTER_MS);
+        response.headers_mut().insert("openai-poll-after-ms", wait);
+    }
+    Ok(response)
+}
+
+/// Modify Run: metadata only, in every state, beside a running executor (one guarded column).
+async fn modify(
+    State(app): State<App>,
+    caller: Caller,
+    path: RunPath,
+    ApiJson(body): ApiJson<ModifyRun>,
+) -> Result<Response, ApiError> {
+    let runs = app.store.runs();
+    let modified = match body.metadata {
+        Patch::Absent => runs.get(&caller.workspace, &path.thread, &path.run).await?,
+        patch => {
+            let metadata = patch.into_option().unwrap_or_default();
+            runs.set_metadata(&caller.workspace, &path.thread, &path.run, metadata)
+                .await?
+        }
+    };
+    let run = found_or_missing(modified, &app, &caller, &path).await?;
+    reply::json(&object::Run::from(&run))
+}
+
+/// Clients send `{}`, or no body at all: there is nothing to read in either.
+async fn cancel(
+    State(app): State<App>,
+    caller: Caller,
+    path: RunPath,
+) -> Result<Response, ApiError> {
+    let cancelled = app
+        .engine
+        .cancel(&caller.workspace, &path.thread, &path.run)
+        .await;
+    let run = run_or_missing(cancelled, &app, &caller, &path).await?;
+    reply::json(&object::Run::from(&run))
+}
+
+async fn submit_tool_outputs(
+    State(app): State<App>,
+    caller: Caller,
+    path: RunPath,
+    ApiJson(body): ApiJson<SubmitToolOutputs>,
+) -> Result<Response, ApiError> {
+    let submitted = app
+        .engine
+        .submit_tool_outputs(
+            &caller.workspace,
+            &path.thread,
+            &path.run,
+            body.tool_outputs,
+            body.stream,
+        )
+        .await;
+    let (run, events) = run_or_missing(submitted, &app, &caller, &path).await?;
+    created(Created { run, events })
+}
+
+async fn run_or_missing<T>(
+    result: Result<T, loomgate_engine::Error>,
+    app: &App,
+    caller: &Caller,
+    path: &RunPath,
+) -> Result<T, ApiError> {
+    match result {
+        Ok(found) => Ok(found),
+        Err(loomgate_engine::Error::NoRun(_)) => Err(missing(app, caller, path).await?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn found_or_missing(
+    found: Option<Run>,
+    app: &App,
+    caller: &Caller,
+    path: &RunPath,
+) -> Result<Run, ApiError> {
+    match found {
+        Some(run) => Ok(run),
+        None => Err(missing(app, caller, path).await?),
+    }
+}
+
+/// What is missing: the thread, or the run on it.
+pub async fn missing(app: &App, caller: &Caller, path: &RunPath) -> Result<ApiError, ApiError> {
+    let threads = app.store.threads();
+    let thread = threads.get(&caller.workspace, &path.thread).await?;
+    Ok(match thread {
+        Some(_) => ApiError::not_found(&path.run),
+        None => ApiError::not_found(&path.thread),
+    })
+}

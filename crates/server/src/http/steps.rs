@@ -1,0 +1,69 @@
+//! `/v1/threads/{thread_id}/runs/{run_id}/steps` (contract section 9): read-only.
+
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    response::Response,
+    routing::get,
+};
+use loomgate_domain::StepId;
+use loomgate_wire::{object, request::list_query};
+
+use crate::{
+    App,
+    auth::Caller,
+    error::ApiError,
+    http::{
+        list,
+        path::{RunPath, StepPath},
+        reply, runs,
+    },
+};
+
+/// The routes of this resource.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/v1/threads/{thread_id}/runs/{run_id}/steps", get(index))
+        .route(
+            "/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}",
+            get(show),
+        )
+}
+
+async fn index(
+    State(app): State<App>,
+    caller: Caller,
+    path: RunPath,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let page = list::page(&list_query(query.as_deref())?);
+    let steps = app.store.steps();
+    let listed = steps.list(&caller.workspace, &path.thread, &path.run, page);
+    let page = match listed.await.map_err(list::cursor::<StepId>)? {
+        Some(page) => page,
+        None => return Err(runs::missing(&app, &caller, &path).await?),
+    };
+    list::reply(page.items.iter().map(object::RunStep::listed), page.has_more)
+}
+
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    path: StepPath,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    list_query(query.as_deref())?;
+    let StepPath { thread, run, step } = path;
+    let steps = app.store.steps();
+    let found = steps.get(&caller.workspace, &thread, &run, &step).await?;
+    if let Some(step) = found {
+        return reply::json(&object::RunStep::listed(&step));
+    }
+    let path = RunPath { thread, run };
+    let runs = app.store.runs();
+    let run = runs.get(&caller.workspace, &path.thread, &path.run).await?;
+    Err(match run {
+        Some(_) => ApiError::not_found(&step),
+        None => runs::missing(&app, &caller, &path).await?,
+    })
+}

@@ -1,0 +1,88 @@
+//! `/v1/threads` (contract section 6).
+
+use axum::{Router, extract::State, response::Response, routing::post};
+use loomgate_domain::{Thread, id::new_id};
+use loomgate_engine::posted;
+use loomgate_wire::{
+    object,
+    request::{CreateThread, ModifyThread},
+};
+
+use crate::{
+    App,
+    auth::Caller,
+    body::ApiJson,
+    error::ApiError,
+    http::{messages::refuse_files, path::ThreadPath, reply},
+};
+
+/// The routes of this resource.
+pub fn routes() -> Router<App> {
+    Router::new().route("/v1/threads", post(create)).route(
+        "/v1/threads/{thread_id}",
+        axum::routing::get(show).post(modify).delete(delete),
+    )
+}
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    ApiJson(body): ApiJson<CreateThread>,
+) -> Result<Response, ApiError> {
+    refuse_files(&body.messages)?;
+    let now = app.clock.now();
+    let thread = Thread {
+        id: new_id(&*app.ids),
+        created_at: now,
+        metadata: body.metadata,
+        tool_resources: body.tool_resources,
+    };
+    let record = |message| posted(&app.ids, &thread.id, now, message);
+    let messages = body.messages.into_iter().map(record).collect();
+    app.store
+        .threads()
+        .insert(&caller.workspace, thread.clone(), messages)
+        .await?;
+    reply::json(&object::Thread::from(&thread))
+}
+
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    path: ThreadPath,
+) -> Result<Response, ApiError> {
+    let threads = app.store.threads();
+    let found = threads.get(&caller.workspace, &path.thread).await?;
+    let thread = found.ok_or_else(|| ApiError::not_found(&path.thread))?;
+    reply::json(&object::Thread::from(&thread))
+}
+
+async fn modify(
+    State(app): State<App>,
+    caller: Caller,
+    path: ThreadPath,
+    ApiJson(body): ApiJson<ModifyThread>,
+) -> Result<Response, ApiError> {
+    let threads = app.store.threads();
+    let modified = threads
+        .update(&caller.workspace, &path.thread, |mut thread: Thread| {
+            body.metadata.apply(&mut thread.metadata);
+            body.tool_resources.apply(&mut thread.tool_resources);
+            thread
+        })
+        .await?;
+    let thread = modified.ok_or_else(|| ApiError::not_found(&path.thread))?;
+    reply::json(&object::Thread::from(&thread))
+}
+
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    path: ThreadPath,
+) -> Result<Response, ApiError> {
+    let deleted = app.engine.delete_thread(&caller.workspace, &path.thread);
+    if !deleted.await? {
+        return Err(ApiError::not_found(&path.thread));
+    }
+    reply::json(&object::Deleted::thread(&path.thread))
+}

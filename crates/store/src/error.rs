@@ -1,0 +1,90 @@
+//! What can go wrong, named for what the caller can do about it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use loomgate_domain::RunId;
+
+/// An outcome that is not an answer. "Not found" is no error: such methods return `None`.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The thread is locked by an active run; nothing was written.
+    #[error("the thread has an active run: {run}")]
+    ActiveRun {
+        /// The run that locks it.
+        run: RunId,
+    },
+    /// `after` or `before` names nothing in the list.
+    #[error("no such cursor: {0}")]
+    NoSuchCursor(String),
+    /// A row of this id (or an API key of this hash) is there already; nothing was written.
+    #[error("a row of this key exists")]
+    Duplicate,
+    /// The store takes no work: it is closing.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(&'static str),
+    /// Another process uses the data folder.
+    #[error("the data folder is in use{}: {}", pid.map(|pid| format!(" by process {pid}")).unwrap_or_default(), lock.display())]
+    Locked {
+        /// The lock file.
+        lock: PathBuf,
+        /// The other process, when it wrote its number down.
+        pid: Option<u32>,
+    },
+    /// The database was written by a newer release.
+    #[error("the database has schema {found}; this release knows schemas up to {known}")]
+    NewerSchema {
+        /// The schema of the database.
+        found: i64,
+        /// The newest schema that this release knows.
+        known: i64,
+    },
+    /// What is stored can not be read.
+    #[error("the database holds something unreadable: {what}")]
+    Corrupt {
+        /// Where, and what is wrong with it.
+        what: String,
+    },
+    /// The database, the file system or a job failed. Whether a write took place is not known
+    /// only if this came from the commit itself.
+    #[error("the database failed")]
+    Driver(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+/// A job panicked. Its transaction was rolled back.
+#[derive(Debug, thiserror::Error)]
+#[error("a store job panicked: {0}")]
+pub(crate) struct Panicked(pub(crate) String);
+
+impl Error {
+    pub(crate) fn driver(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Driver(Arc::new(source))
+    }
+
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt { what: what.into() }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::{ErrorCode, ffi};
+        if let rusqlite::Error::SqliteFailure(failure, message) = &error {
+            match (failure.code, failure.extended_code) {
+                (_, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
+                    return Self::Duplicate;
+                }
+                (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
+                    return Self::corrupt(message.clone().unwrap_or_else(|| failure.to_string()));
+                }
+                _ => {}
+            }
+        }
+        Self::driver(error)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::driver(error)
+    }
+}

@@ -1,0 +1,1 @@
+//! Asks SQLite how it would run every statement of this crate.

@@ -1,0 +1,212 @@
+//! Runs: the records here; what moves them in the modules below.
+//!
+//! A row is its own entry in the work queue. Its lease columns follow from its status:
+//!
+//! | status | `lease_owner` | `lease_until` (ms) |
+//! | --- | --- | --- |
+//! | queued | null | 0: a worker is wanted |
+//! | in progress, cancelling | the worker, or null | the end of the lease, or 0 |
+//! | requires action, terminal | null | null: no worker is wanted |
+//!
+//! `fence` counts the leases given out, `version` the changes of state. A worker's writes name
+//! both, so that a worker that lost its lease, or that did not see a command, writes nothing.
+
+use loomgate_domain::{
+    Message, Metadata, Page, PageRequest, Run, RunId, Thread, ThreadId, WorkspaceId,
+};
+
+use crate::{
+    Error, Store, messages,
+    page::{List, page},
+    threads,
+    tx::{Tx, statements, to_json, values},
+};
+
+mod advance;
+mod context;
+mod queue;
+mod row;
+
+pub use advance::{Commanded, Committed, Guard, RunChange, RunSnapshot};
+pub use context::{ContextLimits, RunContext};
+pub use queue::{Claim, ClaimRequest, ClaimedRow, Lease};
+
+use row::{RunRow, columns};
+
+#[cfg(test)]
+pub(crate) use {advance::STATEMENTS as ADVANCE_STATEMENTS, queue::STATEMENTS as QUEUE_STATEMENTS};
+
+statements! {
+    INSERT = concat!("INSERT INTO runs (workspace_id, status, expires_at, version, fence, \
+        attempt, lease_until, ", columns!(), ") \
+        VALUES ($1, $2, $3, 0, 0, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
+    GET = concat!("SELECT ", columns!(), " FROM runs \
+        WHERE workspace_id = $1 AND id = $2 AND thread_id = $3");
+    EXISTS = "SELECT 1 FROM runs WHERE workspace_id = $1 AND id = $2 AND thread_id = $3";
+    ACTIVE = "SELECT id FROM runs \
+        WHERE workspace_id = $1 AND thread_id = $2 AND expires_at IS NOT NULL";
+    SET_METADATA = concat!("UPDATE runs SET metadata = $1 \
+        WHERE workspace_id = $2 AND id = $3 AND thread_id = $4 RETURNING ", columns!());
+    CURSOR = "SELECT seq FROM runs WHERE workspace_id = $1 AND thread_id = $2 AND id = $3";
+    LIST_ASC = concat!("SELECT ", columns!(), " FROM runs WHERE workspace_id = $1 \
+        AND thread_id = $2 AND seq > $3 AND seq < $4 ORDER BY seq LIMIT $5");
+    LIST_DESC = concat!("SELECT ", columns!(), " FROM runs WHERE workspace_id = $1 \
+        AND thread_id = $2 AND seq > $3 AND seq < $4 ORDER BY seq DESC LIMIT $5");
+}
+
+const LIST: List = List {
+    cursor: CURSOR,
+    ascending: LIST_ASC,
+    descending: LIST_DESC,
+};
+
+/// The runs of a [`Store`].
+#[derive(Debug)]
+pub struct Runs<'s>(pub(crate) &'s Store);
+
+/// A run to create, and where.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// The thread that [`Run::thread_id`] names.
+    pub thread: NewRunThread,
+    /// The run.
+    pub run: Run,
+}
+
+/// The thread of a new run.
+#[derive(Debug, Clone)]
+pub enum NewRunThread {
+    /// It is there already.
+    Existing {
+        /// Messages to append first.
+        messages: Vec<Message>,
+    },
+    /// It is made with the run.
+    New {
+        /// The thread.
+        thread: Thread,
+        /// Its messages.
+        messages: Vec<Message>,
+    },
+}
+
+impl Runs<'_> {
+    /// Keeps a new run, with the messages or the thread that come with it. `None`: no such
+    /// thread.
+    ///
+    /// Errors: [`Error::ActiveRun`] while the thread is locked, [`Error::Duplicate`]; then
+    /// nothing was written.
+    pub async fn create(&self, ws: &WorkspaceId, new: NewRun) -> Result<Option<()>, Error> {
+        let ws = ws.clone();
+        self.0.write(move |tx| create(tx, &ws, &new)).await
+    }
+
+    /// A run.
+    pub async fn get(
+        &self,
+        ws: &WorkspaceId,
+        thread: &ThreadId,
+        id: &RunId,
+    ) -> Result<Option<Run>, Error> {
+        let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
+        self.0
+            .read(move |tx| tx.row(GET, values![&ws, &id, &thread], row::read))
+            .await
+    }
+
+    /// Replaces a run's metadata, in any status, and returns the run. One statement; the
+    /// version stays, so that it never collides with a worker.
+    pub async fn set_metadata(
+        &self,
+        ws: &WorkspaceId,
+        thread: &ThreadId,
+        id: &RunId,
+        metadata: Metadata,
+    ) -> Result<Option<Run>, Error> {
+        let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
+        let metadata = to_json(&metadata)?;
+        let row = self
+            .0
+            .write(move |tx| {
+                let values = values![metadata, &ws, &id, &thread];
+                tx.row(SET_METADATA, values, RunRow::read)
+            })
+            .await?;
+        // Decoded here and not in the job: the thread that writes has better things to do.
+        row.map(RunRow::decode).transpose()
+    }
+
+    /// A page of a thread's runs. `None`: no such thread. Error: [`Error::NoSuchCursor`].
+    pub async fn list(
+        &self,
+        ws: &WorkspaceId,
+        thread: &ThreadId,
+        request: PageRequest<RunId>,
+    ) -> Result<Option<Page<Run>>, Error> {
+        let (ws, thread) = (ws.clone(), thread.clone());
+        self.0
+            .read(move |tx| {
+                if !threads::exists(tx, &ws, &thread)? {
+                    return Ok(None);
+                }
+                let scope = values![&ws, &thread];
+                page(tx, &LIST, scope, scope, &request, row::read).map(Some)
+            })
+            .await
+    }
+}
+
+fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>, Error> {
+    let run = &new.run;
+    match &new.thread {
+        NewRunThread::New { thread, messages } => threads::insert(tx, ws, thread, messages)?,
+        NewRunThread::Existing { messages } => {
+            if !threads::exists(tx, ws, &run.thread_id)? {
+                return Ok(None);
+            }
+            if let Some(run) = active(tx, ws, &run.thread_id)? {
+                return Err(Error::ActiveRun { run });
+            }
+            for message in messages {
+                messages::insert(tx, ws, message)?;
+            }
+        }
+    }
+    let status = run.state.status();
+    tx.execute(
+        INSERT,
+        values![
+            ws,
+            status.as_str(),
+            status.is_active().then_some(run.settings.expires_at),
+            row::wants_worker(status).then_some(0),
+            &run.id,
+            &run.thread_id,
+            &run.assistant_id,
+            run.created_at,
+            to_json(&run.state)?,
+            to_json(&run.usage)?,
+            to_json(&run.metadata)?,
+            to_json(&run.settings)?,
+        ],
+    )?;
+    Ok(Some(()))
+}
+
+/// The run that locks a thread.
+pub(crate) fn active(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    thread: &ThreadId,
+) -> Result<Option<RunId>, Error> {
+    tx.row(ACTIVE, values![ws, thread], |row| row.id(0))
+}
+
+pub(crate) fn exists(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    thread: &ThreadId,
+    id: &RunId,
+) -> Result<bool, Error> {
+    tx.exists(EXISTS, values![ws, id, thread])
+}

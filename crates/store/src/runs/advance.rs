@@ -1,0 +1,280 @@
+//! What moves a run: the commits of the worker that has it, and commands from outside.
+
+use loomgate_domain::{
+    Message, MessageId, Metadata, Run, RunId, RunStep, ThreadId, Usage, WorkspaceId,
+    run::{RunState, RunStatus},
+};
+
+use super::row::{self, COLUMNS, columns};
+use crate::{
+    Error, Runs, messages, steps,
+    tx::{Tx, Value, statements, to_json, values},
+};
+
+/// What every change of state sets, and what it is guarded by.
+macro_rules! advance {
+    ($also:literal) => {
+        concat!(
+            "UPDATE runs SET status = $1, state = $2, usage = COALESCE($3, usage), \
+             version = version + 1, ",
+            $also,
+            " WHERE workspace_id = $4 AND id = $5 AND thread_id = $6 AND fence = $7 \
+             AND version = $8 RETURNING version, metadata"
+        )
+    };
+}
+
+statements! {
+    // The lease, if there is one, goes on.
+    KEEP = advance!("lease_until = COALESCE(lease_until, 0)");
+    // Any worker may take the run.
+    RELEASE = advance!("lease_owner = NULL, lease_until = 0");
+    // No worker is wanted until a command.
+    PAUSE = advance!("lease_owner = NULL, lease_until = NULL");
+    // No worker is wanted any more, and the thread is free.
+    FINISH = advance!("lease_owner = NULL, lease_until = NULL, expires_at = NULL");
+    SNAPSHOT = concat!("SELECT ", columns!(), ", fence, version, COALESCE(lease_until, 0) \
+        FROM runs WHERE workspace_id = $1 AND id = $2 AND thread_id = $3");
+    RELOAD = concat!("SELECT ", columns!(), ", version FROM runs \
+        WHERE workspace_id = $1 AND id = $2 AND thread_id = $3 AND fence = $4");
+}
+
+/// What a step of the run machine changes, in one transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunChange {
+    /// The new state. A terminal state, and `requires_action`, give the lease up.
+    pub state: RunState,
+    /// The new sum over all model turns; none: as it was.
+    pub usage: Option<Usage>,
+    /// Steps to insert, or to replace by id.
+    pub put_steps: Vec<RunStep>,
+    /// Messages to insert, or to replace by id. A message that is replaced keeps its place in
+    /// the thread and its metadata, which are the client's.
+    pub put_messages: Vec<Message>,
+    /// Messages to take out of the thread.
+    pub remove_messages: Vec<MessageId>,
+    /// Whether to give the lease up in any case, so that any worker may take the run at once.
+    pub release: bool,
+}
+
+impl RunChange {
+    /// A change of state and of nothing else.
+    pub fn to(state: RunState) -> Self {
+        Self {
+            state,
+            usage: None,
+            put_steps: Vec::new(),
+            put_messages: Vec::new(),
+            remove_messages: Vec::new(),
+            release: false,
+        }
+    }
+}
+
+/// What a worker knows of the run that it has: a commit counts only while both numbers are those
+/// of the row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// The run's workspace.
+    pub ws: WorkspaceId,
+    /// The run's thread.
+    pub thread: ThreadId,
+    /// The run.
+    pub run: RunId,
+    /// The lease's number.
+    pub fence: i64,
+    /// The number of the last change that the worker saw.
+    pub version: i64,
+}
+
+/// What a commit led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The run's new version, for the next guard.
+    pub version: i64,
+    /// The run's metadata, which Modify Run may have changed meanwhile.
+    pub metadata: Metadata,
+}
+
+/// A run as a command finds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSnapshot {
+    /// The run.
+    pub run: Run,
+    /// Its steps that are in progress.
+    pub steps: Vec<RunStep>,
+    /// Its messages that are in progress.
+    pub messages: Vec<Message>,
+    /// Whether a worker has it.
+    pub leased: bool,
+}
+
+/// What a command led to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commanded {
+    /// The run as it is now.
+    pub run: Run,
+    /// Whether the command changed it.
+    pub changed: bool,
+}
+
+impl Runs<'_> {
+    /// Writes what a worker did, if the run is still its own and nobody changed it since.
+    /// `None`: nothing was written; see [`Runs::reload`].
+    pub async fn commit(
+        &self,
+        guard: Guard,
+        change: RunChange,
+    ) -> Result<Option<Committed>, Error> {
+        self.0.write(move |tx| apply(tx, &guard, &change)).await
+    }
+
+    /// The run and its version, if the lease of this number is still the newest.
+    pub async fn reload(
+        &self,
+        ws: &WorkspaceId,
+        thread: &ThreadId,
+        id: &RunId,
+        fence: i64,
+    ) -> Result<Option<(Run, i64)>, Error> {
+        let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
+        self.0
+            .read(move |tx| {
+                tx.row(RELOAD, values![&ws, &id, &thread, fence], |row| {
+                    Ok((row::read(row)?, row.integer(COLUMNS)?))
+                })
+            })
+            .await
+    }
+
+    /// Reads a run, lets `decide` say what becomes of it, and writes that, all in one
+    /// transaction. The outer `None`: no such run. `Ok(None)` from `decide` leaves the run as it
+    /// is; its error is handed through.
+    ///
+    /// A run that becomes `queued`, or that nobody had, is free for any worker; a worker that has
+    /// it keeps its lease through `cancelling`.
+    pub async fn command<E, F>(
+        &self,
+        ws: &WorkspaceId,
+        thread: &ThreadId,
+        id: &RunId,
+        decide: F,
+        now_ms: i64,
+    ) -> Result<Option<Result<Commanded, E>>, Error>
+    where
+        E: Send + 'static,
+        F: FnOnce(RunSnapshot) -> Result<Option<RunChange>, E> + Send + 'static,
+    {
+        let (ws, thread, run) = (ws.clone(), thread.clone(), id.clone());
+        let mut guard = Guard {
+            ws,
+            thread,
+            run,
+            fence: 0,
+            version: 0,
+        };
+        self.0
+            .write(move |tx| {
+                let Some(snapshot) = snapshot(tx, &mut guard, now_ms)? else {
+                    return Ok(None);
+                };
+                let run = snapshot.run.clone();
+                let change = match decide(snapshot) {
+                    Ok(Some(change)) => change,
+                    Ok(None) => {
+                        let changed = false;
+                        return Ok(Some(Ok(Commanded { run, changed })));
+                    }
+                    Err(error) => return Ok(Some(Err(error))),
+                };
+                if apply(tx, &guard, &change)?.is_none() {
+                    return Err(Error::corrupt("a run changed within a transaction"));
+                }
+                let run = after(run, change);
+                Ok(Some(Ok(Commanded { run, changed: true })))
+            })
+            .await
+    }
+}
+
+/// Reads what a command decides on, and completes its guard.
+fn snapshot(tx: &mut dyn Tx, guard: &mut Guard, now_ms: i64) -> Result<Option<RunSnapshot>, Error> {
+    let key = values![&guard.ws, &guard.run, &guard.thread];
+    let row = tx.row(SNAPSHOT, key, |row| {
+        Ok((
+            row::read(row)?,
+            row.integer(COLUMNS)?,
+            row.integer(COLUMNS + 1)?,
+            row.integer(COLUMNS + 2)?,
+        ))
+    })?;
+    let Some((run, fence, version, lease_until)) = row else {
+        return Ok(None);
+    };
+    (guard.fence, guard.version) = (fence, version);
+    Ok(Some(RunSnapshot {
+        run,
+        steps: steps::open(tx, &guard.ws, &guard.run)?,
+        messages: messages::open(tx, &guard.ws, &guard.thread, &guard.run)?,
+        leased: lease_until > 0 && lease_until >= now_ms,
+    }))
+}
+
+/// Writes a change, if fence and version are still those of the guard.
+pub(super) fn apply(
+    tx: &mut dyn Tx,
+    guard: &Guard,
+    change: &RunChange,
+) -> Result<Option<Committed>, Error> {
+    let status = change.state.status();
+    let sql = match status {
+        RunStatus::Queued => RELEASE,
+        RunStatus::InProgress | RunStatus::Cancelling if change.release => RELEASE,
+        RunStatus::InProgress | RunStatus::Cancelling => KEEP,
+        RunStatus::RequiresAction => PAUSE,
+        RunStatus::Cancelled
+        | RunStatus::Failed
+        | RunStatus::Completed
+        | RunStatus::Incomplete
+        | RunStatus::Expired => FINISH,
+    };
+    let usage = change.usage.as_ref().map(to_json).transpose()?;
+    let values: &[Value<'_>] = values![
+        status.as_str(),
+        to_json(&change.state)?,
+        usage,
+        &guard.ws,
+        &guard.run,
+        &guard.thread,
+        guard.fence,
+        guard.version,
+    ];
+    let committed = tx.row(sql, values, |row| {
+        Ok(Committed {
+            version: row.integer(0)?,
+            metadata: row.json(1)?,
+        })
+    })?;
+    let Some(committed) = committed else {
+        return Ok(None);
+    };
+    for message in &change.remove_messages {
+        messages::delete(tx, &guard.ws, &guard.thread, message)?;
+    }
+    for message in &change.put_messages {
+        messages::put(tx, &guard.ws, message)?;
+    }
+    for step in &change.put_steps {
+        steps::put(tx, &guard.ws, step)?;
+    }
+    Ok(Some(committed))
+}
+
+/// The record that a change makes of a run.
+pub(super) fn after(run: Run, change: RunChange) -> Run {
+    Run {
+        usage: change.usage.unwrap_or(run.usage),
+        state: change.state,
+        ..run
+    }
+}

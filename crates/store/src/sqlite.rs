@@ -1,0 +1,153 @@
+//! The SQLite engine: connections, their settings, and transactions on them.
+
+use std::{ops::ControlFlow, path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, types::ValueRef};
+
+use crate::{
+    Error,
+    tx::{Row, Tx, Value},
+};
+
+/// "Loom": marks the file as ours, for `file(1)` and for [`claim_file`].
+const APPLICATION_ID: i64 = 0x4c6f_6f6d;
+
+/// How long a statement waits for a tool that looks into the file, a backup for example.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// More than the store has statements, so that none is ever prepared twice.
+const STATEMENT_CACHE: usize = 128;
+
+/// The connection that writes. Creates the file.
+pub(crate) fn writer(path: Option<&Path>) -> Result<Connection, Error> {
+    let connection = match path {
+        Some(path) => {
+            make_private(path)?;
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(path, flags)?
+        }
+        None => Connection::open_in_memory()?,
+    };
+    settle(&connection)?;
+    claim_file(&connection)?;
+    if path.is_some() {
+        let mode: String =
+            connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(Error::corrupt(format!(
+                "the file system does not allow write-ahead logging (journal mode {mode})"
+            )));
+        }
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // A commit is on the disk, not in its cache, on systems where that is a difference.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(crate) fn reader(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    settle(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn settle(connection: &Connection) -> Result<(), Error> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    // Damage is found where it is, and a file from elsewhere can not bring code along.
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(())
+}
+
+/// Refuses a file that belongs to another program.
+fn claim_file(connection: &Connection) -> Result<(), Error> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let id = number("PRAGMA application_id")?;
+    let tables = number("SELECT COUNT(*) FROM sqlite_schema")?;
+    match (id, tables) {
+        (APPLICATION_ID, _) => Ok(()),
+        (0, 0) => Ok(connection.pragma_update(None, "application_id", APPLICATION_ID)?),
+        _ => Err(Error::corrupt("the file is another program's database")),
+    }
+}
+
+/// Creates the file readable for its owner only; SQLite's side files take its mode over.
+fn make_private(path: &Path) -> Result<(), Error> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?;
+    Ok(())
+}
+
+/// A transaction that is open on a connection. Whoever opened it ends it.
+pub(crate) struct Open<'c>(pub(crate) &'c Connection);
+
+impl Tx for Open<'_> {
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        bind(&mut statement, values)?;
+        Ok(statement.raw_execute()?)
+    }
+
+    fn visit(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        visit: &mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Error>,
+    ) -> Result<(), Error> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        bind(&mut statement, values)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            if visit(row)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bind(statement: &mut rusqlite::Statement<'_>, values: &[Value<'_>]) -> Result<(), Error> {
+    for (index, value) in values.iter().enumerate() {
+        match value {
+            Value::Null => statement.raw_bind_parameter(index + 1, rusqlite::types::Null)?,
+            Value::Integer(value) => statement.raw_bind_parameter(index + 1, value)?,
+            Value::Text(text) => statement.raw_bind_parameter(index + 1, &**text)?,
+        }
+    }
+    Ok(())
+}
+
+impl Row for rusqlite::Row<'_> {
+    fn optional_text(&self, column: usize) -> Result<Option<&str>, Error> {
+        match self.get_ref(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(text) => std::str::from_utf8(text)
+                .map(Some)
+                .map_err(|_| Error::corrupt(format!("column {column} is not UTF-8"))),
+            other => Err(Error::corrupt(format!(
+                "column {column} is {}, not text",
+                other.data_type()
+            ))),
+        }
+    }
+
+    fn optional_integer(&self, column: usize) -> Result<Option<i64>, Error> {
+        match self.get_ref(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(value) => Ok(Some(value)),
+            other => Err(Error::corrupt(format!(
+                "column {column} is {}, not an integer",
+                other.data_type()
+            ))),
+        }
+    }
+}

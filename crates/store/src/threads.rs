@@ -1,0 +1,123 @@
+//! Threads.
+
+use loomgate_domain::{Message, RunId, Thread, ThreadId, WorkspaceId};
+
+use crate::{
+    Error, Store, messages, runs,
+    tx::{Row, Tx, statements, to_json, values},
+};
+
+statements! {
+    INSERT = "INSERT INTO threads (workspace_id, id, created_at, metadata, tool_resources) \
+        VALUES ($1, $2, $3, $4, $5)";
+    GET = "SELECT id, created_at, metadata, tool_resources FROM threads \
+        WHERE workspace_id = $1 AND id = $2";
+    EXISTS = "SELECT 1 FROM threads WHERE workspace_id = $1 AND id = $2";
+    UPDATE = "UPDATE threads SET metadata = $1, tool_resources = $2 \
+        WHERE workspace_id = $3 AND id = $4";
+    DELETE = "DELETE FROM threads WHERE workspace_id = $1 AND id = $2";
+}
+
+/// What a deleted thread leaves to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// The run that was active on it, and is gone with it: its worker has to stop.
+    pub active_run: Option<RunId>,
+}
+
+/// The threads of a [`Store`].
+#[derive(Debug)]
+pub struct Threads<'s>(pub(crate) &'s Store);
+
+impl Threads<'_> {
+    /// Keeps a new thread with its first messages, in order. Error: [`Error::Duplicate`].
+    pub async fn insert(
+        &self,
+        ws: &WorkspaceId,
+        thread: Thread,
+        first: Vec<Message>,
+    ) -> Result<(), Error> {
+        let ws = ws.clone();
+        self.0
+            .write(move |tx| insert(tx, &ws, &thread, &first))
+            .await
+    }
+
+    /// A thread.
+    pub async fn get(&self, ws: &WorkspaceId, id: &ThreadId) -> Result<Option<Thread>, Error> {
+        let (ws, id) = (ws.clone(), id.clone());
+        self.0
+            .read(move |tx| tx.row(GET, values![&ws, &id], read))
+            .await
+    }
+
+    /// Changes a thread's metadata and tool resources and returns what it became.
+    pub async fn update(
+        &self,
+        ws: &WorkspaceId,
+        id: &ThreadId,
+        change: impl FnOnce(Thread) -> Thread + Send + 'static,
+    ) -> Result<Option<Thread>, Error> {
+        let (ws, id) = (ws.clone(), id.clone());
+        self.0
+            .write(move |tx| {
+                let Some(before) = tx.row(GET, values![&ws, &id], read)? else {
+                    return Ok(None);
+                };
+                let created_at = before.created_at;
+                let after = Thread {
+                    id: id.clone(),
+                    created_at,
+                    ..change(before)
+                };
+                let metadata = to_json(&after.metadata)?;
+                let tool_resources = to_json(&after.tool_resources)?;
+                tx.execute(UPDATE, values![metadata, tool_resources, &ws, &id])?;
+                Ok(Some(after))
+            })
+            .await
+    }
+
+    /// Removes a thread with its messages, runs and steps. `None`: there was none.
+    pub async fn delete(&self, ws: &WorkspaceId, id: &ThreadId) -> Result<Option<Deleted>, Error> {
+        let (ws, id) = (ws.clone(), id.clone());
+        self.0
+            .write(move |tx| {
+                let active_run = runs::active(tx, &ws, &id)?;
+                let deleted = tx.execute(DELETE, values![&ws, &id])? > 0;
+                Ok(deleted.then_some(Deleted { active_run }))
+            })
+            .await
+    }
+}
+
+pub(crate) fn exists(tx: &mut dyn Tx, ws: &WorkspaceId, id: &ThreadId) -> Result<bool, Error> {
+    tx.exists(EXISTS, values![ws, id])
+}
+
+pub(crate) fn insert(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    thread: &Thread,
+    first: &[Message],
+) -> Result<(), Error> {
+    let metadata = to_json(&thread.metadata)?;
+    let tool_resources = to_json(&thread.tool_resources)?;
+    tx.execute(
+        INSERT,
+        values![ws, &thread.id, thread.created_at, metadata, tool_resources],
+    )?;
+    for message in first {
+        messages::insert(tx, ws, message)?;
+    }
+    Ok(())
+}
+
+fn read(row: &dyn Row) -> Result<Thread, Error> {
+    Ok(Thread {
+        id: row.id(0)?,
+        created_at: row.time(1)?,
+        metadata: row.json(2)?,
+        tool_resources: row.json(3)?,
+    })
+}

@@ -1,0 +1,183 @@
+//! The seam between the store's methods and a database engine.
+//!
+//! A method is a closure over [`Tx`]; each engine implements `Tx` and [`Row`]. SQL is `const`
+//! text with `$1` placeholders, which appear in the order of their numbers.
+
+use std::{borrow::Cow, ops::ControlFlow};
+
+use loomgate_domain::{Id, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::Error;
+
+/// An open transaction.
+pub(crate) trait Tx {
+    /// Runs a statement and returns how many rows it changed.
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error>;
+
+    /// Runs a statement and shows its rows, until `visit` breaks.
+    fn visit(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        visit: &mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Error>,
+    ) -> Result<(), Error>;
+}
+
+impl dyn Tx + '_ {
+    /// All rows of a statement.
+    pub(crate) fn rows<T>(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        read: impl Fn(&dyn Row) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut rows = Vec::new();
+        self.visit(sql, values, &mut |row| {
+            rows.push(read(row)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(rows)
+    }
+
+    /// The row of a statement that has at most one.
+    pub(crate) fn row<T>(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        read: impl Fn(&dyn Row) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        Ok(self.rows(sql, values, read)?.pop())
+    }
+
+    /// Whether a statement has a row.
+    pub(crate) fn exists(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<bool, Error> {
+        Ok(self.row(sql, values, |_| Ok(()))?.is_some())
+    }
+}
+
+/// A row, while the statement stands on it. Columns count from 0.
+pub(crate) trait Row {
+    /// A text column.
+    fn optional_text(&self, column: usize) -> Result<Option<&str>, Error>;
+    /// An integer column.
+    fn optional_integer(&self, column: usize) -> Result<Option<i64>, Error>;
+}
+
+impl dyn Row + '_ {
+    /// A text column that is never null.
+    pub(crate) fn text(&self, column: usize) -> Result<&str, Error> {
+        self.optional_text(column)?
+            .ok_or_else(|| Error::corrupt(format!("column {column} is null")))
+    }
+
+    /// An integer column that is never null.
+    pub(crate) fn integer(&self, column: usize) -> Result<i64, Error> {
+        self.optional_integer(column)?
+            .ok_or_else(|| Error::corrupt(format!("column {column} is null")))
+    }
+
+    /// A time.
+    pub(crate) fn time(&self, column: usize) -> Result<Timestamp, Error> {
+        self.integer(column).map(Timestamp)
+    }
+
+    /// An id.
+    pub(crate) fn id<K: loomgate_domain::IdKind>(&self, column: usize) -> Result<Id<K>, Error> {
+        self.text(column).map(Id::trusted)
+    }
+
+    /// An id, or null.
+    pub(crate) fn optional_id<K: loomgate_domain::IdKind>(
+        &self,
+        column: usize,
+    ) -> Result<Option<Id<K>>, Error> {
+        Ok(self.optional_text(column)?.map(Id::trusted))
+    }
+
+    /// A JSON column.
+    pub(crate) fn json<T: DeserializeOwned>(&self, column: usize) -> Result<T, Error> {
+        from_json(self.text(column)?)
+    }
+}
+
+/// JSON text for a column.
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(Error::driver)
+}
+
+/// The value in a JSON column.
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::corrupt(format!("{} as JSON: {error}", std::any::type_name::<T>())))
+}
+
+/// A value for a placeholder.
+#[derive(Debug, Clone)]
+pub(crate) enum Value<'a> {
+    Null,
+    Integer(i64),
+    Text(Cow<'a, str>),
+}
+
+/// Values for the placeholders, in order.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { &[$($crate::tx::Value::from($value)),*] };
+}
+pub(crate) use values;
+
+/// Names SQL constants and lists them, so that one test can ask the engine for all their plans.
+macro_rules! statements {
+    ($($name:ident = $sql:expr;)*) => {
+        $(const $name: &str = $sql;)*
+        #[cfg(test)]
+        pub(crate) const STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+pub(crate) use statements;
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<Timestamp> for Value<'_> {
+    fn from(value: Timestamp) -> Self {
+        Self::Integer(value.0)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(value))
+    }
+}
+
+impl<'a> From<&'a String> for Value<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::from(value.as_str())
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(value: String) -> Self {
+        Self::Text(Cow::Owned(value))
+    }
+}
+
+impl<'a, K: loomgate_domain::IdKind> From<&'a Id<K>> for Value<'a> {
+    fn from(value: &'a Id<K>) -> Self {
+        Self::from(value.as_str())
+    }
+}
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}

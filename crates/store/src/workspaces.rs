@@ -1,0 +1,32 @@
+//! Workspaces: the tenants.
+
+use loomgate_domain::{IdKind, WorkspaceId, id::WorkspaceKind};
+
+use crate::{
+    Error, Store,
+    tx::{statements, values},
+};
+
+statements! {
+    ENSURE = "INSERT INTO workspaces (id, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    BY_NAME = "SELECT id FROM workspaces WHERE name = $1";
+}
+
+/// The workspaces of a [`Store`].
+#[derive(Debug)]
+pub struct Workspaces<'s>(pub(crate) &'s Store);
+
+impl Workspaces<'_> {
+    /// The workspace of this name, made when missing: its id is then `ws_` and the name.
+    pub async fn ensure(&self, name: &str) -> Result<WorkspaceId, Error> {
+        let name = name.to_owned();
+        self.0
+            .write(move |tx| {
+                let id = format!("{}{name}", WorkspaceKind::PREFIX);
+                tx.execute(ENSURE, values![id, &name])?;
+                tx.row(BY_NAME, values![&name], |row| row.id(0))?
+                    .ok_or_else(|| Error::corrupt("workspaces lost a row"))
+            })
+            .await
+    }
+}

@@ -1,0 +1,128 @@
+//! The thread that writes: group commit.
+//!
+//! It takes everything that is queued into one transaction, commits once, and only then answers.
+//! Under load one disk flush thus serves many jobs; alone, a job waits for nobody.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    Error,
+    lock::FolderLock,
+    queue::{Job, Order},
+    sqlite::Open,
+};
+
+/// Counts what the writer has done.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) commits: AtomicU64,
+    pub(crate) jobs: AtomicU64,
+}
+
+/// The writer's belongings.
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) queue: mpsc::Receiver<Order>,
+    pub(crate) batch: usize,
+    pub(crate) counters: Arc<Counters>,
+    /// The threads that read: they end before the database is closed.
+    pub(crate) readers: Vec<JoinHandle<()>>,
+    pub(crate) lock: Option<FolderLock>,
+    /// Dropped when all is done.
+    pub(crate) done: watch::Sender<()>,
+}
+
+impl Writer {
+    /// Works until the store is closed or dropped and the queue is empty.
+    pub(crate) fn run(mut self) {
+        let mut batch = Vec::new();
+        while let Some(order) = self.queue.blocking_recv() {
+            self.take(order, &mut batch);
+            while batch.len() < self.batch {
+                match self.queue.try_recv() {
+                    Ok(order) => self.take(order, &mut batch),
+                    Err(_) => break,
+                }
+            }
+            self.commit(&mut batch);
+        }
+        self.finish();
+    }
+
+    fn take(&mut self, order: Order, batch: &mut Vec<Box<dyn Job>>) {
+        match order {
+            Order::Job(job) => batch.push(job),
+            Order::Close => self.queue.close(),
+        }
+    }
+
+    fn commit(&self, batch: &mut Vec<Box<dyn Job>>) {
+        if batch.is_empty() {
+            return;
+        }
+        let count = batch.len() as u64;
+        let kept = self.transaction(batch);
+        self.counters.jobs.fetch_add(count, Ordering::Relaxed);
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        for job in batch.drain(..) {
+            job.answer(kept.clone());
+        }
+    }
+
+    /// Runs the jobs in one transaction; those that fail are rolled back alone.
+    fn transaction(&self, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
+        self.statement("BEGIN IMMEDIATE")?;
+        let result = self.jobs(batch).and_then(|()| self.statement("COMMIT"));
+        if result.is_err() && !self.connection.is_autocommit() {
+            self.statement("ROLLBACK")?;
+        }
+        result
+    }
+
+    fn jobs(&self, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
+        let mut tx = Open(&self.connection);
+        for job in batch {
+            self.statement("SAVEPOINT job")?;
+            if !job.run(&mut tx) {
+                // A full disk makes SQLite roll the whole transaction back by itself: then this
+                // fails, and with it the batch.
+                self.statement("ROLLBACK TO job")?;
+            }
+            self.statement("RELEASE job")?;
+        }
+        Ok(())
+    }
+
+    fn statement(&self, sql: &'static str) -> Result<(), Error> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.execute([])?;
+        Ok(())
+    }
+
+    /// Waits for the readers, folds the log into the file and lets go of the folder.
+    fn finish(self) {
+        for reader in self.readers {
+            if reader.join().is_err() {
+                tracing::error!("a store reader ended in a panic");
+            }
+        }
+        let checkpoint = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = checkpoint {
+            tracing::warn!(%error, "the write-ahead log stays: the next start reads it");
+        }
+        drop(self.connection);
+        drop(self.lock);
+        drop(self.done);
+    }
+}
