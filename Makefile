@@ -27,7 +27,7 @@ run: cargo ## build and start a server on 127.0.0.1:8787 (ARGS='...' are passed 
 	@exec $(LOOMGATE) serve $(ARGS)
 
 .PHONY: demo
-demo: cargo ## a guided tour with a real small language model on this machine
+demo: cargo ## a guided tour with a real small language model (STAY=1: servers stay up)
 	@PROFILE=$(PROFILE) LOOMGATE_BIN=$(abspath $(LOOMGATE)) demo/run.sh
 
 .PHONY: test
@@ -39,9 +39,9 @@ test: cargo ## every test: Rust, the official SDKs, the contract (what CI runs)
 	@echo '== 2/4 The binary that the next parts test from outside'
 	cargo build --locked --package loomgate-server --bin loomgate
 	@echo '== 3/4 The official SDKs against the binary'
-	LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/sdk/run.sh
+	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/sdk/run.sh
 	@echo '== 4/4 The contract, over plain HTTP'
-	LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/contract/run.sh
+	@LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/contract/run.sh
 
 .PHONY: check
 check: cargo ## formatting, lints, dependency rules, unused dependencies

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # run.sh: what `make demo` runs. Builds Loomgate, gets a small language model,
 # serves it on loopback, puts Loomgate in front of it and runs `loomgate demo`.
-# Everything it starts is stopped, and its data removed, when it ends.
+# Everything it starts is stopped, and its data removed, when it ends; with STAY=1
+# it ends with Ctrl-C, so that the calls can be repeated by hand before.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/processes.sh
@@ -47,3 +48,11 @@ start_listening "loomgate listening on" \
     "$loomgate" serve --listen 127.0.0.1:0 --data-dir "$scratch/data" --config "$scratch/demo.toml"
 
 "$loomgate" demo --base-url "$listening_url" --api-key "$api_key" --virtual-key smol --model "$model_name"
+
+if [[ ${STAY:-0} == 1 ]]; then
+    step "Both servers stay up until Ctrl-C"
+    trap 'exit 0' INT
+    wait "${started[@]}"
+else
+    step "Both servers are stopped now; 'make demo STAY=1' leaves them up"
+fi
