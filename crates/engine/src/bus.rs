@@ -129,11 +129,6 @@ impl RunLog {
         self.state.lock().closed = true;
         self.changed.notify_waiters();
     }
-
-    /// Whether anybody reads.
-    pub(crate) fn has_readers(&self) -> bool {
-        self.state.lock().readers > 0
-    }
 }
 
 impl LogState {
@@ -286,7 +281,7 @@ mod tests {
         assert_eq!(reader.next().await.unwrap(), "a");
         assert_eq!(log.state.lock().bytes, 0);
         drop(reader);
-        assert!(!log.has_readers());
+        assert_eq!(log.state.lock().readers, 0);
         assert!(bus.get(&run).is_none());
     }
 

@@ -9,7 +9,7 @@ use crate::{
     Error, Store,
     page::{List, page},
     runs, threads,
-    tx::{Row, Tx, statements, to_json, values},
+    tx::{Row, Tx, Visit, statements, to_json, values},
 };
 
 macro_rules! columns {
@@ -195,7 +195,7 @@ pub(crate) fn newest(
     ws: &WorkspaceId,
     thread: &ThreadId,
     limit: Option<u32>,
-    visit: &mut dyn FnMut(&dyn Row) -> Result<std::ops::ControlFlow<()>, Error>,
+    visit: &mut Visit<'_>,
 ) -> Result<(), Error> {
     let limit = limit.map_or(i64::MAX, i64::from);
     tx.visit(LIST_NEWEST, values![ws, thread, limit], visit)

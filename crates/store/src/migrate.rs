@@ -40,3 +40,43 @@ fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> 
     transaction.commit()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_applied_once_and_in_order() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let one = "CREATE TABLE a (x BIGINT)";
+        let two = "ALTER TABLE a ADD COLUMN y BIGINT";
+        apply(&mut connection, &[one]).unwrap();
+        apply(&mut connection, &[one, two]).unwrap();
+        apply(&mut connection, &[one, two]).unwrap();
+        connection
+            .execute("INSERT INTO a VALUES (1, 2)", [])
+            .unwrap();
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_alone() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let one = "CREATE TABLE a (x BIGINT)";
+        apply(&mut connection, &[one, "CREATE TABLE b (x BIGINT)"]).unwrap();
+        let refused = apply(&mut connection, &[one]);
+        assert!(matches!(
+            refused,
+            Err(Error::NewerSchema { found: 2, known: 1 })
+        ));
+    }
+
+    #[test]
+    fn a_failing_step_leaves_nothing_behind() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let bad = "CREATE TABLE b (x BIGINT); CREATE TABLE b (x BIGINT);";
+        assert!(apply(&mut connection, &["CREATE TABLE a (x BIGINT)", bad]).is_err());
+        let count = "SELECT COUNT(*) FROM sqlite_schema";
+        let tables: i64 = connection.query_row(count, [], |row| row.get(0)).unwrap();
+        assert_eq!(tables, 0);
+    }
+}

@@ -1,1 +1,151 @@
 //! Asks SQLite how it would run every statement of this crate.
+
+use rusqlite::{Connection, StatementStatus};
+
+use crate::{assistants, keys, messages, migrate, runs, steps, store, threads, workspaces};
+
+/// Tables that grow with use.
+const LARGE: [&str; 5] = ["assistants", "threads", "messages", "runs", "steps"];
+
+/// Indexes that hold active runs only: going through all of one is fine.
+const SMALL_INDEXES: [&str; 3] = ["runs_active", "runs_due", "runs_queue"];
+
+fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [
+        assistants::STATEMENTS,
+        keys::STATEMENTS,
+        messages::STATEMENTS,
+        runs::STATEMENTS,
+        runs::ADVANCE_STATEMENTS,
+        runs::QUEUE_STATEMENTS,
+        steps::STATEMENTS,
+        store::STATEMENTS,
+        threads::STATEMENTS,
+        workspaces::STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}
+
+fn database() -> Connection {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrate::migrate(&mut connection).unwrap();
+    connection
+}
+
+fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap();
+    let mut rows = statement.raw_query();
+    let mut details = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        details.push(row.get(3).unwrap());
+    }
+    details
+}
+
+/// Whether a line of a plan walks through a large table.
+fn walks(detail: &str) -> bool {
+    let mut words = detail.split_whitespace();
+    words.next() == Some("SCAN")
+        && words.next().is_some_and(|table| LARGE.contains(&table))
+        && !SMALL_INDEXES
+            .iter()
+            .any(|index| detail.contains(&format!("INDEX {index}")))
+}
+
+#[test]
+fn no_statement_walks_through_a_large_table() {
+    let connection = database();
+    for (name, sql) in statements() {
+        let plan = plan(&connection, sql);
+        assert!(!plan.iter().any(|detail| walks(detail)), "{name}: {plan:?}");
+    }
+    // The rule notices one that does.
+    let walk = plan(&connection, "SELECT id FROM runs WHERE attempt = 1");
+    assert!(walk.iter().any(|detail| walks(detail)), "{walk:?}");
+}
+
+#[test]
+fn no_list_is_sorted() {
+    let connection = database();
+    let lists: Vec<_> = statements()
+        .filter(|(_, sql)| sql.contains("ORDER BY"))
+        .collect();
+    assert!(lists.len() >= 15, "{}", lists.len());
+    for (name, sql) in lists {
+        let plan = plan(&connection, sql);
+        let sorts = plan.iter().any(|detail| detail.contains("TEMP B-TREE"));
+        assert!(!sorts, "{name}: {plan:?}");
+    }
+}
+
+#[test]
+fn lists_go_along_their_index() {
+    let connection = database();
+    for (list, sql, index) in [
+        ("messages", messages::STATEMENTS, "messages_list"),
+        ("runs", runs::STATEMENTS, "runs_list"),
+        ("steps", steps::STATEMENTS, "steps_list"),
+        ("assistants", assistants::STATEMENTS, "assistants_list"),
+    ] {
+        for name in ["LIST_ASC", "LIST_DESC"] {
+            let (_, sql) = sql.iter().find(|(known, _)| *known == name).unwrap();
+            let plan = plan(&connection, sql);
+            assert!(plan[0].contains(index), "{list}: {plan:?}");
+        }
+    }
+    for name in ["LIST_OF_RUN_ASC", "LIST_OF_RUN_DESC"] {
+        let found = messages::STATEMENTS
+            .iter()
+            .find(|(known, _)| *known == name);
+        let plan = plan(&connection, found.unwrap().1);
+        assert!(plan[0].contains("messages_of_run"), "{plan:?}");
+    }
+}
+
+/// Values are bound by position, and SQLite counts names in the order in which they appear.
+#[test]
+fn placeholders_appear_in_order() {
+    let connection = database();
+    for (name, sql) in statements() {
+        let statement = connection.prepare(sql).unwrap();
+        for index in 1..=statement.parameter_count() {
+            let expected = format!("${index}");
+            assert_eq!(statement.parameter_name(index), Some(&*expected), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_deep_page_costs_what_the_first_one_does() {
+    let connection = database();
+    connection
+        .execute_batch(
+            "INSERT INTO threads (workspace_id, id, created_at, metadata, tool_resources)
+                 VALUES ('ws_1', 'thread_1', 0, '{}', '{}');
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+             INSERT INTO messages (workspace_id, id, thread_id, created_at, role, status, state,
+                 metadata, attachments, content)
+             SELECT 'ws_1', 'msg_' || i, 'thread_1', 0, 'user', 'completed', '', '', '', '' FROM n",
+        )
+        .unwrap();
+    for name in ["LIST_ASC", "LIST_DESC"] {
+        let found = messages::STATEMENTS
+            .iter()
+            .find(|(known, _)| *known == name);
+        let mut statement = connection.prepare(found.unwrap().1).unwrap();
+        let mut steps = |low: i64, high: i64| {
+            statement.reset_status(StatementStatus::VmStep);
+            let values = rusqlite::params!["ws_1", "thread_1", low, high, 21];
+            let rows = statement.query_map(values, |_| Ok(())).unwrap().count();
+            assert_eq!(rows, 21);
+            statement.get_status(StatementStatus::VmStep)
+        };
+        let first = steps(0, i64::MAX);
+        assert_eq!(steps(2500, i64::MAX), first, "{name}");
+        assert_eq!(steps(0, 2500), first, "{name}");
+    }
+}

@@ -21,23 +21,21 @@ pub(crate) struct Reader {
 impl Reader {
     /// Works until the store is closed or dropped and the queue is empty.
     pub(crate) fn run(self) {
-        while let Some(order) = self.next() {
-            match order {
-                Order::Job(mut job) => {
-                    let kept = self.transaction(&mut *job);
-                    job.answer(kept);
-                }
-                Order::Close => self.lock_queue().close(),
-            }
+        while let Some(mut job) = self.next() {
+            let kept = self.transaction(&mut *job);
+            job.answer(kept);
         }
     }
 
-    fn next(&self) -> Option<Order> {
-        self.lock_queue().blocking_recv()
-    }
-
-    fn lock_queue(&self) -> std::sync::MutexGuard<'_, mpsc::Receiver<Order>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn next(&self) -> Option<Box<dyn Job>> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match queue.blocking_recv()? {
+                Order::Job(job) => return Some(job),
+                // Under the same guard: another reader would wait for orders while holding it.
+                Order::Close => queue.close(),
+            }
+        }
     }
 
     fn transaction(&self, job: &mut dyn Job) -> Result<(), Error> {

@@ -1,12 +1,12 @@
 //! The SQLite engine: connections, their settings, and transactions on them.
 
-use std::{ops::ControlFlow, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 
 use crate::{
     Error,
-    tx::{Row, Tx, Value},
+    tx::{Row, Tx, Value, Visit},
 };
 
 /// "Loom": marks the file as ours, for `file(1)` and for [`claim_file`].
@@ -101,7 +101,7 @@ impl Tx for Open<'_> {
         &mut self,
         sql: &'static str,
         values: &[Value<'_>],
-        visit: &mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Error>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), Error> {
         let mut statement = self.0.prepare_cached(sql)?;
         bind(&mut statement, values)?;

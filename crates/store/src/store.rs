@@ -43,6 +43,9 @@ pub struct Options {
     pub queue: usize,
     /// The most jobs in one commit.
     pub batch: usize,
+    /// Whether the folder of a file is to be had alone, which is what a server needs. Without it
+    /// a second process may look in, or change what no server caches, such as API keys.
+    pub exclusive: bool,
 }
 
 impl Options {
@@ -53,6 +56,7 @@ impl Options {
             reader_threads: 2,
             queue: 1024,
             batch: 512,
+            exclusive: true,
         }
     }
 
@@ -96,15 +100,22 @@ impl Store {
     /// Errors: [`Error::Locked`], [`Error::NewerSchema`], [`Error::Corrupt`] (not a database, or
     /// another program's), [`Error::Driver`].
     pub fn open(options: Options) -> Result<Self, Error> {
-        let (path, reader_threads) = match &options.database {
-            Database::File(path) => (Some(path.as_path()), options.reader_threads),
+        let Options {
+            database,
+            reader_threads,
+            queue,
+            batch,
+        } = options;
+        let (path, reader_threads) = match &database {
+            Database::File(path) => (Some(path.as_path()), reader_threads),
             Database::Memory => (None, 0),
         };
-        let lock = path.map(lock_folder).transpose()?;
+        let folder = path.map(folder_of).transpose()?.filter(|_| options.exclusive);
+        let lock = folder.map(|folder| FolderLock::acquire(&folder)).transpose()?;
         let mut connection = sqlite::writer(path)?;
         migrate::migrate(&mut connection)?;
 
-        let (read_sender, read_queue) = mpsc::channel(options.queue.max(1));
+        let (read_sender, read_queue) = mpsc::channel(queue.max(1));
         let read_queue = Arc::new(Mutex::new(read_queue));
         let mut readers = Vec::new();
         for _ in 0..reader_threads {
@@ -119,12 +130,12 @@ impl Store {
         let read_sender = (!readers.is_empty()).then_some(read_sender);
 
         let counters = Arc::new(Counters::default());
-        let (writer_sender, queue) = mpsc::channel(options.queue.max(1));
+        let (write_sender, write_queue) = mpsc::channel(queue.max(1));
         let (done_sender, done) = watch::channel(());
         let writer = Writer {
             connection,
-            queue,
-            batch: options.batch.max(1),
+            queue: write_queue,
+            batch: batch.max(1),
             counters: Arc::clone(&counters),
             readers,
             lock,
@@ -135,7 +146,7 @@ impl Store {
             .spawn(move || writer.run())?;
         Ok(Self {
             inner: Arc::new(Inner {
-                writer: writer_sender,
+                writer: write_sender,
                 readers: read_sender,
                 counters,
                 done,
@@ -224,7 +235,8 @@ impl Store {
     }
 }
 
-fn lock_folder(path: &Path) -> Result<FolderLock, Error> {
+/// The folder of the database, made when missing.
+fn folder_of(path: &Path) -> Result<PathBuf, Error> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -234,5 +246,35 @@ fn lock_folder(path: &Path) -> Result<FolderLock, Error> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
-    FolderLock::acquire(folder)
+    Ok(folder.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+
+    #[tokio::test]
+    async fn the_last_clone_ends_the_threads_after_the_queued_work() {
+        let store = Store::open(Options::memory()).unwrap();
+        shared(&store);
+        let mut done = store.inner.done.clone();
+        let (report, reported) = tokio::sync::oneshot::channel();
+        let writer = store.inner.writer.clone();
+        let job = submit(&writer, move |_| {
+            report
+                .send(())
+                .map_err(|()| Error::Unavailable("nobody listens"))
+        });
+        let clone = store.clone();
+        drop(store);
+        assert!(!clone.inner.writer.is_closed());
+        drop(clone);
+        // One sender is left: it sends, and is the last.
+        job.await.unwrap();
+        drop(writer);
+        reported.await.unwrap();
+        assert!(done.changed().await.is_err(), "the writer has ended");
+    }
 }

@@ -10,6 +10,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Error;
 
+/// What looks at the rows of a statement, until it breaks.
+pub(crate) type Visit<'v> = dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Error> + 'v;
+
 /// An open transaction.
 pub(crate) trait Tx {
     /// Runs a statement and returns how many rows it changed.
@@ -20,7 +23,7 @@ pub(crate) trait Tx {
         &mut self,
         sql: &'static str,
         values: &[Value<'_>],
-        visit: &mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Error>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), Error>;
 }
 

@@ -60,7 +60,7 @@ async fn index(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let page = list::page(&list_query(query.as_deref())?);
+    let page = list::page(&list_query(query.as_deref(), &[])?);
     let page = app.store.assistants().list(&caller.workspace, page).await;
     let page = page.map_err(list::cursor::<AssistantId>)?;
     list::reply(page.items.iter().map(object::Assistant::from), page.has_more)

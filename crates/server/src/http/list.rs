@@ -36,7 +36,7 @@ impl<K: IdKind> CursorKind for Id<K> {
 }
 
 /// A page as JSON.
-pub fn reply<T: Serialize + object::Listed>(
+pub fn reply<T: Serialize + object::Identified>(
     items: impl Iterator<Item = T>,
     has_more: bool,
 ) -> Result<Response, ApiError> {

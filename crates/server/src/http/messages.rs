@@ -60,7 +60,7 @@ async fn index(
     path: ThreadPath,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let query = list_query(query.as_deref())?;
+    let query = list_query(query.as_deref(), &["run_id"])?;
     let run = query.run_id.as_deref().map(RunId::trusted);
     let page = app
         .store

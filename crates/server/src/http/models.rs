@@ -6,6 +6,7 @@ use axum::{
     response::Response,
     routing::get,
 };
+use loomgate_domain::Timestamp;
 use loomgate_gateway::Model;
 use loomgate_wire::object;
 
@@ -20,7 +21,7 @@ pub fn routes() -> Router<App> {
 
 async fn index(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
     let models = offered(&app, &caller).await?;
-    reply::json(&object::Models::new(models.iter().map(object).collect()))
+    reply::json(&object::ModelList::new(models.iter().map(object).collect()))
 }
 
 async fn show(
@@ -58,6 +59,6 @@ async fn offered(app: &App, caller: &Caller) -> Result<Vec<Model>, ApiError> {
         .map_err(|error| ApiError::provider(&error))
 }
 
-fn object(model: &Model) -> object::Model<'_> {
-    object::Model::new(&model.id, model.created, &model.owned_by)
+fn object(model: &Model) -> object::Model {
+    object::Model::new(&*model.id, Timestamp(model.created), &*model.owned_by)
 }

@@ -11,7 +11,7 @@ use loomgate_domain::{Patch, Run, RunId, run::Route, tool::ToolResources};
 use loomgate_engine::{Created, RunRequest, ThreadTarget};
 use loomgate_wire::{
     object,
-    request::{CreateRun, CreateThreadAndRun, ModifyRun, SubmitToolOutputs, list_query},
+    request::{CreateRun, CreateThreadAndRun, ModifyRun, SubmitToolOutputs, include_query, list_query},
 };
 
 use crate::{
@@ -53,7 +53,7 @@ async fn create(
     RawQuery(query): RawQuery,
     ApiJson(body): ApiJson<CreateRun>,
 ) -> Result<Response, ApiError> {
-    list_query(query.as_deref())?;
+    include_query(query.as_deref())?;
     refuse_files(&body.additional_messages)?;
     let request = RunRequest {
         assistant_id: body.assistant_id,
@@ -100,7 +100,7 @@ async fn index(
     path: ThreadPath,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let page = list::page(&list_query(query.as_deref())?);
+    let page = list::page(&list_query(query.as_deref(), &[])?);
     let page = app
         .store
         .runs()

@@ -7,7 +7,10 @@ use axum::{
     routing::get,
 };
 use loomgate_domain::StepId;
-use loomgate_wire::{object, request::list_query};
+use loomgate_wire::{
+    object,
+    request::{include_query, list_query},
+};
 
 use crate::{
     App,
@@ -36,7 +39,7 @@ async fn index(
     path: RunPath,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let page = list::page(&list_query(query.as_deref())?);
+    let page = list::page(&list_query(query.as_deref(), &["include"])?);
     let steps = app.store.steps();
     let listed = steps.list(&caller.workspace, &path.thread, &path.run, page);
     let page = match listed.await.map_err(list::cursor::<StepId>)? {
@@ -52,7 +55,7 @@ async fn show(
     path: StepPath,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    list_query(query.as_deref())?;
+    include_query(query.as_deref())?;
     let StepPath { thread, run, step } = path;
     let steps = app.store.steps();
     let found = steps.get(&caller.workspace, &thread, &run, &step).await?;

@@ -1,0 +1,13 @@
+//! Every method of the store, through its public face.
+
+#![expect(clippy::unwrap_used, reason = "what a test sets up has to work")]
+
+mod durability;
+mod fixtures;
+mod keys;
+mod lists;
+mod queue;
+mod records;
+mod runs;
+mod tenants;
+mod writer;

@@ -1,0 +1,125 @@
+//! Query strings of lists and of operations with `include[]` (contract sections 1.1 and 4).
+
+use std::borrow::Cow;
+
+use loomgate_domain::{Order, limits::LIST_LIMIT};
+use url::form_urlencoded;
+
+use crate::{
+    Problem,
+    problem::{Numeric, shown},
+};
+
+/// The one thing that a client may ask to be included.
+pub const INCLUDABLE: &str = "step_details.tool_calls[*].file_search.results[*].content";
+
+/// Which part of a list is asked for. Cursors are not checked here: what they must begin with
+/// depends on the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListQuery {
+    /// 1 to 100.
+    pub limit: u32,
+    /// Newest first, unless asked otherwise.
+    pub order: Order,
+    /// Only items after this id.
+    pub after: Option<String>,
+    /// Only items before this id.
+    pub before: Option<String>,
+    /// Only messages of this run.
+    pub run_id: Option<String>,
+    /// Optional parts of the items.
+    pub include: Vec<String>,
+}
+
+impl Default for ListQuery {
+    fn default() -> Self {
+        Self {
+            limit: 20,
+            order: Order::default(),
+            after: None,
+            before: None,
+            run_id: None,
+            include: Vec::new(),
+        }
+    }
+}
+
+/// Reads the query of a list. `extra` names what the list takes beyond limit, order, after and
+/// before: `run_id`, `include`. Other parameters are ignored; so is one without a value.
+pub fn list_query(query: Option<&str>, extra: &[&str]) -> Result<ListQuery, Problem> {
+    let mut list = ListQuery::default();
+    for (name, value) in pairs(query) {
+        match &*name {
+            "limit" => list.limit = limit(&value)?,
+            "order" => list.order = order(&value)?,
+            "after" => list.after = Some(value.into_owned()),
+            "before" => list.before = Some(value.into_owned()),
+            "run_id" if extra.contains(&"run_id") => list.run_id = Some(value.into_owned()),
+            "include" | "include[]" if extra.contains(&"include") => {
+                list.include.push(include(&value)?);
+            }
+            _ => {}
+        }
+    }
+    Ok(list)
+}
+
+/// Reads the query of an operation that takes `include[]` and nothing else.
+pub fn include_query(query: Option<&str>) -> Result<Vec<String>, Problem> {
+    pairs(query)
+        .filter(|(name, _)| matches!(&**name, "include" | "include[]"))
+        .map(|(_, value)| include(&value))
+        .collect()
+}
+
+fn pairs(query: Option<&str>) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .filter(|(_, value)| !value.is_empty())
+}
+
+fn limit(text: &str) -> Result<u32, Problem> {
+    let param = || "limit".to_owned();
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let got = match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => "a decimal",
+            _ => "a string",
+        };
+        return Err(Problem::wrong_type(param(), "an integer", got));
+    }
+    // All digits: what does not parse is too large.
+    let got = shown(text);
+    match text.parse::<i64>() {
+        Ok(value) if value < 1 => Err(Problem::below(param(), Numeric::Integer, 1, got)),
+        Err(_) if text.starts_with('-') => Err(Problem::below(param(), Numeric::Integer, 1, got)),
+        Ok(value) => u32::try_from(value)
+            .ok()
+            .filter(|value| *value <= LIST_LIMIT)
+            .ok_or_else(|| Problem::above(param(), Numeric::Integer, LIST_LIMIT, got)),
+        Err(_) => Err(Problem::above(param(), Numeric::Integer, LIST_LIMIT, got)),
+    }
+}
+
+fn order(text: &str) -> Result<Order, Problem> {
+    match text {
+        "asc" => Ok(Order::Asc),
+        "desc" => Ok(Order::Desc),
+        other => Err(Problem::not_supported_value(
+            "order".to_owned(),
+            other,
+            &["asc", "desc"],
+        )),
+    }
+}
+
+fn include(text: &str) -> Result<String, Problem> {
+    if text == INCLUDABLE {
+        Ok(text.to_owned())
+    } else {
+        Err(Problem::not_supported_value(
+            "include".to_owned(),
+            text,
+            &[INCLUDABLE],
+        ))
+    }
+}

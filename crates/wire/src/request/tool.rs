@@ -1,0 +1,204 @@
+//! Tools, as requests carry them (contract section 5.2).
+
+use loomgate_domain::{
+    limits,
+    tool::{FileSearch, Function, RankingOptions, Tool, no_parameters},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::shape::{
+    Array, Cap, Check, Field, Format, STRING, Shape, Tagged, Variant, Violation, filled, inline,
+    one_of,
+};
+
+/// The tools of an assistant.
+pub static ASSISTANT_TOOLS: Shape = tools(limits::ASSISTANT_TOOLS);
+/// The tools that a run brings.
+pub static RUN_TOOLS: Shape = tools(limits::RUN_TOOLS);
+
+const fn tools(max: usize) -> Shape {
+    Shape::Array(Array {
+        items: &TOOL,
+        min: 0,
+        max: Cap::At(max),
+        check: Some(ONE_OF_EACH),
+    })
+}
+
+static TOOL: Shape = Shape::Tagged(Tagged {
+    name: "ToolRequest",
+    doc: "A tool of an assistant or a run.",
+    variants: &[
+        Variant {
+            tag: "code_interpreter",
+            doc: "Runs Python for the model.",
+            fields: &[],
+        },
+        Variant {
+            tag: "file_search",
+            doc: "Searches vector stores for the model.",
+            fields: &[Field::optional(
+                "file_search",
+                &FILE_SEARCH,
+                "How to search.",
+            )],
+        },
+        Variant {
+            tag: "function",
+            doc: "A function that the client carries out.",
+            fields: &[Field::required("function", &FUNCTION, "Its declaration.")],
+        },
+    ],
+});
+
+static FILE_SEARCH: Shape = inline(&[
+    Field::optional(
+        "max_num_results",
+        &Shape::Integer {
+            min: Some(1),
+            max: Some(50),
+        },
+        "The most results to give to the model.",
+    )
+    .nullable(),
+    Field::optional("ranking_options", &RANKING, "How results are ranked.").nullable(),
+]);
+
+static RANKING: Shape = inline(&[
+    Field::optional("ranker", &RANKER, "The ranker; `auto` is the default one."),
+    Field::required(
+        "score_threshold",
+        &Shape::Number {
+            min: Some(0.0),
+            max: Some(1.0),
+        },
+        "Results below it are left out.",
+    ),
+    Field::optional(
+        "hybrid_search",
+        &Shape::AnyObject,
+        "Echoed by assistants; accepted back as it came.",
+    )
+    .nullable(),
+]);
+
+static RANKER: Shape = one_of(&["auto", "default_2024_08_21"]);
+
+/// The name of a function or a JSON schema.
+pub(super) static NAME: Shape = filled(Cap::At(limits::FUNCTION_NAME_CHARS), Format::Name);
+
+static FUNCTION: Shape = inline(&[
+    Field::required("name", &NAME, "The function's name."),
+    Field::optional(
+        "description",
+        &STRING,
+        "What the function does, for the model.",
+    ),
+    Field::optional(
+        "parameters",
+        &Shape::AnyObject,
+        "JSON schema of the arguments.",
+    ),
+    Field::optional(
+        "strict",
+        &Shape::Boolean,
+        "Whether the model must keep to the schema exactly.",
+    )
+    .nullable()
+    .or("false"),
+]);
+
+const ONE_OF_EACH: Check = |tools| {
+    let count = |kind| {
+        let is = |tool: &&Value| tool.get("type").and_then(Value::as_str) == Some(kind);
+        tools
+            .as_array()
+            .map_or(0, |tools| tools.iter().filter(is).count())
+    };
+    if count("code_interpreter") > 1 {
+        Some(Violation {
+            at: "",
+            text: |path| {
+                format!("Invalid '{path}': only one tool of type 'code_interpreter' is allowed.")
+            },
+            code: "invalid_value",
+        })
+    } else if count("file_search") > 1 {
+        Some(Violation {
+            at: "",
+            text: |path| {
+                format!("Invalid '{path}': only one tool of type 'file_search' is allowed.")
+            },
+            code: "invalid_value",
+        })
+    } else {
+        None
+    }
+};
+
+/// A tool as a request carries it: defaults are filled in on the way to [`Tool`].
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum ToolBody {
+    CodeInterpreter,
+    FileSearch { file_search: Option<FileSearchBody> },
+    Function { function: FunctionBody },
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct FileSearchBody {
+    max_num_results: Option<u32>,
+    ranking_options: Option<RankingBody>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RankingBody {
+    score_threshold: f64,
+    hybrid_search: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct FunctionBody {
+    name: String,
+    description: Option<String>,
+    parameters: Option<Map<String, Value>>,
+    strict: Option<bool>,
+}
+
+impl From<ToolBody> for Tool {
+    fn from(body: ToolBody) -> Self {
+        match body {
+            ToolBody::CodeInterpreter => Self::CodeInterpreter,
+            ToolBody::FileSearch { file_search } => {
+                let body = file_search.unwrap_or_default();
+                // There is one ranker, whichever of its two names was sent.
+                let ranking_options =
+                    body.ranking_options
+                        .map_or_else(RankingOptions::default, |ranking| RankingOptions {
+                            score_threshold: ranking.score_threshold,
+                            hybrid_search: ranking.hybrid_search,
+                            ..RankingOptions::default()
+                        });
+                Self::FileSearch {
+                    file_search: FileSearch {
+                        max_num_results: body.max_num_results,
+                        ranking_options,
+                    },
+                }
+            }
+            ToolBody::Function { function } => Self::Function {
+                function: Function {
+                    name: function.name,
+                    description: function.description,
+                    parameters: function.parameters.unwrap_or_else(no_parameters),
+                    strict: function.strict.unwrap_or_default(),
+                },
+            },
+        }
+    }
+}
+
+pub(crate) fn tools_of(bodies: Vec<ToolBody>) -> Vec<Tool> {
+    bodies.into_iter().map(Tool::from).collect()
+}
