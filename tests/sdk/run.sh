@@ -14,10 +14,11 @@ LOOMGATE_BIN=$(realpath "$LOOMGATE_BIN")
 if [ -n "${LOOMGATE_RECORD:-}" ]; then
   LOOMGATE_RECORD=$(realpath "$LOOMGATE_RECORD")
 fi
-here=$PWD/tests/sdk
+root=$PWD
+here=$root/tests/sdk
 
-. "$here/ensure-python.sh" "$here/python/requirements.txt" "$PWD/.tools/venv"
-. "$here/ensure-python.sh" "$here/python/requirements-openai1.txt" "$PWD/.tools/venv-openai1"
+. "$here/ensure-python.sh" "$here/python/requirements.txt" "$root/.tools/venv"
+. "$here/ensure-python.sh" "$here/python/requirements-openai1.txt" "$root/.tools/venv-openai1"
 
 node_stamp=$(sha256sum <"$here/node/package-lock.json")
 if [ "$(cat "$here/node/node_modules/.stamp" 2>/dev/null)" != "$node_stamp" ]; then
@@ -26,17 +27,17 @@ if [ "$(cat "$here/node/node_modules/.stamp" 2>/dev/null)" != "$node_stamp" ]; t
 fi
 
 echo "== Python: openai 3.x, portkey-ai"
-(cd "$here/python" && "$OLDPWD/.tools/venv/bin/python" -m pytest --clients openai,portkey)
+(cd "$here/python" && "$root/.tools/venv/bin/python" -m pytest --clients openai,portkey)
 
 echo "== Python: openai 1.x"
-(cd "$here/python" && "$OLDPWD/.tools/venv-openai1/bin/python" -m pytest --clients openai)
+(cd "$here/python" && "$root/.tools/venv-openai1/bin/python" -m pytest --clients openai)
 
 echo "== Node: openai, portkey-ai"
 # Node has no models to validate with at run time: its exchanges are recorded and validated afterwards.
 recorded=$(mktemp)
 trap 'rm -f "$recorded"' EXIT
-(cd "$here/node" && LOOMGATE_RECORD=$recorded node --test --test-reporter=dot)
-(cd "$here/python" && "$OLDPWD/.tools/venv/bin/python" validate_recording.py "$recorded")
+(cd "$here/node" && LOOMGATE_RECORD=$recorded node --test --test-reporter=spec)
+(cd "$here/python" && "$root/.tools/venv/bin/python" validate_recording.py "$recorded")
 if [ -n "${LOOMGATE_RECORD:-}" ]; then
   cat "$recorded" >>"$LOOMGATE_RECORD"
 fi

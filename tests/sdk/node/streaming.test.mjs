@@ -136,8 +136,10 @@ forEachClient((context) => {
     );
     const snapshots = calls.of('textDelta').map(([, snapshot]) => snapshot.value);
     assert.deepEqual(snapshots, ['alpha ', 'alpha beta ', 'alpha beta gamma']);
-    const [message] = await stream.finalMessages();
+    const [[message]] = calls.of('messageDone');
     assert.deepEqual([textOf(message), message.status], ['alpha beta gamma', 'completed']);
+    const [snapshot] = await stream.finalMessages();
+    assert.deepEqual([snapshot.id, textOf(snapshot)], [message.id, textOf(message)]);
     const [step] = await stream.finalRunSteps();
     assert.equal(step.step_details.message_creation.message_id, message.id);
     assert.deepEqual([run.status, run.usage.completion_tokens, run.thread_id], ['completed', 3, thread_id]);

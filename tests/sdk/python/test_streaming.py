@@ -108,6 +108,29 @@ def test_text_deltas(client: Client) -> None:
         assert list(stream.text_deltas) == ["alpha ", "beta ", "gamma"]
 
 
+def test_stream_as_an_argument(client: Client, recorder: Recorder) -> None:
+    """`stream=True` without a helper: the older way, which most quick-start code uses."""
+    assistant = new_assistant(client)
+    threads = client.beta.threads
+    for expected, events in (
+        (TEXT_RUN, threads.runs.create(thread_id=new_thread(client, "alpha beta"), assistant_id=assistant, stream=True)),
+        (
+            ["thread.created", *TEXT_RUN],
+            threads.create_and_run(
+                assistant_id=assistant, thread={"messages": [{"role": "user", "content": "alpha beta"}]}, stream=True
+            ),
+        ),
+    ):
+        seen = list(events)
+        assert names(recorder.last_stream.response_sse) == expected
+        if client.name == "portkey":  # this SDK yields the lines of the stream
+            assert [line for line in seen if line.startswith("event: ")][-1] == "event: done"
+        else:
+            assert [event.event for event in seen if not event.event.endswith(".delta")] == [
+                name for name in expected[:-1] if not name.endswith(".delta")
+            ]
+
+
 def test_create_and_run_stream(client: Client, recorder: Recorder) -> None:
     handler = recording_handler(client.EventHandler)
     stream = finished(
