@@ -166,6 +166,21 @@ def test_cursors_meet_in_the_middle(client: Client) -> None:
     assert [message.id for message in between.data] == [ids[3], ids[2]]
 
 
+def test_the_edge_of_a_list(client: Client, recorder: Recorder) -> None:
+    thread = client.beta.threads.create(messages=[{"role": "user", "content": str(n)} for n in range(6)]).id
+    for limit, more in ((5, True), (6, False), (7, False)):
+        page = client.beta.threads.messages.list(thread_id=thread, limit=limit, order="asc")
+        assert (len(page.data), page.has_more) == (min(limit, 6), more)
+    client.beta.threads.messages.list(thread_id=thread, order="asc", after=page.data[-1].id)
+    assert recorder.last.response_body == {
+        "object": "list",
+        "data": [],
+        "first_id": None,
+        "last_id": None,
+        "has_more": False,
+    }
+
+
 def test_headers_through_the_raw_response(client: Client) -> None:
     """Every answer's headers are checked by the validation; here: that the SDKs hand them out."""
     thread, run = completed_run(client)
