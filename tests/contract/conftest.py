@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from client import Client
+from scenarios import messages, settled, start, steps
 from scripted_upstream import ScriptedUpstream
 from server import KEYS, Server, binary
 
@@ -75,6 +76,28 @@ def api(server: Server) -> Iterator[Client]:
 def other_api(server: Server) -> Iterator[Client]:
     """A client of another workspace."""
     yield from _client(server, "other")
+
+
+@pytest.fixture(scope="session")
+def echo_api(server: Server) -> Iterator[Client]:
+    """A client whose runs are answered by the built-in echo model, for tests that need a run but not its words."""
+    client = Client(server.url, KEYS["scripted"], {"x-portkey-virtual-key": "echo"})
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def world(echo_api: Client) -> dict[str, str]:
+    """One of everything, in the workspace of `api`: the ids by the name of their path parameter."""
+    run = settled(echo_api, start(echo_api, assistant_tools=[]))
+    assert run["status"] == "completed", run
+    return {
+        "assistant_id": run["assistant_id"],
+        "thread_id": run["thread_id"],
+        "run_id": run["id"],
+        "message_id": messages(echo_api, run["thread_id"])[0]["id"],
+        "step_id": steps(echo_api, run)[0]["id"],
+    }
 
 
 @pytest.fixture

@@ -31,7 +31,8 @@ class Turn:
     """What the model does once.
 
     `text` pieces first, then `calls`. With `gate`, the turn waits for that event after `gate_after` text pieces (with
-    0, before anything of the answer is sent); with `break_after`, the connection is cut after so many pieces; `error` is (status, message) instead of an answer.
+    0, before anything of the answer is sent). With `break_after`, the connection is cut after so many pieces; with
+    `fault_after`, an error object is sent there and the answer ends. `error` is (status, message) instead of an answer.
     `repeat` keeps the turn at the head of the queue (for a fault that every attempt meets).
     """
 
@@ -43,6 +44,7 @@ class Turn:
     gate: threading.Event | None = None
     gate_after: int = 0
     break_after: int | None = None
+    fault_after: int | None = None
     error: tuple[int, str] | None = None
     repeat: bool = False
     reached_gate: threading.Event = field(default_factory=threading.Event)
@@ -89,6 +91,7 @@ class ScriptedUpstream:
                     turn.gate.set()
             self._turns.clear()
             self.requests.clear()
+            self.authorizations.clear()
             self.unexpected.clear()
 
     def left(self) -> int:
@@ -120,7 +123,14 @@ class ScriptedUpstream:
 
             def do_GET(self) -> None:
                 model = {"id": "gpt-4o", "object": "model", "created": 1715367049, "owned_by": "system"}
-                self._json(200, {"object": "list", "data": [model]})
+                _, _, name = self.path.partition("/v1/models/")
+                if self.path == "/v1/models":
+                    self._json(200, {"object": "list", "data": [model]})
+                elif name == model["id"]:
+                    self._json(200, model)
+                else:
+                    error = {"message": f"The model '{name}' does not exist", "type": "invalid_request_error"}
+                    self._json(404, {"error": error | {"param": "model", "code": "model_not_found"}})
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers.get("content-length", "0"))))
@@ -196,6 +206,11 @@ class ScriptedUpstream:
                         turn.gate.wait(GATE_TIMEOUT_S)
                     if turn.break_after == sent:
                         self.close_connection = True
+                        return
+                    if turn.fault_after == sent:
+                        fault = {"message": "scripted fault", "type": "server_error", "param": None, "code": None}
+                        chunk(json.dumps({"error": fault}))
+                        self.wfile.write(b"0\r\n\r\n")
                         return
                     if piece is not None:
                         delta(piece)
