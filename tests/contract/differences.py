@@ -62,7 +62,8 @@ class Table:
 
 RECORDED_COLUMNS = ("scenario", "exchange", "at", "recorded", "ours")
 DOCUMENT_COLUMNS = ("operation", "at", "fact", "contract", "ours")
-BODY_COLUMNS = ("document", "schema", "at", "rule")
+BODY_COLUMNS = ("schema", "at", "rule", "value")
+OPERATION_COLUMNS = ("operation", "side")
 
 
 def recorded_table() -> Table:
@@ -75,3 +76,7 @@ def document_table() -> Table:
 
 def body_table() -> Table:
     return Table.load("openapi_differences.toml", "body", BODY_COLUMNS)
+
+
+def operation_table() -> Table:
+    return Table.load("openapi_differences.toml", "operation", OPERATION_COLUMNS)

@@ -6,7 +6,10 @@ from typing import Any
 
 from client import Answer
 
-LISTS = ("/assistants", "/threads/{thread_id}/messages", "/threads/{thread_id}/runs", "/threads/{thread_id}/runs/{run_id}/steps")
+LISTS = (
+    "/assistants", "/threads/{thread_id}/messages", "/threads/{thread_id}/runs",
+    "/threads/{thread_id}/runs/{run_id}/steps",
+)  # fmt: skip
 
 # Operation -> method, path, the smallest body that is accepted (None: none is needed).
 OPERATIONS: dict[str, tuple[str, str, Any]] = {
