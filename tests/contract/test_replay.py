@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from client import Answer, Client
+from client import Answer, Client, Event
 from comparison import Comparison
 from differences import Table, recorded_table
 from recordings import SCENARIOS, applicable, model_turns, needs_contract, scenario
@@ -75,7 +75,33 @@ def test_every_entry_of_the_table_is_used(table: Table, replayed: set[str]) -> N
     assert table.unused() == []
 
 
-def send(client: Client, comparison: Comparison, exchange: dict[str, Any], gate: threading.Event) -> Answer:
+class Player:
+    """Stands in for the server and answers what was recorded, to try the replay itself."""
+
+    def __init__(self, exchanges: list[dict[str, Any]]) -> None:
+        self.exchanges = iter(exchanges)
+
+    def request(self, method: str, path: str, body: Any = None, query: Any = None) -> Answer:
+        recorded = next(self.exchanges)
+        assert (method, path, body) == (recorded["method"], recorded["path"], recorded.get("request_body"))
+        headers = recorded["response_headers"] | {"x-request-id": "req_" + "0" * 32}
+        events = [Event(event["event"], event["data"]) for event in recorded.get("response_sse", [])]
+        body = recorded.get("response_body")
+        if "trimmed" in recorded:
+            body = body | {"last_id": body["data"][-1]["id"]}
+        return Answer(recorded["status"], headers, body, events)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_replay_finds_no_difference_in_the_recording_itself(name: str) -> None:
+    recorded = scenario(name)
+    comparison, player = Comparison(name), Player(recorded["exchanges"])
+    for exchange in recorded["exchanges"]:
+        compare(comparison, exchange, send(player, comparison, exchange, threading.Event()))
+    assert comparison.differences == []
+
+
+def send(client: Client | Player, comparison: Comparison, exchange: dict[str, Any], gate: threading.Event) -> Answer:
     """The recorded request with live ids; a poll goes on until the run has got as far as it was in the recording."""
     path = comparison.substitute(exchange["path"])
     query = comparison.substitute(exchange.get("query"))
