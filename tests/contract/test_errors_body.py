@@ -96,8 +96,9 @@ REFUSED: list[tuple[str, dict[str, Any], Expected]] = [
     ("create thread and run", {"thread": 5}, wrong_type("thread", OBJ, INT)),
     ("create thread and run", {"stream": 1}, wrong_type("stream", BOOL, INT)),
     ("submit tool outputs", {"tool_outputs": {}}, wrong_type("tool_outputs", OBJECTS, OBJ)),
-    ("submit tool outputs", {"tool_outputs": [{"output": 5}]}, wrong_type("tool_outputs[0].output", STR, INT)),
-    ("submit tool outputs", {"tool_outputs": [{"output": None}]}, wrong_type("tool_outputs[0].output", STR, "null")),
+    ("submit tool outputs", {"tool_outputs": [{"tool_call_id": "call_x", "output": 5}]}, wrong_type("tool_outputs[0].output", STR, INT)),
+    ("submit tool outputs", {"tool_outputs": [{"tool_call_id": "call_x", "output": None}]},
+     wrong_type("tool_outputs[0].output", STR, "null")),
     ("submit tool outputs", {"stream": "x"}, wrong_type("stream", BOOL, STR)),
     # enums
     ("create message", {"role": "system"}, not_supported("role", "system", "'user' and 'assistant'")),
