@@ -43,6 +43,9 @@ pub struct Options {
     pub queue: usize,
     /// The most jobs in one commit.
     pub batch: usize,
+    /// Whether the folder of a file is to be had alone, which is what a server needs. Without it
+    /// a second process may look in, or change what no server caches, such as API keys.
+    pub exclusive: bool,
 }
 
 impl Options {
@@ -53,6 +56,7 @@ impl Options {
             reader_threads: 2,
             queue: 1024,
             batch: 512,
+            exclusive: true,
         }
     }
 
@@ -106,7 +110,8 @@ impl Store {
             Database::File(path) => (Some(path.as_path()), reader_threads),
             Database::Memory => (None, 0),
         };
-        let lock = path.map(lock_folder).transpose()?;
+        let folder = path.map(folder_of).transpose()?.filter(|_| options.exclusive);
+        let lock = folder.map(|folder| FolderLock::acquire(&folder)).transpose()?;
         let mut connection = sqlite::writer(path)?;
         migrate::migrate(&mut connection)?;
 
@@ -230,7 +235,8 @@ impl Store {
     }
 }
 
-fn lock_folder(path: &Path) -> Result<FolderLock, Error> {
+/// The folder of the database, made when missing.
+fn folder_of(path: &Path) -> Result<PathBuf, Error> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -240,7 +246,7 @@ fn lock_folder(path: &Path) -> Result<FolderLock, Error> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
-    FolderLock::acquire(folder)
+    Ok(folder.to_owned())
 }
 
 #[cfg(test)]

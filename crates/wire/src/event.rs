@@ -90,7 +90,7 @@ fn message_delta(id: &MessageId, part: Part<'_>) -> Bytes {
     let delta = Delta {
         id: id.as_str(),
         object: "thread.message.delta",
-        delta: MessageDelta { content: [part] },
+        changed: MessageDelta { content: [part] },
     };
     frame("thread.message.delta", &delta)
 }
@@ -109,7 +109,7 @@ fn step_delta(step: &StepId, call: ToolDelta<'_>) -> Bytes {
     let delta = Delta {
         id: step.as_str(),
         object: "thread.run.step.delta",
-        delta: StepDelta::new(call),
+        changed: StepDelta::new(call),
     };
     frame("thread.run.step.delta", &delta)
 }

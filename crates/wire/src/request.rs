@@ -9,9 +9,11 @@ use crate::{Problem, shape::Shape};
 pub mod assistant;
 pub mod message;
 pub mod query;
+pub mod resources;
 pub mod run;
 pub mod thread;
 pub mod tool;
+pub mod turn;
 
 pub use assistant::{CreateAssistant, ModifyAssistant};
 pub use message::{CreateMessage, ModifyMessage, NewMessage};

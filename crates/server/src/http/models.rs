@@ -6,6 +6,7 @@ use axum::{
     response::Response,
     routing::get,
 };
+use loomgate_domain::Timestamp;
 use loomgate_gateway::Model;
 use loomgate_wire::object;
 
@@ -59,5 +60,5 @@ async fn offered(app: &App, caller: &Caller) -> Result<Vec<Model>, ApiError> {
 }
 
 fn object(model: &Model) -> object::Model {
-    object::Model::new(&*model.id, model.created, &*model.owned_by)
+    object::Model::new(&*model.id, Timestamp(model.created), &*model.owned_by)
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 pub(super) struct Delta<'a, D> {
     pub(super) id: &'a str,
     pub(super) object: &'static str,
-    pub(super) delta: D,
+    #[serde(rename = "delta")]
+    pub(super) changed: D,
 }
 
 #[derive(Serialize)]

@@ -14,7 +14,7 @@ use super::{
     tool::{RESOURCES, TOOLS},
 };
 use crate::{
-    request::tool::{REASONING_EFFORT, RESPONSE_FORMAT},
+    request::turn::{REASONING_EFFORT, RESPONSE_FORMAT},
     shape::{Field, STRING, Shape, object},
 };
 

@@ -16,7 +16,7 @@ use super::{
     usage::{self, Usage},
 };
 use crate::{
-    request::tool::{REASONING_EFFORT, RESPONSE_FORMAT, TOOL_CHOICE},
+    request::turn::{REASONING_EFFORT, RESPONSE_FORMAT, TOOL_CHOICE},
     shape::{Field, STRING, Shape, inline, list, object, one_of},
 };
 

@@ -1,8 +1,11 @@
 //! Run steps (contract section 9).
 
 use loomgate_domain::{
-    self as domain, AssistantId, Metadata, RunId, StepId, ThreadId, Timestamp,
-    run::{ErrorCode, LastError, StepDetails, StepStatus},
+    self as domain, AssistantId, CallId, Metadata, RunId, StepId, ThreadId, Timestamp,
+    run::{
+        ErrorCode, FunctionToolCall, LastError, StepDetails, StepStatus, ToolCall,
+        step::MessageCreation,
+    },
 };
 use serde::Serialize;
 
@@ -32,9 +35,62 @@ pub struct RunStep<'a> {
     pub expired_at: Option<Timestamp>,
     pub failed_at: Option<Timestamp>,
     pub last_error: Option<StepError<'a>>,
-    pub step_details: &'a StepDetails,
+    pub step_details: Details<'a>,
     pub usage: Option<Usage>,
     pub metadata: Metadata,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Details<'a> {
+    /// It wrote a message.
+    MessageCreation {
+        /// Which.
+        message_creation: &'a MessageCreation,
+    },
+    /// It called tools.
+    ToolCalls {
+        /// Which, in the model's order.
+        tool_calls: Vec<Call<'a>>,
+    },
+}
+
+/// A function call; the id stands before the type, as recorded.
+#[derive(Debug, Clone, Serialize)]
+pub struct Call<'a> {
+    /// The call's id.
+    pub id: &'a CallId,
+    /// `function`
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What was called, and what came of it.
+    pub function: &'a FunctionToolCall,
+}
+
+impl<'a> From<&'a StepDetails> for Details<'a> {
+    fn from(details: &'a StepDetails) -> Self {
+        match details {
+            StepDetails::MessageCreation { message_creation } => {
+                Self::MessageCreation { message_creation }
+            }
+            StepDetails::ToolCalls { tool_calls } => Self::ToolCalls {
+                tool_calls: tool_calls.iter().map(Call::from).collect(),
+            },
+        }
+    }
+}
+
+impl<'a> From<&'a ToolCall> for Call<'a> {
+    fn from(call: &'a ToolCall) -> Self {
+        match call {
+            ToolCall::Function { id, function } => Self {
+                id,
+                kind: "function",
+                function,
+            },
+        }
+    }
 }
 
 /// Why a step failed. Steps know two codes only.
@@ -88,7 +144,7 @@ impl<'a> RunStep<'a> {
             expired_at: None,
             failed_at: None,
             last_error: None,
-            step_details: &record.details,
+            step_details: (&record.details).into(),
             usage: None,
             metadata: Metadata::default(),
         };

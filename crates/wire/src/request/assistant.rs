@@ -9,10 +9,9 @@ use serde_json::Value;
 
 use super::{
     Request, convert,
-    tool::{
-        ASSISTANT_TOOLS, NEW_RESOURCES, REASONING_EFFORT, RESOURCES, RESPONSE_FORMAT,
-        ResourcesBody, ToolBody, tools_of,
-    },
+    resources::{NEW_RESOURCES, RESOURCES, ResourcesBody},
+    tool::{ASSISTANT_TOOLS, ToolBody, tools_of},
+    turn::{REASONING_EFFORT, RESPONSE_FORMAT},
 };
 use crate::{
     Problem,

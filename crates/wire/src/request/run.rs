@@ -13,11 +13,10 @@ use super::{
     Request,
     assistant::{INSTRUCTIONS, MODEL, TEMPERATURE, TOP_P},
     message::{MessageBody, NewMessage},
+    resources::{RESOURCES, ResourcesBody},
     thread::{CREATE as THREAD, CreateBody, CreateThread, INITIAL_MESSAGES},
-    tool::{
-        REASONING_EFFORT, RESOURCES, RESPONSE_FORMAT, RUN_TOOLS, ResourcesBody, TOOL_CHOICE,
-        TRUNCATION, ToolBody, TruncationBody, tools_of,
-    },
+    tool::{RUN_TOOLS, ToolBody, tools_of},
+    turn::{REASONING_EFFORT, RESPONSE_FORMAT, TOOL_CHOICE, TRUNCATION, TruncationBody},
 };
 use crate::{
     Problem,

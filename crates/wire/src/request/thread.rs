@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Request, convert,
     message::{MESSAGE, MessageBody, NewMessage},
-    tool::{NEW_RESOURCES, RESOURCES, ResourcesBody},
+    resources::{NEW_RESOURCES, RESOURCES, ResourcesBody},
 };
 use crate::{
     Problem,

@@ -62,8 +62,8 @@ fn named(
         return make(components);
     }
     if !components.contains_key(name) {
-        let made = make(components);
-        components.insert(name.to_owned(), made);
+        let schema = make(components);
+        components.insert(name.to_owned(), schema);
     }
     json!({"$ref": format!("#/components/schemas/{name}")})
 }

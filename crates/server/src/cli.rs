@@ -1,0 +1,206 @@
+//! The command line.
+
+mod check;
+mod keys;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    config::{self, Config, ConfigError, Environment, Flags, Sources},
+    serve,
+    start::StartError,
+};
+
+/// An OpenAI Assistants API v2 server of your own.
+#[derive(Debug, Parser)]
+#[command(name = "loomgate", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server
+    ///
+    /// Needs no configuration: without one it listens on 127.0.0.1:8787, keeps its data in
+    /// ./loomgate-data, makes an API key at the first start and prints it. Model calls go to
+    /// OpenAI when OPENAI_API_KEY is set, to Ollama when OLLAMA_HOST is set, and otherwise to the
+    /// built-in model `echo`.
+    ///
+    /// The first line on stdout is `loomgate listening on http://ADDRESS`, once requests are
+    /// served. Logs go to stderr. SIGTERM or Ctrl-C ends it in good order; a second one at once.
+    Serve(ServeArgs),
+    /// Say whether a configuration is valid, without starting anything
+    CheckConfig(check::CheckArgs),
+    /// Make, list and revoke API keys
+    ///
+    /// Works on the database in the data folder, also while a server runs on it: a new key works
+    /// at once, a revoked one stops working within five seconds. Keys that stand in the
+    /// configuration are changed there.
+    Keys(keys::KeysArgs),
+}
+
+/// Flags that every command that reads the configuration takes.
+#[derive(Debug, Clone, Args)]
+struct ConfigArgs {
+    /// The configuration file [default: loomgate.toml, when there is one here]
+    #[arg(long, value_name = "FILE", env = "LOOMGATE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder of everything that is kept [default: loomgate-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Where to listen, HOST:PORT; port 0 takes a free one [default: 127.0.0.1:8787]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where records are kept; this release knows `sqlite` [default: sqlite]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// What this process does; this release knows `all`
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    role: Role,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    /// Serve the API and carry out runs
+    All,
+    /// Only serve the API (not built yet)
+    Api,
+    /// Only carry out runs (not built yet)
+    Worker,
+}
+
+impl ConfigArgs {
+    fn sources(&self, flags: Flags) -> Sources {
+        Sources {
+            file: self.config.clone(),
+            folder: PathBuf::new(),
+            environment: Environment::of_process(),
+            flags: Flags {
+                data_dir: self.data_dir.clone(),
+                ..flags
+            },
+        }
+    }
+
+    fn load(&self) -> Result<Config, ConfigError> {
+        config::load(&self.sources(Flags::default()))
+    }
+}
+
+impl ServeArgs {
+    fn load(&self) -> Result<Config, ConfigError> {
+        if self.role != Role::All {
+            return Err(ConfigError {
+                message: "--role: several processes on one database are not built yet".to_owned(),
+                help: Some("docs/status.md tells what this release has".to_owned()),
+            });
+        }
+        let flags = Flags {
+            listen: self.listen.clone(),
+            database: self.database.clone(),
+            data_dir: None,
+        };
+        config::load(&self.config.sources(flags))
+    }
+}
+
+/// Why a command failed: one line, what to do about it, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    help: Option<String>,
+    code: u8,
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self {
+            message: error.message,
+            help: error.help,
+            code: 2,
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self {
+            message: error.to_string(),
+            help: error.help().map(str::to_owned),
+            code: 1,
+        }
+    }
+}
+
+impl From<loomgate_store::Error> for Failure {
+    fn from(error: loomgate_store::Error) -> Self {
+        StartError::from(error).into()
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self {
+            message: format!("cannot write the output: {error}"),
+            help: None,
+            code: 1,
+        }
+    }
+}
+
+/// Carries out the command. Exit code 0, or 1 when it failed, or 2 when it makes no sense.
+pub async fn run(cli: Cli) -> ExitCode {
+    let mut out = io::stdout();
+    let result = match cli.command {
+        Command::Serve(args) => Box::pin(serve_with(&args, &mut out)).await,
+        Command::CheckConfig(args) => check::run(&args, &mut out),
+        Command::Keys(args) => Box::pin(keys::run(args, &mut out)).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(&failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+async fn serve_with(args: &ServeArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    serve::serve(args.load()?, out).await?;
+    Ok(())
+}
+
+fn report(failure: &Failure) {
+    let mut stderr = io::stderr();
+    // There is nobody left to tell when this fails.
+    let _ = writeln!(stderr, "error: {}", failure.message);
+    if let Some(help) = &failure.help {
+        let _ = writeln!(stderr, "help: {help}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,114 @@
+//! The configuration: what it may say (`raw`), where it comes from (`load`, `environment`), and
+//! what of it makes sense (`valid`). The rest of the program sees only [`Config`].
+
+mod environment;
+mod error;
+mod load;
+mod raw;
+#[cfg(test)]
+mod tests;
+mod valid;
+mod virtual_keys;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use loomgate_domain::Limits;
+use loomgate_gateway::AttemptPolicy;
+use secrecy::SecretString;
+use url::Url;
+
+pub use environment::Environment;
+pub use error::ConfigError;
+pub use load::{Flags, Sources, load};
+pub(crate) use valid::is_workspace;
+pub use virtual_keys::VirtualKeys;
+
+/// Every option with its default and an explanation: what `check-config --print-default` prints.
+pub const DEFAULT_FILE: &str = include_str!("config/default.toml");
+
+/// A configuration that makes sense.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `HOST:PORT`
+    pub listen: String,
+    /// Everything that is kept lies here.
+    pub data_dir: PathBuf,
+    /// What error texts point to, when the operator has such a page.
+    pub docs_url: Option<Url>,
+    /// Keys that stand in the config. Those made later are in the store.
+    pub api_keys: Vec<ConfiguredKey>,
+    /// Where model calls go.
+    pub virtual_keys: VirtualKeys,
+    /// How patient the server is with connections.
+    pub http: Http,
+    /// When model calls are tried again.
+    pub attempts: AttemptPolicy,
+    /// How runs are carried out.
+    pub worker: Worker,
+    /// The numbers of contract section 12.
+    pub limits: Limits,
+    /// What is logged, and how.
+    pub log: Log,
+    /// The secret of key hashes, when it is given: 64 hexadecimal digits. Otherwise it is kept in
+    /// the data folder.
+    pub hash_key: Option<SecretString>,
+    /// Things to be told once logging works.
+    pub notes: Vec<String>,
+}
+
+/// An API key that stands in the config.
+#[derive(Debug, Clone)]
+pub struct ConfiguredKey {
+    /// A name for people.
+    pub name: String,
+    /// The secret.
+    pub key: SecretString,
+    /// The name of the workspace that it opens.
+    pub workspace: String,
+    /// Where its model calls go.
+    pub default_virtual_key: Arc<str>,
+}
+
+/// How patient the server is with connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Http {
+    /// A request's head has to be complete by then.
+    pub header_timeout: Duration,
+    /// And its body; more for each piece that came.
+    pub body_timeout: Duration,
+    /// How long requests may go on at a stop.
+    pub drain: Duration,
+    /// Connections at the same time.
+    pub max_connections: usize,
+    /// Requests at the same time for one API key, open streams included.
+    pub max_requests_per_key: usize,
+    /// The same for a workspace.
+    pub max_requests_per_workspace: usize,
+}
+
+/// How runs are carried out.
+#[derive(Debug, Clone, Copy)]
+pub struct Worker {
+    /// Runs at the same time.
+    pub concurrency: usize,
+    /// After this time without a sign of life a run is taken over.
+    pub lease: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// A level or a filter: `info,loomgate_engine=debug`.
+    pub level: String,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

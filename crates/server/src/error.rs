@@ -1,0 +1,239 @@
+//! What a caller is told when something went wrong. The only place that knows status codes.
+
+mod conflicts;
+mod lookups;
+
+use std::{borrow::Cow, error::Error as StdError};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use loomgate_wire::{ErrorBody, Problem};
+
+/// The text of every 5xx that is our own fault; its cause is in the log.
+const SERVER_ERROR: &str = "The server had an error while processing your request. Sorry about that!";
+const INVALID_REQUEST: &str = "invalid_request_error";
+
+/// An error answer: `{"error":{"message","type","param","code"}}` and its status
+/// (contract section 1.4).
+#[derive(Debug)]
+pub struct ApiError(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    status: StatusCode,
+    kind: &'static str,
+    message: Cow<'static, str>,
+    param: Option<Cow<'static, str>>,
+    code: Option<&'static str>,
+    cause: Option<Cause>,
+}
+
+/// Why a request failed on our side, with the causes of the cause. Travels beside the response, to
+/// be logged once, with the request's id.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause(pub(crate) String);
+
+impl Cause {
+    fn of(error: &dyn StdError) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        Self(text)
+    }
+}
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Parts {
+            status,
+            kind,
+            message: message.into(),
+            param: None,
+            code: None,
+            cause: None,
+        }))
+    }
+
+    /// 400: the request can not be carried out as it is.
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, message)
+    }
+
+    /// 401: no key, or a wrong one.
+    pub fn unauthorized(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, INVALID_REQUEST, message)
+    }
+
+    /// 403: it is there, but nobody may do that with it.
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, INVALID_REQUEST, message)
+    }
+
+    /// 404: whatever was asked for is not there.
+    pub fn missing(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, INVALID_REQUEST, message)
+    }
+
+    /// 405.
+    pub fn method_not_allowed(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, message)
+            .code("method_not_supported")
+    }
+
+    /// 408: the body did not come in time.
+    pub fn body_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            INVALID_REQUEST,
+            "The body of your request did not arrive in time.",
+        )
+    }
+
+    /// 413: the body is larger than `limit` bytes.
+    pub fn body_too_large(limit: usize) -> Self {
+        let message = format!("The body of your request is too large: the limit is {limit} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, message)
+    }
+
+    /// 415: the body is something else than JSON.
+    pub fn unsupported_content_type(got: &str) -> Self {
+        let message = format!(
+            "Unsupported content type: '{got}'. This API method only accepts 'application/json' \
+             requests, but you specified the header 'Content-Type: {got}'. Please try again with \
+             a supported content type."
+        );
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, message)
+            .code("unsupported_content_type")
+    }
+
+    /// 429: more at once than is allowed.
+    pub fn too_many_requests(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "requests", message).code("rate_limit_exceeded")
+    }
+
+    /// 431: a head of more than the server reads.
+    pub fn head_too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        Self::new(status, INVALID_REQUEST, message)
+    }
+
+    /// 500 with the fixed text; the cause is logged with the request's id.
+    pub fn internal(cause: &dyn StdError) -> Self {
+        let mut error = Self::internal_logged();
+        error.0.cause = Some(Cause::of(cause));
+        error
+    }
+
+    /// 500 whose cause is in the log already.
+    pub fn internal_logged() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", SERVER_ERROR)
+    }
+
+    /// 502: a provider did not do its part. The message tells no header and no key of it.
+    pub fn upstream(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "server_error", message)
+    }
+
+    /// 504: a provider did not answer in time.
+    pub fn upstream_timeout(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "server_error", message)
+    }
+
+    /// 503: not ready, or stopping.
+    pub fn unavailable(cause: &dyn StdError) -> Self {
+        let message = "The server is not able to take your request at the moment. Please retry.";
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
+        error.0.cause = Some(Cause::of(cause));
+        error
+    }
+
+    /// The same with a code.
+    #[must_use]
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.0.code = Some(code);
+        self
+    }
+
+    /// The same with the part of the request that it is about.
+    #[must_use]
+    pub fn param(mut self, param: impl Into<Cow<'static, str>>) -> Self {
+        self.0.param = Some(param.into());
+        self
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// Its text.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        let mut error = Self::invalid(problem.message);
+        error.0.param = problem.param.map(Cow::Owned);
+        error.0.code = problem.code;
+        error
+    }
+}
+
+impl From<loomgate_store::Error> for ApiError {
+    fn from(error: loomgate_store::Error) -> Self {
+        use loomgate_store::Error;
+        match error {
+            Error::NoSuchCursor(cursor) => {
+                Self::missing(format!("No object found with id '{cursor}'."))
+            }
+            Error::Unavailable(_) => Self::unavailable(&error),
+            // The engine turns a locked thread into the text that its action calls for.
+            Error::ActiveRun { .. }
+            | Error::Duplicate
+            | Error::Locked { .. }
+            | Error::NewerSchema { .. }
+            | Error::Corrupt { .. }
+            | Error::Driver(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response<Body> {
+        let Parts {
+            status,
+            kind,
+            message,
+            param,
+            code,
+            cause,
+        } = *self.0;
+        let mut body = ErrorBody::new(&message, kind);
+        body.error.param = param.as_deref();
+        body.error.code = code;
+        // Strings alone can not fail to become JSON.
+        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = Response::new(Body::from(json));
+        *response.status_mut() = status;
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        if status == StatusCode::PAYLOAD_TOO_LARGE || status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of the body is not read, so the connection can not be used again.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        if let Some(cause) = cause {
+            response.extensions_mut().insert(cause);
+        }
+        response
+    }
+}

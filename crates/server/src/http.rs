@@ -1,0 +1,55 @@
+//! The router: one file per resource, in the order of the URL tree.
+
+mod assistants;
+mod list;
+mod messages;
+mod models;
+mod operations;
+mod path;
+mod reply;
+mod runs;
+mod steps;
+mod threads;
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware,
+};
+
+use crate::{app::App, error::ApiError, headers};
+
+/// Every route, and what answers when there is none.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .merge(operations::routes())
+        .merge(api())
+        .fallback(unknown_url)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(app.clone(), headers::layer))
+        .with_state(app)
+}
+
+/// The API. A resource has one file with `pub(super) fn routes() -> Router<App>`, merged here.
+fn api() -> Router<App> {
+    Router::new()
+        .merge(assistants::routes())
+        .merge(threads::routes())
+        .merge(messages::routes())
+        .merge(runs::routes())
+        .merge(steps::routes())
+        .merge(models::routes())
+}
+
+async fn unknown_url(request: Request) -> ApiError {
+    let (method, path) = (request.method(), request.uri().path());
+    ApiError::missing(format!("Invalid URL ({method} {path})"))
+}
+
+async fn wrong_method(request: Request) -> ApiError {
+    let (method, path) = (request.method(), request.uri().path());
+    ApiError::method_not_allowed(format!(
+        "Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP \
+         method?)"
+    ))
+}

@@ -1,0 +1,241 @@
+//! From a configuration to the parts of a running server: the composition root.
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use loomgate_domain::{ApiKeyId, IdGen, WorkspaceId, id, key::ApiKey};
+use loomgate_engine::{Engine, Settings};
+use loomgate_gateway::Gateway;
+use loomgate_store::{Options, Store};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    admission::Admission,
+    app::{App, Services},
+    auth::{KeyHasher, Keyring},
+    clock::SystemClock,
+    config::Config,
+    data_dir::DataDir,
+    ids::SystemIds,
+    model::GatewayModel,
+    telemetry::Metrics,
+};
+
+/// Characters of a new API key after `lg-`: 238 bits.
+const KEY_CHARS: usize = 40;
+/// The workspace of keys that name none.
+pub const DEFAULT_WORKSPACE: &str = "default";
+
+/// A server that did not start, or a command that could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder or a file in it.
+    #[error("the data folder {}: {source}", path.display())]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The address.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// `HOST:PORT`
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The database.
+    #[error("{0}{}", cause(.0))]
+    Store(#[from] loomgate_store::Error),
+    /// TLS could not be set up.
+    #[error("{0}")]
+    Gateway(#[from] loomgate_gateway::Error),
+    /// No source of randomness.
+    #[error("the system gives no random bytes: {0}")]
+    Randomness(#[from] getrandom::Error),
+    /// Signals or the like.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+impl StartError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => Some(
+                "another program listens there; choose another address with --listen, or port 0 \
+                 for any that is free",
+            ),
+            Self::DataDir { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("choose a folder that this user can write to with --data-dir")
+            }
+            Self::Store(loomgate_store::Error::Locked { .. }) => {
+                Some("stop the other process, or choose another folder with --data-dir")
+            }
+            Self::Store(loomgate_store::Error::NewerSchema { .. }) => {
+                Some("use the release that wrote it, or a later one")
+            }
+            _ => None,
+        }
+    }
+}
+
+fn cause(error: &loomgate_store::Error) -> String {
+    let source = std::error::Error::source(error);
+    source.map(|source| format!(": {source}")).unwrap_or_default()
+}
+
+/// The parts of the process that do not need a database.
+pub struct Foundation {
+    /// The data folder.
+    pub data_dir: DataDir,
+    /// Hashes API keys.
+    pub hasher: KeyHasher,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdGen>,
+}
+
+impl Foundation {
+    /// Opens the data folder; makes what is missing in it.
+    pub fn lay(config: &Config) -> Result<Self, StartError> {
+        let ids = Arc::new(SystemIds::new()?);
+        let at = |source| StartError::DataDir {
+            path: config.data_dir.clone(),
+            source,
+        };
+        let data_dir = DataDir::open(&config.data_dir).map_err(at)?;
+        let hasher = data_dir
+            .key_hasher(config.hash_key.as_ref(), &*ids)
+            .map_err(at)?;
+        Ok(Self {
+            data_dir,
+            hasher,
+            ids,
+        })
+    }
+
+    /// Opens the store. A server has it for itself; commands look in beside a server.
+    pub fn store(&self, exclusive: bool) -> Result<Store, StartError> {
+        let mut options = Options::file(self.data_dir.database());
+        options.exclusive = exclusive;
+        Ok(Store::open(options)?)
+    }
+}
+
+/// A server that is ready to serve.
+#[derive(Debug)]
+pub struct Started {
+    /// Its state.
+    pub app: App,
+    /// The API key that was made, when this is the first start and the config has none.
+    pub new_key: Option<SecretString>,
+    /// Where that key is kept; `None` when there is no such key.
+    pub key_file: Option<PathBuf>,
+}
+
+/// Opens everything and takes up the runs of the process before.
+pub async fn start(config: Config) -> Result<Started, StartError> {
+    let foundation = Foundation::lay(&config)?;
+    let store = foundation.store(true)?;
+    let (new_key, key_file) = first_key(&config, &foundation, &store).await?;
+    let keyring = Keyring::new(&config, foundation.hasher, store.clone()).await?;
+    let gateway = Gateway::new(config.attempts.clone(), Arc::clone(&foundation.ids))?;
+    let gateway = Arc::new(gateway);
+    let targets = Arc::new(config.virtual_keys.targets());
+    let clock = Arc::new(SystemClock);
+    let engine = Engine::new(
+        store.clone(),
+        Arc::new(GatewayModel {
+            gateway: Arc::clone(&gateway),
+            targets: Arc::clone(&targets),
+        }),
+        clock.clone(),
+        Arc::clone(&foundation.ids),
+        Settings {
+            limits: config.limits.clone(),
+            concurrency: config.worker.concurrency,
+            lease: config.worker.lease,
+            poll: Duration::from_secs(1),
+        },
+    );
+    engine.start().await?;
+    let app = App::new(Services {
+        admission: Admission::new(&config.http),
+        metrics: Metrics::start(),
+        config,
+        store,
+        engine,
+        gateway,
+        targets,
+        keyring,
+        clock,
+        ids: foundation.ids,
+    });
+    Ok(Started {
+        app,
+        new_key,
+        key_file,
+    })
+}
+
+/// The key of a server whose config has none: made once, and then kept in the data folder.
+async fn first_key(
+    config: &Config,
+    foundation: &Foundation,
+    store: &Store,
+) -> Result<(Option<SecretString>, Option<PathBuf>), StartError> {
+    let data_dir = &foundation.data_dir;
+    let at = |source| StartError::DataDir {
+        path: data_dir.path().to_owned(),
+        source,
+    };
+    let kept = data_dir.api_key().map_err(at)?;
+    let made = match &kept {
+        Some(_) => None,
+        None if config.api_keys.is_empty() && store.keys().list().await?.is_empty() => {
+            let key = new_key(&*foundation.ids);
+            data_dir.keep_api_key(&key).map_err(at)?;
+            Some(key)
+        }
+        None => None,
+    };
+    let Some(key) = made.as_ref().or(kept.as_ref()) else {
+        return Ok((None, None));
+    };
+    let known = store.keys().by_hash(&foundation.hasher.hex(key.expose_secret())).await?;
+    if known.is_none() {
+        // The database is new, or the last start ended between the two writes.
+        let workspace = store.workspaces().ensure(DEFAULT_WORKSPACE).await?;
+        let record = key_record(foundation, key, "first", workspace, None);
+        store.keys().insert(record).await?;
+    }
+    Ok((made, Some(data_dir.api_key_file())))
+}
+
+/// `lg-` and 40 characters.
+pub fn new_key(ids: &dyn IdGen) -> SecretString {
+    SecretString::from(format!("lg-{}", id::random_text(ids, KEY_CHARS)))
+}
+
+/// What the store keeps of a key.
+pub fn key_record(
+    foundation: &Foundation,
+    key: &SecretString,
+    name: &str,
+    workspace: WorkspaceId,
+    default_virtual_key: Option<String>,
+) -> ApiKey {
+    use loomgate_domain::Clock as _;
+    let secret = key.expose_secret();
+    let id: ApiKeyId = id::new_id(&*foundation.ids);
+    ApiKey {
+        id,
+        workspace,
+        name: name.to_owned(),
+        hash: foundation.hasher.hex(secret),
+        hint: secret.chars().take(7).collect(),
+        default_virtual_key,
+        created_at: SystemClock.now(),
+        revoked_at: None,
+    }
+}

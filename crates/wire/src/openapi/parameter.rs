@@ -1,0 +1,104 @@
+//! Parameters of paths, queries and headers.
+
+use loomgate_domain::{IdKind, id, limits::LIST_LIMIT};
+use serde_json::{Value, json};
+
+use crate::request::query::INCLUDABLE;
+
+/// A parameter of a query.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Query {
+    /// `limit`, `order`, `after` and `before`
+    Page,
+    /// `run_id`
+    Run,
+    /// `include[]`
+    Include,
+}
+
+impl Query {
+    pub(super) fn describe(self) -> Vec<Value> {
+        match self {
+            Self::Page => vec![
+                query(
+                    "limit",
+                    "The most items to return.",
+                    &json!({"type": "integer", "minimum": 1, "maximum": LIST_LIMIT, "default": 20}),
+                ),
+                query(
+                    "order",
+                    "Oldest or newest first.",
+                    &json!({"type": "string", "enum": ["asc", "desc"], "default": "desc"}),
+                ),
+                query(
+                    "after",
+                    "Only items after this id.",
+                    &json!({"type": "string"}),
+                ),
+                query(
+                    "before",
+                    "Only items before this id.",
+                    &json!({"type": "string"}),
+                ),
+            ],
+            Self::Run => vec![query(
+                "run_id",
+                "Only messages of this run.",
+                &json!({"type": "string"}),
+            )],
+            Self::Include => vec![query(
+                "include[]",
+                "Optional parts of run steps.",
+                &json!({"type": "array", "items": {"type": "string", "enum": [INCLUDABLE]}}),
+            )],
+        }
+    }
+}
+
+fn query(name: &str, description: &str, schema: &Value) -> Value {
+    json!({"name": name, "in": "query", "description": description, "schema": schema})
+}
+
+/// The parameters that a path names in braces.
+pub(super) fn of_path(path: &str) -> Vec<Value> {
+    path.split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            let schema = match start(name) {
+                Some(start) => json!({"type": "string", "pattern": format!("^{start}")}),
+                None => json!({"type": "string"}),
+            };
+            json!({"name": name, "in": "path", "required": true, "schema": schema})
+        })
+        .collect()
+}
+
+/// What ids in this parameter begin with.
+fn start(name: &str) -> Option<&'static str> {
+    match name {
+        "assistant_id" => Some(id::AssistantKind::EXPECTED),
+        "thread_id" => Some(id::ThreadKind::EXPECTED),
+        "message_id" => Some(id::MessageKind::EXPECTED),
+        "run_id" => Some(id::RunKind::EXPECTED),
+        "step_id" => Some(id::StepKind::EXPECTED),
+        _ => None,
+    }
+}
+
+/// Which version of the API a client means; may be left out.
+pub(super) fn beta() -> Value {
+    json!({
+        "name": "OpenAI-Beta", "in": "header",
+        "description": "May be left out; other versions are refused.",
+        "schema": {"type": "string", "const": "assistants=v2"},
+    })
+}
+
+/// Which provider does the work.
+pub(super) fn virtual_key() -> Value {
+    json!({
+        "name": "x-portkey-virtual-key", "in": "header",
+        "description": "The virtual key for model calls; otherwise the API key's own.",
+        "schema": {"type": "string"},
+    })
+}

@@ -1,0 +1,81 @@
+//! Query strings.
+
+use loomgate_domain::Order;
+use loomgate_wire::request::{ListQuery, include_query, list_query};
+
+const CONTENT: &str = "step_details.tool_calls[*].file_search.results[*].content";
+
+fn told(query: &str) -> String {
+    list_query(Some(query), &["include"]).unwrap_err().message
+}
+
+#[test]
+fn nothing_asked_is_the_default() {
+    for query in [None, Some(""), Some("limit=&after=&x=1&purpose=y")] {
+        assert_eq!(list_query(query, &[]), Ok(ListQuery::default()));
+    }
+    assert_eq!(ListQuery::default().limit, 20);
+    assert_eq!(ListQuery::default().order, Order::Desc);
+}
+
+#[test]
+fn everything_asked() {
+    let query = "limit=100&order=asc&after=asst_1&before=asst%5F2&run_id=run_1&\
+                 include%5B%5D=step_details.tool_calls%5B%2A%5D.file_search.results%5B%2A%5D.content";
+    let read = list_query(Some(query), &["run_id", "include"]).unwrap();
+    let expected = ListQuery {
+        limit: 100,
+        order: Order::Asc,
+        after: Some("asst_1".into()),
+        before: Some("asst_2".into()),
+        run_id: Some("run_1".into()),
+        include: vec![CONTENT.into()],
+    };
+    assert_eq!(read, expected);
+    let bare = list_query(Some(query), &[]).unwrap();
+    assert_eq!((bare.run_id, bare.include), (None, Vec::new()));
+    let plain = format!("include={CONTENT}");
+    assert_eq!(include_query(Some(&plain)).unwrap(), [CONTENT]);
+    assert_eq!(include_query(None).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    for (query, text) in [
+        (
+            "limit=101",
+            "Invalid 'limit': integer above maximum value. Expected a value <= 100, but got 101 instead.",
+        ),
+        (
+            "limit=99999999999999999999",
+            "Invalid 'limit': integer above maximum value. Expected a value <= 100, but got 99999999999999999999 instead.",
+        ),
+        (
+            "limit=0",
+            "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got 0 instead.",
+        ),
+        (
+            "limit=-5",
+            "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got -5 instead.",
+        ),
+        (
+            "limit=ten",
+            "Invalid type for 'limit': expected an integer, but got a string instead.",
+        ),
+        (
+            "limit=1.5",
+            "Invalid type for 'limit': expected an integer, but got a decimal instead.",
+        ),
+        (
+            "order=up",
+            "Invalid value: 'up'. Supported values are: 'asc' and 'desc'.",
+        ),
+        (
+            "include[]=all",
+            "Invalid value: 'all'. Supported values are: 'step_details.tool_calls[*].file_search.results[*].content'.",
+        ),
+    ] {
+        assert_eq!(told(query), text);
+    }
+    assert!(include_query(Some("include=x")).is_err());
+}
