@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) bus: Arc<Bus>,
     /// Wakes the worker: the queue has something, or a place is free.
     pub(crate) wake: Notify,
+    /// Tells that a run is no longer carried out.
+    pub(crate) ended: Notify,
     /// This process among the owners of leases.
     pub(crate) worker: String,
     pub(crate) running: Mutex<HashMap<RunId, Running>>,
@@ -86,6 +88,7 @@ impl Engine {
                 settings,
                 bus: Arc::default(),
                 wake: Notify::new(),
+                ended: Notify::new(),
                 worker,
                 running: Mutex::default(),
                 tasks: TaskTracker::new(),

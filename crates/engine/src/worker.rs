@@ -35,7 +35,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) {
 /// Waits until no run is being carried out.
 pub(crate) async fn idle(shared: &Shared) {
     loop {
-        let changed = shared.wake.notified();
+        let changed = shared.ended.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
         if shared.running.lock().is_empty() {
@@ -160,16 +160,21 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
     if let Some(log) = log {
         log.close();
     }
+    if leave(&shared, &guard) {
+        shared.wake.notify_one();
+    }
+    shared.ended.notify_waiters();
+}
+
+/// Gives a run's place up. Whether the worker waits for one.
+fn leave(shared: &Shared, guard: &Guard) -> bool {
     let mut running = shared.running.lock();
-    if running
-        .get(&guard.run)
-        .is_some_and(|known| known.fence == guard.fence)
-    {
+    let full = running.len() >= shared.settings.concurrency;
+    let ours = running.get(&guard.run);
+    if ours.is_some_and(|known| known.fence == guard.fence) {
         running.remove(&guard.run);
     }
-    drop(running);
-    shared.wake.notify_waiters();
-    shared.wake.notify_one();
+    full
 }
 
 /// A defect of ours must not leave a thread locked: the run fails.

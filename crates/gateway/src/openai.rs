@@ -71,12 +71,19 @@ impl Client {
             result => result?,
         };
         let decoder = Decoder::new(Arc::clone(&self.ids), provider.api_key.clone());
-        let idle = target.timeouts.idle;
-        if is_json(&response) {
-            let events = Body::in_one_piece(response, decoder, idle).await?;
-            return Ok(ChatStream::new(stream::iter(events.into_iter().map(Ok))));
+        match content_type(&response) {
+            "application/json" => {
+                let idle = target.timeouts.idle;
+                let events = Body::in_one_piece(response, decoder, idle).await?;
+                return Ok(ChatStream::new(stream::iter(events.into_iter().map(Ok))));
+            }
+            "text/html" => {
+                let message = "The provider answered with a web page: is its base_url right?";
+                return Err(Error::new(Who::Upstream, false, message).into());
+            }
+            _ => {}
         }
-        let mut body = Body::new(response, decoder, idle);
+        let mut body = Body::new(response, decoder, target.timeouts);
         let first = body.next().await.transpose()?;
         let rest = stream::unfold(body, |mut body| async move {
             body.next().await.map(|event| (event, body))
@@ -180,6 +187,11 @@ fn authorized(request: RequestBuilder, provider: &OpenAi) -> Result<RequestBuild
 
 fn address(provider: &OpenAi, path: &[&str]) -> Result<Url, Error> {
     let mut url = provider.base_url.clone();
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(unsendable(
+            &"the virtual key's base_url must not contain a user or password",
+        ));
+    }
     url.path_segments_mut()
         .map_err(|()| unsendable(&"the virtual key's base_url is no http address"))?
         .pop_if_empty()
@@ -196,10 +208,13 @@ fn refuses_stream_options(error: &Error) -> bool {
     matches!(error.status, Some(400 | 422)) && error.message.contains("stream_options")
 }
 
-fn is_json(response: &Response) -> bool {
+/// The media type without its parameters; empty when there is none.
+fn content_type(response: &Response) -> &str {
     response
         .headers()
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|kind| kind.trim_start().starts_with("application/json"))
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim()
 }

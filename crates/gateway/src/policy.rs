@@ -31,7 +31,7 @@ impl Default for AttemptPolicy {
             base_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(8),
             max_retry_after: Duration::from_secs(20),
-            total: Duration::from_secs(300),
+            total: Duration::from_mins(5),
             connect_timeout: Duration::from_secs(10),
         }
     }
@@ -65,7 +65,7 @@ impl AttemptPolicy {
             .base_delay
             .saturating_mul(1 << doublings)
             .min(self.max_delay);
-        full - full / 512 * u32::from(jitter)
+        full.saturating_sub(full / 512 * u32::from(jitter))
     }
 }
 

@@ -37,7 +37,8 @@ pub enum Provider {
 /// A server that speaks OpenAI's chat completions.
 #[derive(Debug, Clone)]
 pub struct OpenAi {
-    /// What `/chat/completions` is appended to: `https://api.openai.com/v1`. A query is kept.
+    /// What `/chat/completions` is appended to: `https://api.openai.com/v1`. A query is kept; a
+    /// user or password is refused.
     pub base_url: Url,
     /// Sent as a bearer token; local servers often want none.
     pub api_key: Option<SecretString>,
@@ -87,7 +88,8 @@ impl MaxTokensField {
 /// share one pool: see [`crate::AttemptPolicy::connect_timeout`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the start of an attempt, connecting included, until the response's headers.
+    /// From the start of an attempt, connecting included, until the response's headers; and, where
+    /// it is longer than `idle`, from there until the first event.
     pub first_byte: Duration,
     /// Between two pieces of the response's body.
     pub idle: Duration,
@@ -96,8 +98,8 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            first_byte: Duration::from_secs(120),
-            idle: Duration::from_secs(60),
+            first_byte: Duration::from_mins(2),
+            idle: Duration::from_mins(1),
         }
     }
 }

@@ -25,7 +25,8 @@ fn write(frame: &mut Vec<u8>, name: &str, data: &impl Serialize) {
     frame.extend_from_slice(b"event: ");
     frame.extend_from_slice(name.as_bytes());
     frame.extend_from_slice(b"\ndata: ");
-    // JSON text holds no line breaks, and nothing here fails to serialise (`object::json`).
+    // JSON text holds no line breaks. Nothing here fails to serialise: keys are strings and
+    // numbers finite; an empty frame, which clients skip, would stand for it.
     if serde_json::to_writer(&mut *frame, data).is_err() {
         frame.clear();
         return;

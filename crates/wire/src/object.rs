@@ -41,13 +41,3 @@ pub(crate) static COUNT: Shape = Shape::Integer {
 pub(crate) const fn kind(name: &'static [&'static str; 1]) -> Shape {
     one_of(name)
 }
-
-/// The JSON text of an answer. No object here can fail to serialise: keys are strings and every
-/// number is finite; an empty text, which no client takes for an answer, would mean otherwise.
-pub fn json(object: &impl serde::Serialize) -> Vec<u8> {
-    let mut text = Vec::with_capacity(1024);
-    if serde_json::to_writer(&mut text, object).is_err() {
-        text.clear();
-    }
-    text
-}

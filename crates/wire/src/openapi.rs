@@ -1,6 +1,9 @@
 //! The OpenAPI 3.1 document of this release. The schemas are those of [`crate::shape`], so what
 //! the document promises is what is checked.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::shape::openapi::{Components, schema};
@@ -8,6 +11,12 @@ use crate::shape::openapi::{Components, schema};
 mod operation;
 mod parameter;
 mod table;
+
+/// The whole document as JSON text, made once.
+pub fn json() -> Bytes {
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+    TEXT.clone()
+}
 
 /// The whole document.
 pub fn document() -> Value {

@@ -81,8 +81,8 @@ impl Problem {
         Self {
             message: "We could not parse the JSON body of your request. (HINT: This likely means \
                       you aren't using your HTTP library correctly. Loomgate expects a JSON \
-                      payload, but what was sent was not valid JSON. Loomgate's own documentation \
-                      shows, at docs/api.md, what each operation takes.)"
+                      payload, but what was sent was not valid JSON. GET /openapi.json describes what \
+                      each operation takes.)"
                 .to_owned(),
             param: None,
             code: None,

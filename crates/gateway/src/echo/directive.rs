@@ -34,40 +34,42 @@ pub(crate) struct Call {
 
 /// Reads a message. The error is a directive line that makes no sense.
 pub(crate) fn parse(message: &str) -> Result<Directives, String> {
-    let mut found = Directives::default();
-    let mut round = Vec::new();
+    let mut found = Directives {
+        rounds: vec![Vec::new()],
+        ..Directives::default()
+    };
     let mut rest = Vec::new();
     for line in message.split('\n') {
-        let Some(directive) = line.strip_prefix(MARK) else {
-            rest.push(line);
-            continue;
-        };
-        let (verb, value) = directive
-            .trim()
-            .split_once(char::is_whitespace)
-            .map_or((directive.trim(), ""), |(verb, value)| (verb, value.trim()));
-        let understood = match verb {
-            "call" => call(value).map(|call| round.push(call)),
-            "then" if value.is_empty() => {
-                found.rounds.push(std::mem::take(&mut round));
-                Some(())
-            }
-            "say" => Some(add_line(&mut found.say, value)),
-            "refuse" => Some(add_line(&mut found.refuse, value)),
-            "fail" => status(value).map(|status| found.fail = Some(status)),
-            "pace" => value
-                .parse::<u32>()
-                .ok()
-                .map(|pace| found.pace = Duration::from_millis(u64::from(pace))),
-            "length" => value.parse().ok().map(|words| found.length = Some(words)),
-            _ => None,
-        };
-        understood.ok_or_else(|| line.trim().to_owned())?;
+        match line.strip_prefix(MARK).map(str::trim) {
+            Some(directive) => found
+                .take(directive)
+                .ok_or_else(|| line.trim().to_owned())?,
+            None => rest.push(line),
+        }
     }
-    found.rounds.push(round);
     found.rounds.retain(|round| !round.is_empty());
     found.rest = rest.join("\n");
     Ok(found)
+}
+
+impl Directives {
+    /// Takes one directive, `VERB VALUE`; `None` when it makes no sense.
+    fn take(&mut self, directive: &str) -> Option<()> {
+        let (verb, value) = directive
+            .split_once(char::is_whitespace)
+            .map_or((directive, ""), |(verb, value)| (verb, value.trim()));
+        match verb {
+            "call" => self.rounds.last_mut()?.push(call(value)?),
+            "then" if value.is_empty() => self.rounds.push(Vec::new()),
+            "say" => add_line(&mut self.say, value),
+            "refuse" => add_line(&mut self.refuse, value),
+            "fail" => self.fail = Some(status(value)?),
+            "pace" => self.pace = Duration::from_millis(value.parse::<u32>().ok()?.into()),
+            "length" => self.length = Some(value.parse().ok()?),
+            _ => return None,
+        }
+        Some(())
+    }
 }
 
 fn call(value: &str) -> Option<Call> {

@@ -12,6 +12,7 @@ use super::{
     failure,
 };
 use crate::{
+    Timeouts,
     error::{Error, Phase, Who},
     sse::{Event, Splitter},
 };
@@ -22,10 +23,13 @@ pub(super) const WHOLE_BYTES: usize = 8 * 1024 * 1024;
 /// How long a whole answer waits for the token counts that may follow it.
 const AFTER_THE_ANSWER: Duration = Duration::from_secs(5);
 
+/// How long the body may take to end after `[DONE]`.
+const AFTER_DONE: Duration = Duration::from_millis(20);
+
 /// A streamed answer in the middle of its way.
 pub(super) struct Body {
     response: Response,
-    idle: Duration,
+    timeouts: Timeouts,
     splitter: Splitter,
     decoder: Decoder,
     ready: VecDeque<ChatEvent>,
@@ -38,14 +42,16 @@ pub(super) struct Body {
 enum Then {
     More,
     Failure(Error),
+    /// The server said that it was done.
+    Done,
     End,
 }
 
 impl Body {
-    pub(super) fn new(response: Response, decoder: Decoder, idle: Duration) -> Self {
+    pub(super) fn new(response: Response, decoder: Decoder, timeouts: Timeouts) -> Self {
         Self {
             response,
-            idle,
+            timeouts,
             splitter: Splitter::default(),
             decoder,
             ready: VecDeque::new(),
@@ -85,16 +91,21 @@ impl Body {
                     };
                     return Some(Err(Error { phase, ..error }));
                 }
+                Then::Done => self.read_out().await,
                 Then::End => return None,
             }
         }
     }
 
     async fn read(&mut self) -> Then {
+        let Timeouts { first_byte, idle } = self.timeouts;
         let patience = if self.decoder.is_finished() {
-            self.idle.min(AFTER_THE_ANSWER)
+            idle.min(AFTER_THE_ANSWER)
+        } else if self.begun {
+            idle
         } else {
-            self.idle
+            // Models that reason send headers at once, and then nothing while they think.
+            idle.max(first_byte)
         };
         let progress = match piece(&mut self.response, patience).await {
             Ok(Some(bytes)) => self.take(&bytes),
@@ -104,12 +115,20 @@ impl Body {
         progress.unwrap_or_else(Then::Failure)
     }
 
+    /// Reads the end of the body, which mostly came along with the last event: only a connection
+    /// whose response was read to its end can serve the next call.
+    async fn read_out(&mut self) {
+        let end = async { while let Ok(Some(_)) = self.response.chunk().await {} };
+        // Late is as good as never: the connection is closed then.
+        timeout(AFTER_DONE, end).await.ok();
+    }
+
     fn take(&mut self, bytes: &[u8]) -> Result<Then, Error> {
         let mut events = Vec::new();
         let pushed = self.splitter.push(bytes, &mut events);
         for event in events {
             if self.event(&event)? {
-                return Ok(Then::End);
+                return Ok(Then::Done);
             }
         }
         pushed.map_err(|too_large| Error::nonsense(format!("The provider sent {too_large}.")))?;

@@ -11,8 +11,6 @@ use loomgate_wire::chat::ChatEvent;
 
 /// The most calls of one turn.
 const CALLS: usize = 128;
-/// The most bytes of arguments that wait for their turn.
-const WAITING_BYTES: usize = 8 * 1024 * 1024;
 
 /// A piece of a call, as it came. Empty texts count as missing.
 #[derive(Debug, Default)]
@@ -30,8 +28,6 @@ pub(super) enum Broken {
     Nameless,
     #[error("The provider sent more than 128 function calls in one turn.")]
     TooMany,
-    #[error("The provider sent function calls of more than 8 MB.")]
-    TooLarge,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +47,6 @@ struct Call {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     calls: Vec<Call>,
-    waiting_bytes: usize,
 }
 
 impl Calls {
@@ -86,10 +81,6 @@ impl Calls {
         call.waiting.push_str(&piece.arguments);
         if position == 0 && call.index.unwrap_or(0) == 0 && call.name.is_some() {
             return call.hand_out(0, ids, events);
-        }
-        self.waiting_bytes += piece.arguments.len();
-        if self.waiting_bytes > WAITING_BYTES {
-            return Err(Broken::TooLarge);
         }
         Ok(())
     }

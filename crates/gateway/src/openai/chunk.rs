@@ -14,11 +14,14 @@ use super::{
 };
 use crate::error::{Error, Who};
 
+/// The most bytes of an answer: words, refusal and arguments together.
+const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
 /// A chunk of a stream; or a whole completion, whose choice has a message instead of a delta.
 #[derive(Debug, Deserialize)]
 struct Chunk {
     choices: Option<Vec<Choice>>,
-    usage: Option<Tokens>,
+    usage: Option<RawUsage>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,7 +54,7 @@ struct FunctionDelta {
 }
 
 #[derive(Debug, Deserialize)]
-struct Tokens {
+struct RawUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
@@ -84,7 +87,8 @@ pub(super) struct Decoder {
     calls: Calls,
     /// Some servers count in every chunk: the last one holds.
     usage: Option<Usage>,
-    spoke: bool,
+    /// Bytes of the answer so far.
+    bytes: usize,
     finished: bool,
 }
 
@@ -96,7 +100,7 @@ impl Decoder {
             key,
             calls: Calls::default(),
             usage: None,
-            spoke: false,
+            bytes: 0,
             finished: false,
         }
     }
@@ -148,21 +152,17 @@ impl Decoder {
         ending: Ending,
         events: &mut VecDeque<ChatEvent>,
     ) -> Result<(), Error> {
-        if !self.finished {
-            match ending {
-                Ending::Said if self.spoke => self.finish("stop", events)?,
-                Ending::Said => {
-                    return Err(Error::nonsense(
-                        "The provider ended its answer before it began.",
-                    ));
-                }
-                Ending::Cut => {
-                    return Err(Error::new(
-                        Who::Network,
-                        true,
-                        "The provider's answer was cut off.",
-                    ));
-                }
+        let began = self.bytes > 0 || !self.calls.is_empty();
+        match ending {
+            _ if self.finished => {}
+            Ending::Said if began => self.finish("stop", events)?,
+            Ending::Said => {
+                let message = "The provider ended its answer before it began.";
+                return Err(Error::nonsense(message));
+            }
+            Ending::Cut => {
+                let message = "The provider's answer was cut off.";
+                return Err(Error::new(Who::Network, true, message));
             }
         }
         events.extend(self.usage.take().map(ChatEvent::Usage));
@@ -171,19 +171,25 @@ impl Decoder {
 
     fn delta(&mut self, delta: Delta, events: &mut VecDeque<ChatEvent>) -> Result<(), Error> {
         if let Some(text) = delta.content.map(words).filter(|text| !text.is_empty()) {
-            self.spoke = true;
+            self.bytes += text.len();
             events.push_back(ChatEvent::Text(text));
         }
         if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
-            self.spoke = true;
+            self.bytes += text.len();
             events.push_back(ChatEvent::Refusal(text));
         }
         for call in delta.tool_calls.into_iter().flatten() {
+            let piece = Piece::from(call);
+            self.bytes += piece.arguments.len();
             self.calls
-                .push(call.into(), &*self.ids, events)
+                .push(piece, &*self.ids, events)
                 .map_err(|broken| Error::nonsense(broken.to_string()))?;
         }
-        self.spoke |= !self.calls.is_empty();
+        if self.bytes > ANSWER_BYTES {
+            return Err(Error::nonsense(
+                "The provider sent an answer of more than 8 MB.",
+            ));
+        }
         Ok(())
     }
 
@@ -240,16 +246,16 @@ impl From<CallDelta> for Piece {
     }
 }
 
-impl From<Tokens> for Usage {
-    fn from(tokens: Tokens) -> Self {
+impl From<RawUsage> for Usage {
+    fn from(raw: RawUsage) -> Self {
         Self {
-            prompt_tokens: tokens.prompt_tokens.unwrap_or(0),
-            completion_tokens: tokens.completion_tokens.unwrap_or(0),
-            cached_tokens: tokens
+            prompt_tokens: raw.prompt_tokens.unwrap_or(0),
+            completion_tokens: raw.completion_tokens.unwrap_or(0),
+            cached_tokens: raw
                 .prompt_tokens_details
                 .and_then(|details| details.cached_tokens)
                 .unwrap_or(0),
-            reasoning_tokens: tokens
+            reasoning_tokens: raw
                 .completion_tokens_details
                 .and_then(|details| details.reasoning_tokens)
                 .unwrap_or(0),

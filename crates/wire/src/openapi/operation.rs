@@ -28,7 +28,7 @@ pub(super) enum Answer {
     Json(&'static Shape),
     /// This JSON, or a stream of events where the body asks for one.
     Streamable(&'static Shape),
-    /// Plain text, open to everybody.
+    /// Plain text.
     Text(&'static str),
     /// This JSON, open to everybody.
     Open(&'static Shape),
@@ -119,7 +119,7 @@ impl Operation {
     }
 
     fn is_open(&self) -> bool {
-        matches!(self.answer, Answer::Text(_) | Answer::Open(_))
+        matches!(self.answer, Answer::Open(_))
     }
 
     fn parameters(&self) -> Vec<Value> {

@@ -2,7 +2,7 @@
 
 use loomgate_domain::{
     Limits, Metadata, Patch,
-    message::{Attachment, AttachmentTool, Content, ImageDetail, ImageFile, ImageUrl, Role},
+    message::{Attachment, Content, ImageDetail, ImageFile, ImageUrl, Role},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -214,15 +214,6 @@ impl From<MessageBody> for NewMessage {
             attachments: body.attachments.unwrap_or_default(),
             metadata: body.metadata.unwrap_or_default(),
         }
-    }
-}
-
-impl NewMessage {
-    /// The tools that the attachment of each file is meant for.
-    pub fn attached(&self) -> impl Iterator<Item = (&str, &[AttachmentTool])> {
-        self.attachments
-            .iter()
-            .filter_map(|attachment| Some((attachment.file_id.as_deref()?, &*attachment.tools)))
     }
 }
 

@@ -61,24 +61,25 @@ static CHOICE_OBJECT: Shape = Shape::Tagged(Tagged {
         Variant {
             tag: "function",
             doc: "This function.",
-            fields: &[Field::required(
-                "function",
-                &inline(&[Field::required("name", &STRING, "The function's name.")]),
-                "Which function.",
-            )],
+            fields: &[Field::required("function", &FUNCTION, "Which function.")],
         },
         Variant {
             tag: "file_search",
             doc: "The search tool.",
-            fields: &[Field::only_null("function")],
+            fields: &[UNUSED_FUNCTION],
         },
         Variant {
             tag: "code_interpreter",
             doc: "The code interpreter.",
-            fields: &[Field::only_null("function")],
+            fields: &[UNUSED_FUNCTION],
         },
     ],
 });
+
+/// The published schema has one object for all three types, so it is taken here too.
+const UNUSED_FUNCTION: Field = Field::optional("function", &FUNCTION, "Not used.").nullable();
+
+static FUNCTION: Shape = inline(&[Field::required("name", &STRING, "The function's name.")]);
 
 /// For models that reason.
 pub static REASONING_EFFORT: Shape =

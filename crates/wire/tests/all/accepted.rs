@@ -91,7 +91,7 @@ fn parts_of_messages() {
         detail: ImageDetail::Auto,
     };
     assert_eq!(message.0.content[1], Content::ImageUrl { image_url });
-    assert_eq!(message.0.attached().count(), 2);
+    assert_eq!(message.0.attachments.len(), 2);
 }
 
 #[test]

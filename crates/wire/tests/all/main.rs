@@ -1,6 +1,12 @@
 //! What the crate promises: the texts, the limits at their edges, what clients in the field rely
 //! on, the objects and frames, the API document.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests: what is unexpected has to fail them"
+)]
+
 mod accepted;
 mod any_value;
 mod frames;

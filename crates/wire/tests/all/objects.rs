@@ -25,12 +25,12 @@ use serde_json::{Value, json};
 use crate::records::{self, LATER, NOW};
 
 fn text(object: &impl Serialize) -> String {
-    String::from_utf8(object::json(object)).unwrap()
+    serde_json::to_string(object).unwrap()
 }
 
 /// The object, having checked that its shape describes it.
 fn shaped(object: &impl Serialize, shape: &Shape) -> Value {
-    let value: Value = serde_json::from_slice(&object::json(object)).unwrap();
+    let value: Value = serde_json::from_str(&text(object)).unwrap();
     validate(shape, &value, &Limits::default()).unwrap();
     value
 }
@@ -201,10 +201,10 @@ fn every_state() -> [RunState; 9] {
 
 #[test]
 fn runs_in_every_state_are_true_to_their_shape() {
-    let states = every_state();
-    let names: Vec<RunStatus> = states.iter().map(RunState::status).collect();
+    let every = every_state();
+    let names: Vec<RunStatus> = every.iter().map(RunState::status).collect();
     assert_eq!(names, RunStatus::ALL);
-    for state in states {
+    for state in every {
         let mut record = records::run(state);
         record.usage = Usage::default();
         record.settings.truncation = Truncation::LastMessages { last_messages: 3 };

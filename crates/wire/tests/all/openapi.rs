@@ -88,3 +88,9 @@ fn limits_defaults_and_streams_are_told() {
             .contains("vector_stores")
     );
 }
+
+#[test]
+fn the_text_is_the_document() {
+    let text: Value = serde_json::from_slice(&loomgate_wire::openapi::json()).unwrap();
+    assert_eq!(text, document());
+}

@@ -171,6 +171,10 @@ fn wrong_types() {
     ] {
         assert_eq!(assistant(name, value), message);
     }
+}
+
+#[test]
+fn wrong_types_elsewhere() {
     told::<CreateMessage>(
         &json!({"role": "user", "content": 1}),
         "Invalid type for 'content': expected one of a string or array of objects, but got an \

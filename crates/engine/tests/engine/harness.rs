@@ -1,0 +1,467 @@
+//! A store in a folder of its own, an engine on it, and a model that says what it is told to.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use loomgate_domain::{
+    Assistant, AssistantId, CallId, Clock, IdGen, Limits, Message, Metadata, PageRequest, Run,
+    RunId, RunStep, Thread, ThreadId, Timestamp, Usage, WorkspaceId,
+    message::{Content, Role},
+    run::{Route, RunStatus, ToolOutput},
+    tool::{Function, ResponseFormat, Tool, ToolChoice, ToolResources, Truncation, no_parameters},
+};
+use loomgate_engine::{
+    ChatModel, ChatStream, Engine, ModelError, RunRequest, Settings, Subscription, ThreadTarget,
+};
+use loomgate_store::{Options, Store};
+use loomgate_wire::{
+    chat::{ChatEvent, ChatRequest, FinishReason},
+    request::{NewMessage, RunOptions},
+};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+/// One model turn of the script.
+pub enum Reply {
+    /// These events, at once.
+    Events(Vec<Result<ChatEvent, ModelError>>),
+    /// Events as the test sends them.
+    Live(mpsc::UnboundedReceiver<Result<ChatEvent, ModelError>>),
+    /// No stream at all.
+    Refused(ModelError),
+    /// A defect.
+    Panic,
+}
+
+/// Says what it is told to, and remembers what it was asked.
+#[derive(Default)]
+pub struct ScriptedModel {
+    script: Mutex<VecDeque<Reply>>,
+    requests: Mutex<Vec<ChatRequest>>,
+    asked: Notify,
+}
+
+impl ScriptedModel {
+    pub fn then(&self, reply: Reply) {
+        self.script.lock().push_back(reply);
+    }
+
+    pub fn says(&self, words: &[&str]) {
+        self.then(Reply::Events(text(words)));
+    }
+
+    /// A turn whose events the test sends one by one.
+    pub fn live(&self) -> mpsc::UnboundedSender<Result<ChatEvent, ModelError>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.then(Reply::Live(receiver));
+        sender
+    }
+
+    pub fn requests(&self) -> Vec<ChatRequest> {
+        self.requests.lock().clone()
+    }
+
+    /// Waits until the model has been asked so many times.
+    pub async fn asked(&self, times: usize) {
+        loop {
+            let asked = self.asked.notified();
+            tokio::pin!(asked);
+            asked.as_mut().enable();
+            if self.requests.lock().len() >= times {
+                return;
+            }
+            asked.await;
+        }
+    }
+}
+
+impl ChatModel for ScriptedModel {
+    fn chat<'a>(
+        &'a self,
+        _workspace: &'a WorkspaceId,
+        _route: &'a Route,
+        request: &'a ChatRequest,
+    ) -> BoxFuture<'a, Result<ChatStream, ModelError>> {
+        async move {
+            let reply = self.script.lock().pop_front();
+            self.requests.lock().push(request.clone());
+            self.asked.notify_waiters();
+            match reply {
+                Some(Reply::Events(events)) => Ok(futures::stream::iter(events).boxed()),
+                Some(Reply::Live(receiver)) => {
+                    Ok(futures::stream::unfold(receiver, |mut receiver| async {
+                        let event = receiver.recv().await?;
+                        Some((event, receiver))
+                    })
+                    .boxed())
+                }
+                Some(Reply::Refused(error)) => Err(error),
+                Some(Reply::Panic) => panic!("as scripted"),
+                None => panic!("the script is at its end"),
+            }
+        }
+        .boxed()
+    }
+}
+
+pub fn usage(prompt_tokens: u64, completion_tokens: u64) -> Usage {
+    Usage {
+        prompt_tokens,
+        completion_tokens,
+        ..Usage::default()
+    }
+}
+
+pub fn word(text: &str) -> Result<ChatEvent, ModelError> {
+    Ok(ChatEvent::Text(text.to_owned()))
+}
+
+/// A whole turn of words: 10 tokens in, one a word out.
+pub fn text(words: &[&str]) -> Vec<Result<ChatEvent, ModelError>> {
+    let words_out = words.iter().map(|text| word(text));
+    words_out
+        .chain(end(FinishReason::Stop, words.len() as u64))
+        .collect()
+}
+
+pub fn end(reason: FinishReason, completion: u64) -> [Result<ChatEvent, ModelError>; 2] {
+    [
+        Ok(ChatEvent::Finished(reason)),
+        Ok(ChatEvent::Usage(usage(10, completion))),
+    ]
+}
+
+/// A whole turn of function calls: id, name, arguments in pieces.
+pub fn calls(calls: &[(&str, &str, &[&str])]) -> Vec<Result<ChatEvent, ModelError>> {
+    let mut events = Vec::new();
+    for (index, (id, name, arguments)) in calls.iter().enumerate() {
+        events.push(Ok(ChatEvent::CallStarted {
+            index,
+            id: (*id).to_owned(),
+            name: (*name).to_owned(),
+        }));
+        for piece in *arguments {
+            events.push(Ok(ChatEvent::CallArguments {
+                index,
+                text: (*piece).to_owned(),
+            }));
+        }
+    }
+    events.extend(end(FinishReason::ToolCalls, 7));
+    events
+}
+
+pub fn output(id: &str, output: &str) -> ToolOutput {
+    ToolOutput {
+        call_id: CallId::trusted(id),
+        output: output.to_owned(),
+    }
+}
+
+/// The machine's clock; the engine's expiry tests need one that really goes on.
+struct TestClock;
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> i64 {
+        #[expect(clippy::disallowed_methods, reason = "this is the tests' Clock")]
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        i64::try_from(since.unwrap().as_millis()).unwrap()
+    }
+}
+
+/// Ids that count, shared by all engines of a test.
+#[derive(Default)]
+struct CountingIds(AtomicU64);
+
+impl IdGen for CountingIds {
+    fn fill(&self, bytes: &mut [u8]) {
+        let n = self.0.fetch_add(1, Ordering::Relaxed);
+        // Spread over the buffer so that 24 characters differ; below 248, so none is skipped.
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            let shift = (at % 8) * 6;
+            *byte = u8::try_from((n >> shift) & 0x3f).unwrap();
+        }
+    }
+}
+
+/// Everything that a test needs.
+pub struct Bench {
+    pub store: Store,
+    pub model: Arc<ScriptedModel>,
+    pub engine: Engine,
+    pub ws: WorkspaceId,
+    pub thread: ThreadId,
+    pub assistant: AssistantId,
+    ids: Arc<CountingIds>,
+    settings: Settings,
+}
+
+impl Bench {
+    pub async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub async fn with(limits: Limits) -> Self {
+        let store = Store::open(Options::memory()).unwrap();
+        let ws = store.workspaces().ensure("default").await.unwrap();
+        let (assistant, thread) = (assistant(), thread());
+        store
+            .assistants()
+            .insert(&ws, assistant.clone())
+            .await
+            .unwrap();
+        store
+            .threads()
+            .insert(&ws, thread.clone(), Vec::new())
+            .await
+            .unwrap();
+        let settings = Settings {
+            limits,
+            poll: Duration::from_mins(1),
+            ..Settings::default()
+        };
+        let model = Arc::new(ScriptedModel::default());
+        let ids = Arc::new(CountingIds::default());
+        let engine = engine(&store, &model, &ids, &settings);
+        engine.start().await.unwrap();
+        Self {
+            store,
+            model,
+            engine,
+            ws,
+            thread: thread.id,
+            assistant: assistant.id,
+            ids,
+            settings,
+        }
+    }
+
+    /// Another engine on the same store: the process has been started again.
+    pub async fn restart(&mut self) {
+        self.engine = engine(&self.store, &self.model, &self.ids, &self.settings);
+        self.engine.start().await.unwrap();
+    }
+
+    pub fn request(&self, words: &str, options: RunOptions) -> RunRequest {
+        RunRequest {
+            assistant_id: self.assistant.clone(),
+            thread: ThreadTarget::Existing(self.thread.clone(), vec![user(words)]),
+            options,
+            additional_instructions: None,
+            tool_resources: ToolResources::default(),
+            route: Route::VirtualKey("scripted".to_owned()),
+        }
+    }
+
+    pub async fn run(&self, words: &str) -> Run {
+        let request = self.request(words, options(false));
+        self.engine.create_run(&self.ws, request).await.unwrap().run
+    }
+
+    pub async fn stream(&self, words: &str) -> (Run, Subscription) {
+        let request = self.request(words, options(true));
+        let created = self.engine.create_run(&self.ws, request).await.unwrap();
+        (created.run, created.events.unwrap())
+    }
+
+    pub async fn get(&self, run: &RunId) -> Run {
+        let runs = self.store.runs();
+        runs.get(&self.ws, &self.thread, run)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    /// Waits until the run has ended, or waits for its client.
+    pub async fn settled(&self, run: &RunId) -> Run {
+        loop {
+            let found = self.get(run).await;
+            let status = found.state.status();
+            if !status.is_active() || status == RunStatus::RequiresAction {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The thread's messages, oldest first.
+    pub async fn messages(&self) -> Vec<Message> {
+        let page = PageRequest {
+            limit: 100,
+            order: loomgate_domain::Order::Asc,
+            ..PageRequest::default()
+        };
+        let messages = self.store.messages();
+        let listed = messages.list(&self.ws, &self.thread, None, page).await;
+        listed.unwrap().unwrap().items
+    }
+
+    /// What the assistant said, oldest first.
+    pub async fn said(&self) -> Vec<String> {
+        let messages = self.messages().await;
+        let of_assistant = messages.iter().filter(|m| m.role == Role::Assistant);
+        of_assistant
+            .map(|message| words(&message.content))
+            .collect()
+    }
+
+    /// The run's steps, oldest first.
+    pub async fn steps(&self, run: &RunId) -> Vec<RunStep> {
+        let page = PageRequest {
+            limit: 100,
+            order: loomgate_domain::Order::Asc,
+            ..PageRequest::default()
+        };
+        let steps = self.store.steps();
+        let listed = steps.list(&self.ws, &self.thread, run, page).await;
+        listed.unwrap().unwrap().items
+    }
+}
+
+fn engine(
+    store: &Store,
+    model: &Arc<ScriptedModel>,
+    ids: &Arc<CountingIds>,
+    settings: &Settings,
+) -> Engine {
+    Engine::new(
+        store.clone(),
+        Arc::clone(model) as Arc<dyn ChatModel>,
+        Arc::new(TestClock),
+        Arc::clone(ids) as Arc<dyn IdGen>,
+        settings.clone(),
+    )
+}
+
+pub fn words(content: &[Content]) -> String {
+    let words = content.iter().map(|part| match part {
+        Content::Text { text } => text.value.clone(),
+        other => format!("{other:?}"),
+    });
+    words.collect()
+}
+
+pub fn user(words: &str) -> NewMessage {
+    NewMessage {
+        role: Role::User,
+        content: vec![Content::text(words)],
+        attachments: Vec::new(),
+        metadata: Metadata::default(),
+    }
+}
+
+pub fn options(stream: bool) -> RunOptions {
+    RunOptions {
+        model: None,
+        reasoning_effort: None,
+        instructions: None,
+        tools: None,
+        metadata: Metadata::default(),
+        temperature: None,
+        top_p: None,
+        stream,
+        max_prompt_tokens: None,
+        max_completion_tokens: None,
+        truncation: Truncation::Auto,
+        tool_choice: ToolChoice::Auto,
+        parallel_tool_calls: true,
+        response_format: None,
+    }
+}
+
+pub fn function(name: &str) -> Tool {
+    Tool::Function {
+        function: Function {
+            name: name.to_owned(),
+            description: None,
+            parameters: no_parameters(),
+            strict: false,
+        },
+    }
+}
+
+fn assistant() -> Assistant {
+    Assistant {
+        id: AssistantId::trusted("asst_test"),
+        created_at: Timestamp(1),
+        name: None,
+        description: None,
+        model: "gpt-4o".to_owned(),
+        instructions: Some("Be brief.".to_owned()),
+        tools: vec![function("f"), function("g")],
+        tool_resources: ToolResources::default(),
+        metadata: Metadata::default(),
+        temperature: Some(0.5),
+        top_p: None,
+        reasoning_effort: None,
+        response_format: ResponseFormat::Auto,
+    }
+}
+
+fn thread() -> Thread {
+    Thread {
+        id: ThreadId::trusted("thread_test"),
+        created_at: Timestamp(1),
+        metadata: Metadata::default(),
+        tool_resources: ToolResources::default(),
+    }
+}
+
+/// A frame of a stream, taken apart.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub name: String,
+    pub data: serde_json::Value,
+}
+
+pub async fn next(events: &mut Subscription) -> Option<Seen> {
+    let frame = events.next().await?;
+    let frame = std::str::from_utf8(&frame).unwrap();
+    let (name, data) = frame.split_once('\n').unwrap();
+    let data = data.strip_prefix("data: ").unwrap().trim_end();
+    Some(Seen {
+        name: name.strip_prefix("event: ").unwrap().to_owned(),
+        data: serde_json::from_str(data).unwrap_or_else(|_| data.into()),
+    })
+}
+
+/// All that is left of a stream.
+pub async fn rest(events: &mut Subscription) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    while let Some(event) = next(events).await {
+        seen.push(event);
+    }
+    seen
+}
+
+pub async fn until(events: &mut Subscription, name: &str) -> Seen {
+    loop {
+        let event = next(events).await.unwrap();
+        if event.name == name {
+            return event;
+        }
+    }
+}
+
+/// Names, runs of deltas as one with their number.
+pub fn names(seen: &[Seen]) -> Vec<String> {
+    let mut names: Vec<(String, usize)> = Vec::new();
+    for event in seen {
+        match names.last_mut() {
+            Some((last, count)) if *last == event.name => *count += 1,
+            _ => names.push((event.name.clone(), 1)),
+        }
+    }
+    let name = |(name, count): (String, usize)| match name.ends_with(".delta") {
+        true => format!("{name} x{count}"),
+        false => name,
+    };
+    names.into_iter().map(name).collect()
+}

@@ -1,0 +1,14 @@
+//! The engine on a real store and a scripted model: what streams are told, what is stored, and
+//! what survives. Nothing here sleeps: a test waits for events, or for a run to settle.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failing test says where"
+)]
+
+mod ends;
+mod faults;
+mod harness;
+mod streams;
+mod survival;

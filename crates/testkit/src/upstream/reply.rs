@@ -1,0 +1,188 @@
+//! What the scripted server answers.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+/// One answer. Streamed answers end with usage (when the request asks for it) and `[DONE]`, as
+/// OpenAI's do.
+#[derive(Debug)]
+pub struct Reply(pub(super) Kind);
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// A model's answer, streamed.
+    Turn(Turn),
+    /// A status with a JSON body.
+    Status {
+        status: u16,
+        body: Value,
+        headers: Vec<(String, String)>,
+    },
+    /// An event stream of exactly these bytes, a write each.
+    Raw(Vec<Bytes>),
+    /// No answer at all.
+    Hang,
+}
+
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// The deltas of the answer.
+    pub(super) deltas: Vec<Value>,
+    pub(super) finish_reason: &'static str,
+    pub(super) prompt_tokens: u64,
+    pub(super) completion_tokens: u64,
+    /// Opened once for each delta.
+    pub(super) gate: Option<Gate>,
+    /// Only so many deltas are sent.
+    pub(super) cut: Option<(usize, Cut)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The connection breaks.
+    Reset,
+    /// The response ends properly, but without finish reason and `[DONE]`.
+    End,
+}
+
+impl Reply {
+    /// A text, streamed word by word. Usage: 10 prompt tokens, and a completion token a word.
+    pub fn text(words: &str) -> Self {
+        let deltas: Vec<_> = words
+            .split_inclusive(' ')
+            .map(|word| json!({ "content": word }))
+            .collect();
+        let tokens = deltas.len();
+        Self::turn(deltas, "stop", tokens)
+    }
+
+    /// Function calls `(id, name, arguments)`, one after another, the arguments in two pieces.
+    /// Usage: 10 prompt tokens, and a completion token a call.
+    pub fn calls(calls: &[(&str, &str, &str)]) -> Self {
+        let mut deltas = Vec::new();
+        for (index, (id, name, arguments)) in calls.iter().enumerate() {
+            deltas.push(json!({ "tool_calls": [{
+                "index": index, "id": id, "type": "function",
+                "function": { "name": name, "arguments": "" }
+            }]}));
+            let middle = (0..=arguments.len() / 2)
+                .rev()
+                .find(|at| arguments.is_char_boundary(*at))
+                .unwrap_or(0);
+            for piece in [&arguments[..middle], &arguments[middle..]] {
+                deltas.push(json!({ "tool_calls": [{
+                    "index": index, "function": { "arguments": piece }
+                }]}));
+            }
+        }
+        Self::turn(deltas, "tool_calls", calls.len())
+    }
+
+    /// A text whose words wait for [`Gate::release`], one permit a word. The response's headers
+    /// are sent at once.
+    pub fn gated(words: &str, gate: &Gate) -> Self {
+        Self::text(words).with_turn(|turn| turn.gate = Some(gate.clone()))
+    }
+
+    /// A status with a JSON body: an error, a list of models, an answer that is no stream.
+    pub fn status(status: u16, body: Value, headers: &[(&str, &str)]) -> Self {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Self(Kind::Status {
+            status,
+            body,
+            headers,
+        })
+    }
+
+    /// An event stream of exactly these bytes.
+    pub fn raw_chunks(chunks: Vec<Bytes>) -> Self {
+        Self(Kind::Raw(chunks))
+    }
+
+    /// Never answers.
+    pub fn hang() -> Self {
+        Self(Kind::Hang)
+    }
+
+    /// The connection breaks after so many pieces (words of a text). Only for streamed answers.
+    #[must_use]
+    pub fn reset_after(self, pieces: usize) -> Self {
+        self.with_turn(|turn| turn.cut = Some((pieces, Cut::Reset)))
+    }
+
+    /// The response ends properly after so many pieces, but without finish reason, usage and
+    /// `[DONE]`. Only for streamed answers.
+    #[must_use]
+    pub fn end_after(self, pieces: usize) -> Self {
+        self.with_turn(|turn| turn.cut = Some((pieces, Cut::End)))
+    }
+
+    /// Ends with another reason: `length`, `content_filter`. Only for streamed answers.
+    #[must_use]
+    pub fn finish_reason(self, reason: &'static str) -> Self {
+        self.with_turn(|turn| turn.finish_reason = reason)
+    }
+
+    /// Other token counts. Only for streamed answers.
+    #[must_use]
+    pub fn usage(self, prompt_tokens: u64, completion_tokens: u64) -> Self {
+        self.with_turn(|turn| {
+            turn.prompt_tokens = prompt_tokens;
+            turn.completion_tokens = completion_tokens;
+        })
+    }
+
+    pub(super) fn unscripted() -> Self {
+        let body = json!({ "error": { "message": "no reply scripted", "type": "server_error" } });
+        Self::status(500, body, &[])
+    }
+
+    fn turn(deltas: Vec<Value>, finish_reason: &'static str, completion_tokens: usize) -> Self {
+        Self(Kind::Turn(Turn {
+            deltas,
+            finish_reason,
+            prompt_tokens: 10,
+            completion_tokens: completion_tokens as u64,
+            gate: None,
+            cut: None,
+        }))
+    }
+
+    #[expect(clippy::panic, reason = "a test that asks for nonsense fails")]
+    fn with_turn(mut self, change: impl FnOnce(&mut Turn)) -> Self {
+        match &mut self.0 {
+            Kind::Turn(turn) => change(turn),
+            other => panic!("{other:?} is no streamed answer"),
+        }
+        self
+    }
+}
+
+/// Lets a gated reply go on, word by word. Clones open the same gate.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<Semaphore>);
+
+impl Gate {
+    /// A closed gate.
+    #[expect(clippy::new_without_default, reason = "a gate is made on purpose")]
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    /// Lets so many more words pass, whether they wait already or come later.
+    pub fn release(&self, words: usize) {
+        self.0.add_permits(words);
+    }
+
+    pub(super) async fn pass(&self) {
+        if let Ok(permit) = self.0.acquire().await {
+            permit.forget();
+        }
+    }
+}
