@@ -31,8 +31,8 @@ enum Command {
     ///
     /// Needs no configuration: without one it listens on 127.0.0.1:8787, keeps its data in
     /// ./loomgate-data, makes an API key at the first start and prints it. Model calls go to
-    /// OpenAI when OPENAI_API_KEY is set, to Ollama when OLLAMA_HOST is set, and otherwise to the
-    /// built-in model `echo`.
+    /// OpenAI when `OPENAI_API_KEY` is set, to Ollama when `OLLAMA_HOST` is set, and otherwise to
+    /// the built-in model `echo`.
     ///
     /// The first line on stdout is `loomgate listening on http://ADDRESS`, once requests are
     /// served. Logs go to stderr. SIGTERM or Ctrl-C ends it in good order; a second one at once.

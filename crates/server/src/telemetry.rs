@@ -2,12 +2,16 @@
 
 use std::sync::OnceLock;
 
+use loomgate_domain::Clock as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{
     Layer as _, filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    clock::SystemClock,
+    config::{Log, LogFormat},
+};
 
 /// Upper bounds of the duration histogram, in seconds: from a read of one row to a long stream's
 /// first byte.
@@ -116,6 +120,9 @@ fn describe() {
         "process_start_time_seconds",
         "When the process began, in seconds since 1970."
     );
+    // The value is exact for the next 285 million years.
+    #[expect(clippy::cast_precision_loss, reason = "see above")]
+    metrics::gauge!("process_start_time_seconds").set(SystemClock.now().0 as f64);
 }
 
 #[cfg(test)]
