@@ -105,8 +105,14 @@ fn next_calls(request: &ChatRequest, directives: &Directives, done: &History) ->
     if request.tool_choice == ToolChoice::None {
         return None;
     }
-    if let Some(round) = directives.rounds.get(done.rounds) {
-        return Some(round.clone());
+    let due = if request.parallel_tool_calls {
+        directives.rounds.get(done.rounds).cloned()
+    } else {
+        let call = directives.rounds.iter().flatten().nth(done.rounds);
+        call.map(|call| vec![call.clone()])
+    };
+    if due.is_some() {
+        return due;
     }
     let forced = match &request.tool_choice {
         ToolChoice::Function(name) => name,

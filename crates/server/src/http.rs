@@ -1,21 +1,17 @@
 //! The router: one file per resource, in the order of the URL tree.
 
-mod assistants;
-mod list;
-mod messages;
-mod models;
+pub mod assistants;
+pub mod list;
+pub mod messages;
+pub mod models;
 mod operations;
-mod path;
-mod reply;
-mod runs;
-mod steps;
-mod threads;
+pub mod path;
+pub mod reply;
+pub mod runs;
+pub mod steps;
+pub mod threads;
 
-use axum::{
-    Router,
-    extract::Request,
-    middleware,
-};
+use axum::{Router, extract::Request, middleware};
 
 use crate::{app::App, error::ApiError, headers};
 

@@ -45,8 +45,12 @@ pub enum StartError {
         source: io::Error,
     },
     /// The database.
-    #[error("{0}{}", cause(.0))]
-    Store(#[from] loomgate_store::Error),
+    #[error("{source}{}", cause(source))]
+    Store {
+        /// What the store says.
+        #[from]
+        source: loomgate_store::Error,
+    },
     /// TLS could not be set up.
     #[error("{0}")]
     Gateway(#[from] loomgate_gateway::Error),
@@ -69,10 +73,14 @@ impl StartError {
             Self::DataDir { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("choose a folder that this user can write to with --data-dir")
             }
-            Self::Store(loomgate_store::Error::Locked { .. }) => {
+            Self::Store {
+                source: loomgate_store::Error::Locked { .. },
+            } => {
                 Some("stop the other process, or choose another folder with --data-dir")
             }
-            Self::Store(loomgate_store::Error::NewerSchema { .. }) => {
+            Self::Store {
+                source: loomgate_store::Error::NewerSchema { .. },
+            } => {
                 Some("use the release that wrote it, or a later one")
             }
             _ => None,

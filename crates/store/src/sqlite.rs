@@ -77,14 +77,17 @@ fn claim_file(connection: &Connection) -> Result<(), Error> {
     }
 }
 
-/// Creates the file readable for its owner only; SQLite's side files take its mode over.
+/// Creates the file readable for its owner only; SQLite's side files take its mode over. A file
+/// that exists is not even opened: closing it would end this process's locks on it.
 fn make_private(path: &Path) -> Result<(), Error> {
     let mut options = std::fs::OpenOptions::new();
-    options.append(true).create(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?;
-    Ok(())
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// A transaction that is open on a connection. Whoever opened it ends it.

@@ -105,13 +105,16 @@ impl Store {
             reader_threads,
             queue,
             batch,
+            exclusive,
         } = options;
         let (path, reader_threads) = match &database {
             Database::File(path) => (Some(path.as_path()), reader_threads),
             Database::Memory => (None, 0),
         };
-        let folder = path.map(folder_of).transpose()?.filter(|_| options.exclusive);
-        let lock = folder.map(|folder| FolderLock::acquire(&folder)).transpose()?;
+        let folder = path.map(folder_of).transpose()?.filter(|_| exclusive);
+        let lock = folder
+            .map(|folder| FolderLock::acquire(&folder))
+            .transpose()?;
         let mut connection = sqlite::writer(path)?;
         migrate::migrate(&mut connection)?;
 

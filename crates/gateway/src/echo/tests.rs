@@ -219,6 +219,24 @@ fn calls_are_made_round_by_round_and_their_outputs_told() {
 }
 
 #[test]
+fn without_parallel_calls_each_call_is_a_turn() {
+    let mut asked = request(vec![user(
+        "/echo call a\n/echo call b\n/echo then\n/echo call c",
+    )]);
+    asked.parallel_tool_calls = false;
+    for name in ["a", "b", "c"] {
+        assert_eq!(calls(&asked), [call(name, "{}")]);
+        asked
+            .messages
+            .extend([called(&[(name, name)]), output(name, "done")]);
+    }
+    assert_eq!(
+        said(&asked).0,
+        "a returned done\nb returned done\nc returned done"
+    );
+}
+
+#[test]
 fn only_the_last_user_message_counts() {
     let messages = vec![
         user("/echo call a"),

@@ -7,7 +7,7 @@ use url::Url;
 use crate::error::ApiError;
 
 /// The most characters of a key. Longer ones are refused unseen.
-pub const LONGEST: usize = 200;
+pub(crate) const LONGEST: usize = 200;
 
 /// The key of a request: `x-portkey-api-key`, else `api-key`, else `Authorization` (Bearer, or
 /// Basic with the key as the password). What Portkey's SDKs put into `Authorization` beside their

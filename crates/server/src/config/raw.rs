@@ -92,7 +92,6 @@ pub(super) struct RawLog {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawFileSearch {
-    #[expect(dead_code, reason = "refused as a whole until file search is built")]
     pub(super) embeddings: Option<String>,
 }
 
@@ -100,7 +99,6 @@ pub(super) struct RawFileSearch {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawRoutingConfig {
-    #[expect(dead_code, reason = "refused as a whole until routing configs are built")]
     pub(super) json: Option<String>,
 }
 

@@ -140,8 +140,8 @@ fn api_key(
         return Err(ConfigError::new(format!("`api_keys.{index}.name` is missing")));
     };
     let at = |option: &str| format!("api_keys.{index}.{option}");
-    let options = [&at("key"), &at("key_env")];
-    let Some(key) = secret_of((&raw.key, &raw.key_env), options, environment)? else {
+    let options = [at("key"), at("key_env")];
+    let Some(key) = secret_of((&raw.key, &raw.key_env), &options, environment)? else {
         return Err(
             ConfigError::new(format!("the API key \"{name}\" has no `key` or `key_env`"))
                 .help("an operator chooses the key; `loomgate keys create` makes one"),
@@ -185,7 +185,7 @@ pub(crate) fn is_workspace(name: &str) -> bool {
 /// A secret that stands in the config, or in the environment variable that the config names.
 pub(super) fn secret_of(
     (value, variable): (&Option<SecretString>, &Option<String>),
-    [value_option, variable_option]: [&str; 2],
+    [value_option, variable_option]: &[String; 2],
     environment: &Environment,
 ) -> Result<Option<SecretString>, ConfigError> {
     match (value, variable) {

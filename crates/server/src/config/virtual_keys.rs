@@ -163,7 +163,7 @@ fn openai(
     let base_url = raw.base_url.as_deref().unwrap_or(OPENAI_URL);
     let base_url = http_url(base_url, &at("base_url"))?;
     let key = (&raw.api_key, &raw.api_key_env);
-    let api_key = secret_of(key, [&at("api_key"), &at("api_key_env")], environment)?;
+    let api_key = secret_of(key, &[at("api_key"), at("api_key_env")], environment)?;
     let mut provider = OpenAi::new(base_url, api_key);
     provider.organization.clone_from(&raw.organization);
     provider.project.clone_from(&raw.project);

@@ -1,9 +1,9 @@
 //! Routes for those who run the server.
 
-use axum::{Json, Router, extract::State, http::header, response::IntoResponse, routing::get};
-use serde_json::{Value, json};
+use axum::{Router, extract::State, http::header, response::{IntoResponse, Response}, routing::get};
+use serde::Serialize;
 
-use crate::{app::App, auth::Caller, error::ApiError};
+use crate::{app::App, auth::Caller, error::ApiError, http::reply};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -13,15 +13,21 @@ pub(super) fn routes() -> Router<App> {
         .route("/openapi.json", get(openapi))
 }
 
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
 /// The process is up.
-async fn health() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+async fn health() -> Result<Response, ApiError> {
+    reply::json(&Health { status: "ok" })
 }
 
 /// The database answers, so requests can be served.
-async fn ready(State(app): State<App>) -> Result<Json<Value>, ApiError> {
-    app.store.ping().await.map_err(|error| ApiError::unavailable(&error))?;
-    Ok(Json(json!({ "status": "ok" })))
+async fn ready(State(app): State<App>) -> Result<Response, ApiError> {
+    let answered = app.store.ping().await;
+    answered.map_err(|error| ApiError::unavailable(&error))?;
+    reply::json(&Health { status: "ok" })
 }
 
 /// In this release any valid API key may read them.
@@ -30,6 +36,6 @@ async fn metrics(State(app): State<App>, _: Caller) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind)], app.metrics.render())
 }
 
-async fn openapi() -> Json<Value> {
-    Json(loomgate_wire::openapi::document())
+async fn openapi() -> Result<Response, ApiError> {
+    reply::json(&loomgate_wire::openapi::document())
 }

@@ -216,7 +216,7 @@ fn snapshot(tx: &mut dyn Tx, guard: &mut Guard, now_ms: i64) -> Result<Option<Ru
         run,
         steps: steps::open(tx, &guard.ws, &guard.run)?,
         messages: messages::open(tx, &guard.ws, &guard.thread, &guard.run)?,
-        leased: lease_until > 0 && lease_until >= now_ms,
+        leased: lease_until >= now_ms,
     }))
 }
 

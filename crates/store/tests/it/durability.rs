@@ -85,6 +85,35 @@ async fn a_folder_is_open_once() {
 }
 
 #[tokio::test]
+async fn a_tool_may_look_in_beside_the_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = database(&folder);
+    let owner = open(&path).unwrap();
+    let options = Options {
+        exclusive: false,
+        ..Options::file(&path)
+    };
+    let tool = Store::open(options).unwrap();
+    for (n, writer, reader) in [(1, &owner, &tool), (2, &tool, &owner)] {
+        writer
+            .assistants()
+            .insert(&ws(), assistant(n))
+            .await
+            .unwrap();
+        let found = reader.assistants().get(&ws(), &id(n)).await.unwrap();
+        assert_eq!(found, Some(assistant(n)));
+    }
+    tool.close().await;
+    assert!(matches!(open(&path), Err(Error::Locked { .. })));
+    owner
+        .assistants()
+        .insert(&ws(), assistant(3))
+        .await
+        .unwrap();
+    owner.close().await;
+}
+
+#[tokio::test]
 async fn a_closed_store_folds_its_log_and_refuses_work() {
     let folder = tempfile::tempdir().unwrap();
     let path = database(&folder);

@@ -1,0 +1,72 @@
+# What a person or a CI does with this repository. `make` alone lists it.
+# PROFILE=release builds for speed instead of for a short build.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+PROFILE ?= dev
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+LOOMGATE := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/loomgate
+BUILD := cargo build --locked --profile $(PROFILE) --package loomgate-server --bin loomgate
+
+.PHONY: help
+help: ## list these targets
+	@echo 'Loomgate: an OpenAI Assistants API v2 server of your own. Targets:'
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: cargo ## build and start a server on 127.0.0.1:8787 (ARGS='...' are passed on)
+	@echo '== Building Loomgate ($(PROFILE) profile): 3 to 6 minutes the first time, seconds later.'
+	@$(BUILD)
+	@echo '== Starting `loomgate serve`: Ctrl-C stops it, the data stays in ./loomgate-data.'
+	@exec $(LOOMGATE) serve $(ARGS)
+
+.PHONY: demo
+demo: cargo ## a guided tour with a real small language model (STAY=1: servers stay up)
+	@PROFILE=$(PROFILE) LOOMGATE_BIN=$(abspath $(LOOMGATE)) demo/run.sh
+
+.PHONY: test
+test: cargo ## every test: Rust, the official SDKs, the contract (what CI runs)
+	@echo '== Every test, in four parts: 10 to 15 minutes from nothing, 3 once built.'
+	@echo '== 1/4 Rust tests'
+	@scripts/ensure-nextest.sh
+	cargo nextest run --locked --workspace
+	@echo '== 2/4 The binary that the next parts test from outside'
+	cargo build --locked --package loomgate-server --bin loomgate
+	@echo '== 3/4 The official SDKs against the binary'
+	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/sdk/run.sh
+	@echo '== 4/4 The contract, over plain HTTP'
+	@LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/contract/run.sh
+
+.PHONY: check
+check: cargo ## formatting, lints, dependency rules, unused dependencies
+	@echo '== Formatting, lints, dependency rules: about 3 minutes; the first time two tools are built (10 minutes).'
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@scripts/ensure-cargo-tool.sh cargo-deny 0.20.2
+	cargo deny --locked check bans licenses sources
+	@scripts/ensure-cargo-tool.sh cargo-machete 0.9.2
+	cargo machete crates bench
+
+.PHONY: bench-modify-run
+bench-modify-run: cargo ## measure Modify Run against its goals (release build)
+	@echo '== Building in release mode (5 to 8 minutes the first time), then measuring for about 2 minutes.'
+	cargo run --locked --release --package loomgate-bench -- modify-run $(ARGS)
+
+.PHONY: openapi
+openapi: cargo ## print the OpenAPI document that the server serves
+	@$(BUILD) --quiet
+	@scripts/print-openapi.sh $(LOOMGATE)
+
+.PHONY: clean-tools
+clean-tools: ## remove what the scripts fetched (.tools, node_modules), not the build
+	rm -rf .tools demo/model-server/node_modules
+
+.PHONY: cargo
+cargo:
+	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust 1.95 or newer, then try again.' >&2; exit 1; }

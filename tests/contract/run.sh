@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The contract suite: run.sh [pytest arguments].
+# Starts the binary itself (LOOMGATE_BIN, or target/debug/loomgate) on free loopback ports.
+# Exchanges are recorded to LOOMGATE_RECORD and checked against the API documents at the end.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD
+ensure=scripts/ensure-python.sh
+[ -f "$ensure" ] || ensure=tests/contract/ensure-python.sh
+bash "$ensure" tests/contract/requirements.txt .tools/venv-contract >/dev/null
+if [ -z "${LOOMGATE_RECORD:-}" ]; then
+    mkdir -p "$root/target/contract"
+    export LOOMGATE_RECORD="$root/target/contract/exchanges.jsonl"
+    : >"$LOOMGATE_RECORD"
+fi
+export PYTHONDONTWRITEBYTECODE=1
+exec .tools/venv-contract/bin/python -m pytest -p no:cacheprovider -q "$@" tests/contract

@@ -1,0 +1,87 @@
+"""The Python clients under test, and the few places where their methods differ.
+
+`openai` calls with `Authorization: Bearer KEY`; `portkey` calls as the page for Modify Run of the
+Portkey documentation does: gateway key, virtual key, base URL. Both share `client.beta.*`; what
+follows covers only what they do not share.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Iterator
+
+import openai
+from recording import Recorder, recording_transport
+
+
+class Client:
+    name: str
+    sdk: Any
+    errors: Any  # the module that holds the exception classes
+    EventHandler: Any
+
+    @property
+    def beta(self) -> Any:
+        return self.sdk.beta
+
+    @property
+    def models(self) -> Any:
+        return self.sdk.models
+
+    def modify_run(self, thread_id: str, run_id: str, **body: Any) -> Any:
+        """`metadata` goes in as the named argument, anything else the way the SDK lets extra fields through."""
+        raise NotImplementedError
+
+    def every(self, method: Any, **arguments: Any) -> Iterator[Any]:
+        """All items of a list, page after page."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class OpenAIClient(Client):
+    name = "openai"
+    errors = openai
+    EventHandler = openai.AssistantEventHandler
+
+    def __init__(self, base_url: str, key: str, recorder: Recorder) -> None:
+        http = importlib.import_module("httpx2" if int(openai.__version__.partition(".")[0]) >= 3 else "httpx")
+        self._http = http.Client(transport=recording_transport(http, recorder), timeout=30)
+        self.sdk = openai.OpenAI(api_key=key, base_url=base_url, http_client=self._http, max_retries=0)
+
+    def modify_run(self, thread_id: str, run_id: str, **body: Any) -> Any:
+        named = {"metadata": body.pop("metadata")} if "metadata" in body else {}
+        return self.beta.threads.runs.update(run_id, thread_id=thread_id, **named, extra_body=body)
+
+    def every(self, method: Any, **arguments: Any) -> Iterator[Any]:
+        yield from method(**arguments)
+
+
+class PortkeyClient(Client):
+    name = "portkey"
+
+    def __init__(self, base_url: str, key: str, recorder: Recorder) -> None:
+        import httpx
+        from portkey_ai import Portkey
+        from portkey_ai._vendor import openai as vendored
+
+        self.errors = vendored
+        self.EventHandler = vendored.AssistantEventHandler
+        self._http = httpx.Client(transport=recording_transport(httpx, recorder), timeout=30)
+        self.sdk = Portkey(api_key=key, virtual_key="echo-two", base_url=base_url, http_client=self._http)
+
+    def modify_run(self, thread_id: str, run_id: str, **body: Any) -> Any:
+        return self.beta.threads.runs.update(thread_id=thread_id, run_id=run_id, **body)
+
+    def every(self, method: Any, **arguments: Any) -> Iterator[Any]:
+        """This SDK hands out bare pages: follow the cursor as its documentation does."""
+        while True:
+            page = method(**arguments)
+            yield from page.data
+            if not page.has_more:
+                return
+            arguments["after"] = page.data[-1].id
+
+
+CLIENTS = {"openai": OpenAIClient, "portkey": PortkeyClient}

@@ -1,0 +1,78 @@
+"""Fixtures: one server per session, and per test a client of each SDK whose every exchange is validated."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+import httpx
+import pytest
+from clients import CLIENTS, Client
+from recording import Recorder, recording_transport
+from server import FIRST_KEY, SECOND_KEY, Server
+from validation import check
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--clients", default="openai,portkey", help="which SDKs of this venv to run, comma-separated")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "client_kind" in metafunc.fixturenames:
+        metafunc.parametrize("client_kind", metafunc.config.getoption("--clients").split(","), scope="session")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("loomgate"))
+    yield running
+    code = running.stop()
+    assert code == 0, f"exit code {code}\n{running.log()}"
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """Fails the test whose answers deviate from the SDK's models."""
+    recording = Recorder(check)
+    yield recording
+    assert not recording.problems, "\n".join(recording.problems)
+
+
+def _client(kind: str, server: Server, key: str, recorder: Recorder) -> Iterator[Client]:
+    client = CLIENTS[kind](server.base_url, key, recorder)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def client(client_kind: str, server: Server, recorder: Recorder) -> Iterator[Client]:
+    """A client in the first workspace."""
+    yield from _client(client_kind, server, FIRST_KEY, recorder)
+
+
+@pytest.fixture
+def stranger(client_kind: str, server: Server, recorder: Recorder) -> Iterator[Client]:
+    """The same SDK with a key of the second workspace."""
+    yield from _client(client_kind, server, SECOND_KEY, recorder)
+
+
+@pytest.fixture
+def intruder(client_kind: str, server: Server, recorder: Recorder) -> Iterator[Client]:
+    """The same SDK with a key that nobody gave out."""
+    yield from _client(client_kind, server, "lg-nobody-gave-this-key-out", recorder)
+
+
+@pytest.fixture
+def bare(server: Server, recorder: Recorder) -> Iterator[httpx.Client]:
+    """HTTP without an SDK and without credentials; paths are relative to /v1."""
+    transport = recording_transport(httpx, recorder)
+    with httpx.Client(base_url=server.base_url, transport=transport, timeout=30) as http:
+        yield http
+
+
+@pytest.fixture
+def http(server: Server, recorder: Recorder) -> Iterator[httpx.Client]:
+    """HTTP without an SDK, with the first workspace's key and the beta header."""
+    transport = recording_transport(httpx, recorder)
+    headers: dict[str, Any] = {"authorization": f"Bearer {FIRST_KEY}", "openai-beta": "assistants=v2"}
+    with httpx.Client(base_url=server.base_url, headers=headers, transport=transport, timeout=30) as http:
+        yield http

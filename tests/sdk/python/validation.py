@@ -1,0 +1,147 @@
+"""Strict validation of what the server sends, against the pydantic models of the installed openai SDK.
+
+The SDK itself never validates: a missing field becomes None and a wrong type passes. Here the same
+models are applied with `strict=True`, so a missing required key or a wrong type is a finding. Extra
+keys are fine (the models allow them, and so does the contract).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Generic, Literal, Optional, TypeVar, get_args
+
+from openai.types import Model
+from openai.types.beta import Assistant, AssistantDeleted, AssistantStreamEvent, Thread, ThreadDeleted
+from openai.types.beta.threads import Message, MessageDeleted, Run
+from openai.types.beta.threads.runs import RunStep
+from openai.types.shared import ErrorObject
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from recording import Exchange
+
+Item = TypeVar("Item")
+
+
+class Page(BaseModel, Generic[Item]):
+    """The list envelope of contract section 4: all five keys, always."""
+
+    model_config = ConfigDict(extra="forbid")
+    object: Literal["list"]
+    data: list[Item]
+    first_id: Optional[str]
+    last_id: Optional[str]
+    has_more: bool
+
+
+class Models(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    object: Literal["list"]
+    data: list[Model]
+
+
+class ErrorFields(BaseModel):
+    """All four keys are there, null or not (contract section 1.4)."""
+
+    model_config = ConfigDict(extra="forbid")
+    message: str
+    type: str
+    param: Optional[str]
+    code: Optional[str]
+
+
+class ErrorBody(BaseModel):
+    error: ErrorFields
+
+
+class ErrorEvent(BaseModel):
+    error: ErrorObject
+
+
+_ROUTES: list[tuple[str, str, Any]] = [
+    ("GET", "/models", Models),
+    ("GET", "/models/{}", Model),
+    ("GET", "/assistants", Page[Assistant]),
+    ("POST", "/assistants", Assistant),
+    ("GET", "/assistants/{}", Assistant),
+    ("POST", "/assistants/{}", Assistant),
+    ("DELETE", "/assistants/{}", AssistantDeleted),
+    ("POST", "/threads", Thread),
+    ("POST", "/threads/runs", Run),
+    ("GET", "/threads/{}", Thread),
+    ("POST", "/threads/{}", Thread),
+    ("DELETE", "/threads/{}", ThreadDeleted),
+    ("GET", "/threads/{}/messages", Page[Message]),
+    ("POST", "/threads/{}/messages", Message),
+    ("GET", "/threads/{}/messages/{}", Message),
+    ("POST", "/threads/{}/messages/{}", Message),
+    ("DELETE", "/threads/{}/messages/{}", MessageDeleted),
+    ("GET", "/threads/{}/runs", Page[Run]),
+    ("POST", "/threads/{}/runs", Run),
+    ("GET", "/threads/{}/runs/{}", Run),
+    ("POST", "/threads/{}/runs/{}", Run),
+    ("POST", "/threads/{}/runs/{}/cancel", Run),
+    ("POST", "/threads/{}/runs/{}/submit_tool_outputs", Run),
+    ("GET", "/threads/{}/runs/{}/steps", Page[RunStep]),
+    ("GET", "/threads/{}/runs/{}/steps/{}", RunStep),
+]
+ROUTES = [
+    (method, re.compile(re.escape(path).replace(r"\{\}", "[^/]+")), TypeAdapter(model)) for method, path, model in _ROUTES
+]
+ERROR = TypeAdapter(ErrorBody)
+EVENTS: dict[str, TypeAdapter[Any]] = {"error": TypeAdapter(ErrorEvent)}
+for _member in get_args(get_args(AssistantStreamEvent)[0]):
+    _name = get_args(_member.model_fields["event"].annotation)[0]
+    if _name != "error":
+        EVENTS[_name] = TypeAdapter(_member.model_fields["data"].annotation)
+
+HEADERS = {
+    "x-request-id": re.compile("req_[0-9a-f]{32}"),
+    "openai-version": re.compile("2020-10-01"),
+    "openai-processing-ms": re.compile("[0-9]+"),
+}
+
+
+def findings(adapter: TypeAdapter[Any], value: Any, where: str) -> list[str]:
+    """One line per deviation of `value` from the adapter's model."""
+    try:
+        adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        return [f"{where}: {'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()]
+    return []
+
+
+def event_findings(event: dict[str, Any], where: str) -> list[str]:
+    name, data = event["event"], event["data"]
+    if name == "done":
+        return [] if data == "[DONE]" else [f"{where}: done carries {data!r}"]
+    if name not in EVENTS:
+        return [f"{where}: unknown event {name!r}"]
+    return findings(EVENTS[name], data, f"{where} {name}")
+
+
+def check(exchange: Exchange) -> list[str]:
+    """Everything that is wrong with one exchange: headers, media type, body or events."""
+    where = f"{exchange.method} {exchange.path} -> {exchange.status}"
+    problems = [
+        f"{where}: header {name} is {exchange.response_headers.get(name)!r}"
+        for name, pattern in HEADERS.items()
+        if not pattern.fullmatch(exchange.response_headers.get(name, ""))
+    ]
+    media_type = exchange.response_headers.get("content-type")
+    if exchange.response_sse is not None:
+        if media_type != "text/event-stream; charset=utf-8":
+            problems.append(f"{where}: content-type {media_type!r}")
+        for event in exchange.response_sse:
+            problems += event_findings(event, where)
+        names = [event["event"] for event in exchange.response_sse]
+        if exchange.complete and (names[-1:] != ["done"] or names.count("done") != 1):
+            problems.append(f"{where}: the stream does not end with one done event: {names[-3:]}")
+        return problems
+    if media_type != "application/json":
+        problems.append(f"{where}: content-type {media_type!r}")
+    if exchange.status >= 400:
+        return problems + findings(ERROR, exchange.response_body, where)
+    for method, path, adapter in ROUTES:
+        if method == exchange.method and path.fullmatch(exchange.path):
+            return problems + findings(adapter, exchange.response_body, where)
+    return [*problems, f"{where}: no model for this route"]
