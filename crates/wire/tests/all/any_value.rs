@@ -183,14 +183,9 @@ fn agree_all(value: &Value) -> Result<(), TestCaseError> {
     agree::<SubmitToolOutputs>(value)
 }
 
-/// Cases as the environment says, fewer by default; what fails is printed, not filed.
+/// What fails is printed, not filed.
 fn config() -> ProptestConfig {
-    let cases = match ProptestConfig::default().cases {
-        256 => 64,
-        asked => asked,
-    };
     ProptestConfig {
-        cases,
         failure_persistence: None,
         ..ProptestConfig::default()
     }
