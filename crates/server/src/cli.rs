@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     config::{self, Config, ConfigError, Environment, Flags, Sources},
-    serve,
+    demo, serve,
     start::StartError,
 };
 
@@ -45,6 +45,8 @@ enum Command {
     /// at once, a revoked one stops working within five seconds. Keys that stand in the
     /// configuration are changed there.
     Keys(keys::KeysArgs),
+    /// Show what this server does: a tour of the API against a server that runs
+    Demo(demo::DemoArgs),
 }
 
 /// Flags that every command that reads the configuration takes.
@@ -146,6 +148,16 @@ impl From<StartError> for Failure {
     }
 }
 
+impl From<demo::DemoError> for Failure {
+    fn from(error: demo::DemoError) -> Self {
+        Self {
+            message: error.to_string(),
+            help: None,
+            code: 1,
+        }
+    }
+}
+
 impl From<loomgate_store::Error> for Failure {
     fn from(error: loomgate_store::Error) -> Self {
         StartError::from(error).into()
@@ -169,6 +181,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => Box::pin(serve_with(&args, &mut out)).await,
         Command::CheckConfig(args) => check::run(&args, &mut out),
         Command::Keys(args) => Box::pin(keys::run(args, &mut out)).await,
+        Command::Demo(args) => Box::pin(demo::run(args)).await.map_err(Failure::from),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

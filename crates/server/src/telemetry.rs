@@ -1,6 +1,6 @@
 //! Logs to stderr, and the metrics that `/metrics` shows.
 
-use std::sync::OnceLock;
+use std::{io::IsTerminal as _, sync::OnceLock};
 
 use loomgate_domain::Clock as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -34,7 +34,8 @@ const QUIET: [(&str, tracing::Level); 6] = [
 pub fn start_logging(log: &Log) {
     let filter = filter(log);
     let registry = tracing_subscriber::registry();
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let colour = std::io::stderr().is_terminal();
+    let layer = fmt::layer().with_ansi(colour).with_writer(std::io::stderr);
     // Fails only when there is a logger already.
     let _ = match log.format {
         LogFormat::Text => registry.with(layer.with_filter(filter)).try_init(),
