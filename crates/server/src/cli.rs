@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     config::{self, Config, ConfigError, Environment, Flags, Sources},
+    demo::{self, DemoArgs, DemoError},
     serve,
     start::StartError,
 };
@@ -45,6 +46,12 @@ enum Command {
     /// at once, a revoked one stops working within five seconds. Keys that stand in the
     /// configuration are changed there.
     Keys(keys::KeysArgs),
+    /// Take a tour of the API against a running server
+    ///
+    /// Assistant, thread, message, streamed run, function call, Modify Run: each call is shown as
+    /// a curl command, with its time and what it answered. `make demo` takes it with a real small
+    /// language model.
+    Demo(DemoArgs),
 }
 
 /// Flags that every command that reads the configuration takes.
@@ -146,6 +153,16 @@ impl From<StartError> for Failure {
     }
 }
 
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        Self {
+            message: error.to_string(),
+            help: error.help().map(str::to_owned),
+            code: 1,
+        }
+    }
+}
+
 impl From<loomgate_store::Error> for Failure {
     fn from(error: loomgate_store::Error) -> Self {
         StartError::from(error).into()
@@ -169,6 +186,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => Box::pin(serve_with(&args, &mut out)).await,
         Command::CheckConfig(args) => check::run(&args, &mut out),
         Command::Keys(args) => Box::pin(keys::run(args, &mut out)).await,
+        Command::Demo(args) => Box::pin(demo::run(args)).await.map_err(Failure::from),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
