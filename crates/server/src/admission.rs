@@ -55,7 +55,9 @@ impl Admission {
             return Err(too_many("workspace", self.per_workspace));
         }
         counts.keys.insert(key.clone(), of_key + 1);
-        counts.workspaces.insert(workspace.clone(), of_workspace + 1);
+        counts
+            .workspaces
+            .insert(workspace.clone(), of_workspace + 1);
         Ok(Permit {
             key: key.clone(),
             workspace: workspace.clone(),
@@ -113,11 +115,23 @@ mod tests {
         let [one, two, three] = ["key_1", "key_2", "key_3"].map(ApiKeyId::trusted);
         let first = admission.admit(&one, &workspace).unwrap();
         let refused = admission.admit(&one, &workspace).unwrap_err();
-        assert!(refused.message().contains("API key is 1"), "{}", refused.message());
+        assert!(
+            refused.message().contains("API key is 1"),
+            "{}",
+            refused.message()
+        );
         let second = admission.admit(&two, &workspace).unwrap();
         let refused = admission.admit(&three, &workspace).unwrap_err();
-        assert!(refused.message().contains("workspace is 2"), "{}", refused.message());
-        assert!(admission.admit(&three, &WorkspaceId::trusted("ws_b")).is_ok());
+        assert!(
+            refused.message().contains("workspace is 2"),
+            "{}",
+            refused.message()
+        );
+        assert!(
+            admission
+                .admit(&three, &WorkspaceId::trusted("ws_b"))
+                .is_ok()
+        );
         drop(first);
         assert!(admission.admit(&one, &workspace).is_ok());
         drop(second);

@@ -7,7 +7,9 @@ use loomgate_engine::Engine;
 use loomgate_gateway::Gateway;
 use loomgate_store::Store;
 
-use crate::{admission::Admission, auth::Keyring, config::Config, model::Targets, telemetry::Metrics};
+use crate::{
+    admission::Admission, auth::Keyring, config::Config, model::Targets, telemetry::Metrics,
+};
 
 /// The state of the router: a shared [`Services`], cheap to clone.
 #[derive(Clone, Debug)]

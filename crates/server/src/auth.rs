@@ -37,8 +37,7 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let docs = app.config.docs_url.as_ref();
-        let presented =
-            key::presented(&parts.headers).ok_or_else(|| key::missing_error(docs))?;
+        let presented = key::presented(&parts.headers).ok_or_else(|| key::missing_error(docs))?;
         if !key::is_well_formed(&presented) {
             return Err(key::incorrect_error(&presented, docs));
         }
@@ -73,11 +72,7 @@ fn refuse_routing(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-fn virtual_key(
-    headers: &HeaderMap,
-    default: &Arc<str>,
-    app: &App,
-) -> Result<Arc<str>, ApiError> {
+fn virtual_key(headers: &HeaderMap, default: &Arc<str>, app: &App) -> Result<Arc<str>, ApiError> {
     let known = &app.config.virtual_keys;
     let (name, whose) = match headers.get(VIRTUAL_KEY) {
         Some(name) => (

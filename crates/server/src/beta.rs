@@ -12,13 +12,20 @@ const VERSION: &str = "v2";
 /// Looks at requests under `/v1/assistants` and `/v1/threads`; others may say what they like.
 pub(crate) fn check(parts: &Parts) -> Result<(), ApiError> {
     let path = parts.uri.path();
-    if !["/v1/assistants", "/v1/threads"].iter().any(|root| path.starts_with(root)) {
+    if !["/v1/assistants", "/v1/threads"]
+        .iter()
+        .any(|root| path.starts_with(root))
+    {
         return Ok(());
     }
     let mut problem = None;
     for value in parts.headers.get_all(HEADER) {
         let value = String::from_utf8_lossy(value.as_bytes());
-        for token in value.split(',').map(str::trim).filter(|token| !token.is_empty()) {
+        for token in value
+            .split(',')
+            .map(str::trim)
+            .filter(|token| !token.is_empty())
+        {
             match token.split_once('=') {
                 Some((ASSISTANTS, VERSION)) => return Ok(()),
                 Some((ASSISTANTS, _)) => problem.get_or_insert_with(other_version),
@@ -78,7 +85,11 @@ mod tests {
             &["realtime=v1", "assistants=v2"],
             &["v1,assistants=v2"],
         ] {
-            assert_eq!(checked("/v1/threads/thread_1", headers), None, "{headers:?}");
+            assert_eq!(
+                checked("/v1/threads/thread_1", headers),
+                None,
+                "{headers:?}"
+            );
         }
     }
 
@@ -86,7 +97,10 @@ mod tests {
     fn other_betas_are_named() {
         let message = |value| checked("/v1/assistants", &[value]).unwrap();
         assert!(message("assistants=v1").contains("'OpenAI-Beta: assistants=v2'"));
-        assert_eq!(message("vector_stores=v1"), "Unknown beta requested: 'vector_stores'.");
+        assert_eq!(
+            message("vector_stores=v1"),
+            "Unknown beta requested: 'vector_stores'."
+        );
         assert!(message("v1").starts_with("Invalid beta header provided: 'v1'. The header"));
     }
 

@@ -81,7 +81,11 @@ async fn collect(mut body: Body, limit: usize, timeout: Duration) -> Result<Byte
             rest.extend_from_slice(&data);
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(if rest.is_empty() {
+        first
+    } else {
+        rest.freeze()
+    })
 }
 
 /// Absent is fine: some clients send none with their JSON.

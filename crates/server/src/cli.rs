@@ -13,8 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     config::{self, Config, ConfigError, Environment, Flags, Sources},
-    demo::{self, DemoArgs, DemoError},
-    serve,
+    demo, serve,
     start::StartError,
 };
 
@@ -46,12 +45,12 @@ enum Command {
     /// at once, a revoked one stops working within five seconds. Keys that stand in the
     /// configuration are changed there.
     Keys(keys::KeysArgs),
-    /// Take a tour of the API against a running server
+    /// Show what this server does: a tour of the API against a server that runs
     ///
     /// Assistant, thread, message, streamed run, function call, Modify Run: each call is shown as
     /// a curl command, with its time and what it answered. `make demo` takes it with a real small
     /// language model.
-    Demo(DemoArgs),
+    Demo(demo::DemoArgs),
 }
 
 /// Flags that every command that reads the configuration takes.
@@ -153,8 +152,8 @@ impl From<StartError> for Failure {
     }
 }
 
-impl From<DemoError> for Failure {
-    fn from(error: DemoError) -> Self {
+impl From<demo::DemoError> for Failure {
+    fn from(error: demo::DemoError) -> Self {
         Self {
             message: error.to_string(),
             help: error.help().map(str::to_owned),

@@ -128,7 +128,8 @@ mod tests {
         assert_eq!(mode(&data.path().join(HASH_KEY)), 0o600);
 
         assert!(data.api_key().unwrap().is_none());
-        data.keep_api_key(&SecretString::from("lg-made-up")).unwrap();
+        data.keep_api_key(&SecretString::from("lg-made-up"))
+            .unwrap();
         assert_eq!(mode(&data.api_key_file()), 0o600);
         let kept = data.api_key().unwrap().unwrap();
         assert_eq!(kept.expose_secret(), "lg-made-up");

@@ -13,7 +13,8 @@ use axum::{
 use loomgate_wire::{ErrorBody, Problem};
 
 /// The text of every 5xx that is our own fault; its cause is in the log.
-const SERVER_ERROR: &str = "The server had an error while processing your request. Sorry about that!";
+const SERVER_ERROR: &str =
+    "The server had an error while processing your request. Sorry about that!";
 const INVALID_REQUEST: &str = "invalid_request_error";
 
 /// An error answer: `{"error":{"message","type","param","code"}}` and its status
@@ -133,7 +134,11 @@ impl ApiError {
 
     /// 500 whose cause is in the log already.
     pub fn internal_logged() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", SERVER_ERROR)
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            SERVER_ERROR,
+        )
     }
 
     /// 502: a provider did not do its part. The message tells no header and no key of it.

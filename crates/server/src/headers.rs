@@ -43,7 +43,11 @@ impl RequestContext {
 }
 
 /// The layer around all routes.
-pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response<Body> {
+pub(crate) async fn layer(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Response<Body> {
     let started = Instant::now();
     let context = RequestContext::default();
     let seen = Seen {
@@ -62,7 +66,11 @@ pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Ne
             .catch_unwind()
             .await
             .unwrap_or_else(|panic| {
-                tracing::error!(request_id = seen.request_id, panic = panic_text(&*panic), "a handler panicked");
+                tracing::error!(
+                    request_id = seen.request_id,
+                    panic = panic_text(&*panic),
+                    "a handler panicked"
+                );
                 ApiError::internal_logged().into_response()
             })
     };
@@ -129,7 +137,10 @@ fn set_headers(headers: &mut HeaderMap, request_id: &str, elapsed: Duration) {
     let elapsed_ms = HeaderValue::from(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
     headers.insert("openai-processing-ms", elapsed_ms);
     headers.insert("openai-version", HeaderValue::from_static(API_VERSION));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if let Ok(request_id) = HeaderValue::from_str(request_id) {
         headers.insert("x-request-id", request_id);
     }

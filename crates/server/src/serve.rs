@@ -77,7 +77,12 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     let grace = app.config.http.drain;
-    let accepting = accept(listener, http::router(app.clone()), &app.config.http, stop.clone());
+    let accepting = accept(
+        listener,
+        http::router(app.clone()),
+        &app.config.http,
+        stop.clone(),
+    );
     let upkeep = every(FOLD_METRICS, stop.clone(), || app.metrics.fold());
     // Streams end when the engine lets go of their runs.
     let engine = async {

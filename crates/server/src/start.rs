@@ -75,14 +75,10 @@ impl StartError {
             }
             Self::Store {
                 source: loomgate_store::Error::Locked { .. },
-            } => {
-                Some("stop the other process, or choose another folder with --data-dir")
-            }
+            } => Some("stop the other process, or choose another folder with --data-dir"),
             Self::Store {
                 source: loomgate_store::Error::NewerSchema { .. },
-            } => {
-                Some("use the release that wrote it, or a later one")
-            }
+            } => Some("use the release that wrote it, or a later one"),
             _ => None,
         }
     }
@@ -90,7 +86,9 @@ impl StartError {
 
 fn cause(error: &loomgate_store::Error) -> String {
     let source = std::error::Error::source(error);
-    source.map(|source| format!(": {source}")).unwrap_or_default()
+    source
+        .map(|source| format!(": {source}"))
+        .unwrap_or_default()
 }
 
 /// The parts of the process that do not need a database.
@@ -210,7 +208,10 @@ async fn first_key(
     let Some(key) = made.as_ref().or(kept.as_ref()) else {
         return Ok((None, None));
     };
-    let known = store.keys().by_hash(&foundation.hasher.hex(key.expose_secret())).await?;
+    let known = store
+        .keys()
+        .by_hash(&foundation.hasher.hex(key.expose_secret()))
+        .await?;
     if known.is_none() {
         // The database is new, or the last start ended between the two writes.
         let workspace = store.workspaces().ensure(DEFAULT_WORKSPACE).await?;

@@ -1,6 +1,6 @@
 //! Logs to stderr, and the metrics that `/metrics` shows.
 
-use std::sync::OnceLock;
+use std::{io::IsTerminal as _, sync::OnceLock};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{
@@ -30,7 +30,8 @@ const QUIET: [(&str, tracing::Level); 6] = [
 pub fn start_logging(log: &Log) {
     let filter = filter(log);
     let registry = tracing_subscriber::registry();
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let colour = std::io::stderr().is_terminal();
+    let layer = fmt::layer().with_ansi(colour).with_writer(std::io::stderr);
     // Fails only when there is a logger already.
     let _ = match log.format {
         LogFormat::Text => registry.with(layer.with_filter(filter)).try_init(),
@@ -45,7 +46,11 @@ fn filter(log: &Log) -> Targets {
     // The config was checked, so the filter can be read.
     let wanted: Targets = log.level.parse().unwrap_or_default();
     let quiet = QUIET.map(|(target, most)| {
-        let level = if wanted.would_enable(target, &most) { Some(most) } else { None };
+        let level = if wanted.would_enable(target, &most) {
+            Some(most)
+        } else {
+            None
+        };
         (target, tracing::level_filters::LevelFilter::from(level))
     });
     wanted.with_targets(quiet)
@@ -99,7 +104,10 @@ fn recorder() -> metrics_exporter_prometheus::PrometheusRecorder {
 }
 
 fn describe() {
-    metrics::describe_counter!("loomgate_http_requests_total", "Requests that were answered.");
+    metrics::describe_counter!(
+        "loomgate_http_requests_total",
+        "Requests that were answered."
+    );
     metrics::describe_histogram!(
         "loomgate_http_request_duration_seconds",
         "Time until a request's answer began."

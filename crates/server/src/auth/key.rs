@@ -55,7 +55,11 @@ pub(super) fn missing_error(docs: Option<&Url>) -> ApiError {
 
 /// 401 with a key that opens nothing (contract section 2.1).
 pub(super) fn incorrect_error(key: &str, docs: Option<&Url>) -> ApiError {
-    let shown = if key.is_empty() { "''".to_owned() } else { masked(key) };
+    let shown = if key.is_empty() {
+        "''".to_owned()
+    } else {
+        masked(key)
+    };
     ApiError::unauthorized(format!(
         "Incorrect API key provided: {shown}. {}",
         where_from(docs)
@@ -102,7 +106,10 @@ mod tests {
             (&[bearer][..], Some("lg-bearer")),
             (&[bearer, azure], Some("lg-azure")),
             (&[bearer, azure, portkey], Some("lg-portkey")),
-            (&[("authorization", "Bearer OPENAI_API_KEY"), portkey], Some("lg-portkey")),
+            (
+                &[("authorization", "Bearer OPENAI_API_KEY"), portkey],
+                Some("lg-portkey"),
+            ),
             // An empty key is a wrong key, not a missing one, and no reason to look further.
             (&[bearer, ("x-portkey-api-key", "")], Some("")),
             (&[("authorization", "bearer   lg-x ")], Some("lg-x")),
@@ -130,16 +137,27 @@ mod tests {
         assert_eq!(masked("sk-abcdefghijklmnopqrstuvwxyz"), "sk-abc*****wxyz");
         assert_eq!(masked("sk-abcdefghijklm"), "sk-abc*****jklm");
         assert_eq!(masked("sk-abcdefghijkl"), "*****");
-        assert_eq!(masked("k\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}"), "*****");
+        assert_eq!(
+            masked("k\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}"),
+            "*****"
+        );
         assert_eq!(masked(&"k".repeat(LONGEST + 1)), "*****");
     }
 
     #[test]
     fn the_texts_are_those_that_clients_match_on() {
         let error = incorrect_error("", None);
-        assert!(error.message().starts_with("Incorrect API key provided: ''."));
+        assert!(
+            error
+                .message()
+                .starts_with("Incorrect API key provided: ''.")
+        );
         let error = missing_error(Some(&Url::parse("https://wiki.example.com/").unwrap()));
-        assert!(error.message().starts_with("You didn't provide an API key. You need to"));
+        assert!(
+            error
+                .message()
+                .starts_with("You didn't provide an API key. You need to")
+        );
         assert!(error.message().ends_with("at https://wiki.example.com/."));
     }
 }

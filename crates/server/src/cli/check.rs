@@ -49,10 +49,16 @@ fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
     }
     for key in &config.api_keys {
         let (name, workspace, virtual_key) = (&key.name, &key.workspace, &key.default_virtual_key);
-        writeln!(out, "API key       {name}: workspace {workspace}, virtual key {virtual_key}")?;
+        writeln!(
+            out,
+            "API key       {name}: workspace {workspace}, virtual key {virtual_key}"
+        )?;
     }
     if config.api_keys.is_empty() {
-        writeln!(out, "API key       none here: one is made at the first start")?;
+        writeln!(
+            out,
+            "API key       none here: one is made at the first start"
+        )?;
     }
     for note in &config.notes {
         writeln!(out, "note          {note}")?;

@@ -106,13 +106,31 @@ async fn list(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     let (_, store) = open(config)?;
     let keys = store.keys().list().await?;
     store.close().await;
-    let mut rows = vec![["ID", "NAME", "WORKSPACE", "VIRTUAL KEY", "KEY", "MADE", "STATE"]
-        .map(str::to_owned)];
+    let mut rows = vec![
+        [
+            "ID",
+            "NAME",
+            "WORKSPACE",
+            "VIRTUAL KEY",
+            "KEY",
+            "MADE",
+            "STATE",
+        ]
+        .map(str::to_owned),
+    ];
     for key in &config.api_keys {
         let virtual_key = key.default_virtual_key.to_string();
         let [name, workspace] = [&key.name, &key.workspace].map(Clone::clone);
         let [id, hint, made] = ["-", "-", "-"].map(str::to_owned);
-        rows.push([id, name, workspace, virtual_key, hint, made, "in the config".to_owned()]);
+        rows.push([
+            id,
+            name,
+            workspace,
+            virtual_key,
+            hint,
+            made,
+            "in the config".to_owned(),
+        ]);
     }
     rows.extend(keys.iter().map(row));
     write_table(out, &rows)?;
@@ -128,8 +146,13 @@ fn row(key: &ApiKey) -> [String; 7] {
     [
         key.id.to_string(),
         key.name.clone(),
-        workspace.strip_prefix("ws_").unwrap_or(workspace).to_owned(),
-        key.default_virtual_key.clone().unwrap_or_else(|| "-".to_owned()),
+        workspace
+            .strip_prefix("ws_")
+            .unwrap_or(workspace)
+            .to_owned(),
+        key.default_virtual_key
+            .clone()
+            .unwrap_or_else(|| "-".to_owned()),
         format!("{}...", key.hint),
         day(key.created_at),
         state,

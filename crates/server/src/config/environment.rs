@@ -29,8 +29,9 @@ pub struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// Those of this process. Variables that are not UTF-8 are left out.
     pub fn of_process() -> Self {
-        let readable = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let readable = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         Self(readable.collect())
     }
 
@@ -85,7 +86,10 @@ fn option_path(name: &str) -> Option<Vec<String>> {
 
 /// Kubernetes sets such variables for every service of a namespace; one named `loomgate` is likely.
 fn is_service_link(rest: &str) -> bool {
-    rest == "SERVICE_HOST" || rest.starts_with("SERVICE_PORT") || rest == "PORT" || rest.starts_with("PORT_")
+    rest == "SERVICE_HOST"
+        || rest.starts_with("SERVICE_PORT")
+        || rest == "PORT"
+        || rest.starts_with("PORT_")
 }
 
 /// A variable is text. It is read as text where the option is one, and otherwise as TOML is.

@@ -37,6 +37,11 @@ impl ConfigError {
         let path = error.path.join(".");
         match &error.kind {
             Kind::UnknownField(name, known) => {
+                // Figment's path ends with the key that is unknown.
+                let path = match error.path.split_last() {
+                    Some((last, parents)) if last == name => parents.join("."),
+                    _ => path,
+                };
                 let full = |key: &str| {
                     if path.is_empty() {
                         key.to_owned()

@@ -35,7 +35,10 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
     for (option, value) in [
         ("limits.run_expiry_s", limits.run_expiry_s == 0),
         ("limits.body_bytes", limits.body_bytes == 0),
-        ("limits.context_window_tokens", limits.context_window_tokens == 0),
+        (
+            "limits.context_window_tokens",
+            limits.context_window_tokens == 0,
+        ),
     ] {
         if value {
             return Err(at_least_one(option));
@@ -137,7 +140,9 @@ fn api_key(
     environment: &Environment,
 ) -> Result<ConfiguredKey, ConfigError> {
     let Some(name) = raw.name.filter(|name| !name.is_empty()) else {
-        return Err(ConfigError::new(format!("`api_keys.{index}.name` is missing")));
+        return Err(ConfigError::new(format!(
+            "`api_keys.{index}.name` is missing"
+        )));
     };
     let at = |option: &str| format!("api_keys.{index}.{option}");
     let options = [at("key"), at("key_env")];
@@ -161,7 +166,9 @@ fn api_key(
             .cloned()
             .ok_or_else(|| no_default(&format!("the API key \"{name}\"")))?,
     };
-    let workspace = raw.workspace.unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned());
+    let workspace = raw
+        .workspace
+        .unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned());
     if !is_workspace(&workspace) {
         return Err(ConfigError::new(format!(
             "`{}`: a workspace has 1 to 64 characters out of letters, digits, `-` and `_`",
@@ -260,8 +267,9 @@ fn log(raw: RawLog) -> Result<Log, ConfigError> {
     };
     let level = raw.level.unwrap_or_else(|| "info".to_owned());
     if let Err(error) = level.parse::<tracing_subscriber::filter::Targets>() {
-        return Err(ConfigError::new(format!("`log.level`: {error}"))
-            .help("a level (error, warn, info, debug, trace) or a filter: info,loomgate_engine=debug"));
+        return Err(ConfigError::new(format!("`log.level`: {error}")).help(
+            "a level (error, warn, info, debug, trace) or a filter: info,loomgate_engine=debug",
+        ));
     }
     Ok(Log { format, level })
 }

@@ -124,7 +124,10 @@ fn target(
     match raw.assistants.as_deref() {
         None | Some("native") => {}
         Some("upstream") => {
-            return Err(ConfigError::not_built(&format!("`{} = \"upstream\"`", at("assistants"))));
+            return Err(ConfigError::not_built(&format!(
+                "`{} = \"upstream\"`",
+                at("assistants")
+            )));
         }
         Some(other) => return Err(unknown_value(&at("assistants"), other, &["native"])),
     }
@@ -149,7 +152,9 @@ fn target(
         provider,
         model_aliases: raw.model_aliases,
         timeouts: Timeouts {
-            first_byte: raw.first_byte_s.map_or(default.first_byte, Duration::from_secs),
+            first_byte: raw
+                .first_byte_s
+                .map_or(default.first_byte, Duration::from_secs),
             idle: raw.idle_s.map_or(default.idle, Duration::from_secs),
         },
     })
@@ -258,7 +263,9 @@ fn ollama_url(host: &str) -> Option<Url> {
     if url.host_str() == Some("0.0.0.0") {
         url.set_host(Some("127.0.0.1")).ok()?;
     }
-    let names_port = rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let names_port = rest
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     if !names_port && scheme == "http" {
         url.set_port(Some(11434)).ok()?;
     }
@@ -313,8 +320,14 @@ mod tests {
             ("0.0.0.0:9999", "http://127.0.0.1:9999/v1"),
             (":9999", "http://127.0.0.1:9999/v1"),
             ("http://box:80", "http://box/v1"),
-            ("https://models.example.com/", "https://models.example.com/v1"),
-            ("models.example.com/ollama/v1", "http://models.example.com:11434/ollama/v1"),
+            (
+                "https://models.example.com/",
+                "https://models.example.com/v1",
+            ),
+            (
+                "models.example.com/ollama/v1",
+                "http://models.example.com:11434/ollama/v1",
+            ),
         ] {
             assert_eq!(ollama_url(host).unwrap().as_str(), url, "{host}");
         }

@@ -78,7 +78,10 @@ mod tests {
             status: RunStatus::Completed,
         };
         for (error, text) in [
-            (wrong(Action::Cancel), "Cannot cancel run with status 'completed'."),
+            (
+                wrong(Action::Cancel),
+                "Cannot cancel run with status 'completed'.",
+            ),
             (
                 wrong(Action::SubmitToolOutputs),
                 "Runs in status \"completed\" do not accept tool outputs.",
@@ -97,7 +100,10 @@ mod tests {
                 },
                 "Expected tool outputs for call_ids ['call_a', 'call_b'], got ['call_a']",
             ),
-            (Error::NoThread(thread.clone()), "No thread found with id 'thread_1'."),
+            (
+                Error::NoThread(thread.clone()),
+                "No thread found with id 'thread_1'.",
+            ),
         ] {
             assert_eq!(ApiError::from(error).message(), text);
         }

@@ -41,8 +41,10 @@ impl ApiError {
 
     /// 403: models belong to their providers.
     pub fn model_not_deletable(name: &str) -> Self {
-        Self::forbidden(format!("The model '{name}' can not be deleted: it is not yours."))
-            .param("model")
+        Self::forbidden(format!(
+            "The model '{name}' can not be deleted: it is not yours."
+        ))
+        .param("model")
     }
 
     /// 400: a virtual key that the config does not have.

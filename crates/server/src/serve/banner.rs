@@ -12,7 +12,11 @@ use secrecy::ExposeSecret as _;
 
 use crate::{config::Config, start::Started};
 
-pub(super) fn write(out: &mut dyn Write, address: &SocketAddr, started: &Started) -> io::Result<()> {
+pub(super) fn write(
+    out: &mut dyn Write,
+    address: &SocketAddr,
+    started: &Started,
+) -> io::Result<()> {
     writeln!(out, "loomgate listening on http://{address}")?;
     let config = &started.app.config;
     let url = format!("http://{}/v1", reachable(address));
@@ -33,7 +37,10 @@ pub(super) fn write(out: &mut dyn Write, address: &SocketAddr, started: &Started
         }
         (None, None) => {
             let keys = config.api_keys.len();
-            writeln!(out, "\nAPI keys in the configuration: {keys}. Base URL: {url}")
+            writeln!(
+                out,
+                "\nAPI keys in the configuration: {keys}. Base URL: {url}"
+            )
         }
     }
 }

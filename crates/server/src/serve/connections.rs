@@ -13,7 +13,10 @@ use axum::{Router, body::Body};
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::{GracefulShutdown, Watcher}},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -72,8 +75,14 @@ pub async fn accept(listener: TcpListener, router: Router, http: &Http, stop: Ca
     drop(listener);
     tasks.close();
     let patience = http.drain + FAREWELL;
-    if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
-        tracing::warn!(connections = tasks.len(), "cut connections that were still busy");
+    if tokio::time::timeout(patience, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = tasks.len(),
+            "cut connections that were still busy"
+        );
         cut.cancel();
     }
     tasks.wait().await;
