@@ -1,43 +1,41 @@
 #!/usr/bin/env bash
 # The official SDKs against the real loomgate binary ($LOOMGATE_BIN or target/debug/loomgate).
 #
-#   tests/sdk/run.sh                    all five clients
+#   tests/sdk/run.sh                        all five clients
 #   LOOMGATE_RECORD=FILE tests/sdk/run.sh   also appends every exchange to FILE, one JSON line each
 #
 # Installs what it needs into .tools/ and tests/sdk/node/node_modules, when the pins changed.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+suite=$root/tests/sdk
 
-export LOOMGATE_BIN=${LOOMGATE_BIN:-$PWD/target/debug/loomgate}
-LOOMGATE_BIN=$(realpath "$LOOMGATE_BIN")
-[ -x "$LOOMGATE_BIN" ] || { echo "no loomgate binary at $LOOMGATE_BIN" >&2; exit 1; }
-if [ -n "${LOOMGATE_RECORD:-}" ]; then
-  LOOMGATE_RECORD=$(realpath "$LOOMGATE_RECORD")
+LOOMGATE_BIN=$(realpath "${LOOMGATE_BIN:-$root/target/debug/loomgate}")
+export LOOMGATE_BIN
+[[ -x $LOOMGATE_BIN ]] || { echo "no loomgate binary at $LOOMGATE_BIN" >&2; exit 1; }
+record=${LOOMGATE_RECORD:+$(realpath "$LOOMGATE_RECORD")}
+unset LOOMGATE_RECORD
+
+python=$("$root/scripts/ensure-python.sh" "$suite/python/requirements.txt" "$root/.tools/venv")/python
+python_openai1=$("$root/scripts/ensure-python.sh" "$suite/python/requirements-openai1.txt" "$root/.tools/venv-openai1")/python
+
+cd "$suite/node"
+lock=$(sha256sum <package-lock.json)
+if [[ $(cat node_modules/.stamp 2>/dev/null) != "$lock" ]]; then
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+  printf '%s\n' "$lock" >node_modules/.stamp
 fi
-root=$PWD
-here=$root/tests/sdk
 
-. "$here/ensure-python.sh" "$here/python/requirements.txt" "$root/.tools/venv"
-. "$here/ensure-python.sh" "$here/python/requirements-openai1.txt" "$root/.tools/venv-openai1"
+cd "$suite/python"
+[[ -z $record ]] || export LOOMGATE_RECORD=$record
+echo "-- Python: openai 3.x, portkey-ai"
+"$python" -m pytest --clients openai,portkey
+echo "-- Python: openai 1.x"
+"$python_openai1" -m pytest --clients openai
 
-node_stamp=$(sha256sum <"$here/node/package-lock.json")
-if [ "$(cat "$here/node/node_modules/.stamp" 2>/dev/null)" != "$node_stamp" ]; then
-  (cd "$here/node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
-  echo "$node_stamp" >"$here/node/node_modules/.stamp"
-fi
-
-echo "== Python: openai 3.x, portkey-ai"
-(cd "$here/python" && "$root/.tools/venv/bin/python" -m pytest --clients openai,portkey)
-
-echo "== Python: openai 1.x"
-(cd "$here/python" && "$root/.tools/venv-openai1/bin/python" -m pytest --clients openai)
-
-echo "== Node: openai, portkey-ai"
+echo "-- Node: openai, portkey-ai"
 # Node has no models to validate with at run time: its exchanges are recorded and validated afterwards.
 recorded=$(mktemp)
 trap 'rm -f "$recorded"' EXIT
-(cd "$here/node" && LOOMGATE_RECORD=$recorded node --test --test-reporter=spec)
-(cd "$here/python" && "$root/.tools/venv/bin/python" validate_recording.py "$recorded")
-if [ -n "${LOOMGATE_RECORD:-}" ]; then
-  cat "$recorded" >>"$LOOMGATE_RECORD"
-fi
+(cd "$suite/node" && LOOMGATE_RECORD=$recorded node --test --test-reporter=spec)
+"$python" validate_recording.py "$recorded"
+[[ -z $record ]] || cat "$recorded" >>"$record"

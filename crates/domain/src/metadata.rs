@@ -1,5 +1,7 @@
 //! The `metadata` map that every object carries (contract section 3.1).
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize, ser::SerializeMap};
 
 /// Up to 16 pairs of strings, in the order in which they came.
@@ -43,14 +45,19 @@ impl Metadata {
     /// Checks the limits. A key that comes twice keeps its last value, as in any JSON object.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, InvalidMetadata> {
         let mut map: Vec<(String, String)> = Vec::new();
+        // Beyond the limit only the number counts.
+        let mut beyond = HashSet::new();
         for (key, value) in pairs {
-            match map.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, old)) => *old = value,
-                None => map.push((key, value)),
+            match map.iter().position(|(known, _)| *known == key) {
+                Some(at) => map[at].1 = value,
+                None if map.len() < Self::MAX_PAIRS => map.push((key, value)),
+                None => {
+                    beyond.insert(key);
+                }
             }
         }
-        if map.len() > Self::MAX_PAIRS {
-            return Err(InvalidMetadata::TooMany(map.len()));
+        if !beyond.is_empty() {
+            return Err(InvalidMetadata::TooMany(map.len() + beyond.len()));
         }
         for (key, value) in &map {
             let length = key.chars().count();

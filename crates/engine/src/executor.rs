@@ -200,13 +200,9 @@ impl Executor {
             };
             let now = self.shared.clock.now();
             match turn.take(&mut self.draft, now, event)? {
-                Step::Quiet => {}
                 Step::Delta(frame) => self.push([frame]),
-                Step::Begun if self.commits_beginnings() => {
-                    // What is stored is never ahead of what was told, and never behind a crash.
-                    self.commit().await?;
-                }
-                Step::Begun => {}
+                Step::Begun if self.commits_beginnings() => self.commit().await?,
+                Step::Begun | Step::Quiet => {}
             }
         }
     }

@@ -59,7 +59,7 @@ fn measure_tools(tools: &[Function], text: fn(&str) -> u64) -> u64 {
 
 fn measure(message: &ChatMessage, text: fn(&str) -> u64) -> u64 {
     let words = match message {
-        ChatMessage::System { content } => text(content),
+        ChatMessage::System { content } | ChatMessage::Tool { content, .. } => text(content),
         ChatMessage::User { content } => match content {
             UserContent::Text(content) => text(content),
             UserContent::Parts(parts) => parts
@@ -81,7 +81,6 @@ fn measure(message: &ChatMessage, text: fn(&str) -> u64) -> u64 {
                 });
             content.as_deref().map_or(0, text) + calls.sum::<u64>()
         }
-        ChatMessage::Tool { content, .. } => text(content),
     };
     words + MESSAGE_OVERHEAD
 }

@@ -143,13 +143,12 @@ impl Turn {
         }
         self.close_message(draft, now, Usage::default())?;
         let begun = self.tools.is_none();
-        let step = match &self.tools {
-            Some(step) => step.clone(),
-            None => {
-                let step: StepId = new_id(&*self.ids);
-                draft.open_tools(now, step.clone())?;
-                self.tools.insert(step).clone()
-            }
+        let step: StepId = if let Some(step) = &self.tools {
+            step.clone()
+        } else {
+            let step: StepId = new_id(&*self.ids);
+            draft.open_tools(now, step.clone())?;
+            self.tools.insert(step).clone()
         };
         let id = self.call_id(id);
         let frame = event::call_started(&step, self.calls.len(), &id, &name);

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     config::{self, Config, ConfigError, Environment, Flags, Sources},
-    serve,
+    demo, serve,
     start::StartError,
 };
 
@@ -31,8 +31,8 @@ enum Command {
     ///
     /// Needs no configuration: without one it listens on 127.0.0.1:8787, keeps its data in
     /// ./loomgate-data, makes an API key at the first start and prints it. Model calls go to
-    /// OpenAI when OPENAI_API_KEY is set, to Ollama when OLLAMA_HOST is set, and otherwise to the
-    /// built-in model `echo`.
+    /// OpenAI when `OPENAI_API_KEY` is set, to Ollama when `OLLAMA_HOST` is set, and otherwise to
+    /// the built-in model `echo`.
     ///
     /// The first line on stdout is `loomgate listening on http://ADDRESS`, once requests are
     /// served. Logs go to stderr. SIGTERM or Ctrl-C ends it in good order; a second one at once.
@@ -45,6 +45,12 @@ enum Command {
     /// at once, a revoked one stops working within five seconds. Keys that stand in the
     /// configuration are changed there.
     Keys(keys::KeysArgs),
+    /// Show what this server does: a tour of the API against a server that runs
+    ///
+    /// Assistant, thread, message, streamed run, function call, Modify Run: each call is shown as
+    /// a curl command, with its time and what it answered. `make demo` takes it with a real small
+    /// language model.
+    Demo(demo::DemoArgs),
 }
 
 /// Flags that every command that reads the configuration takes.
@@ -146,6 +152,16 @@ impl From<StartError> for Failure {
     }
 }
 
+impl From<demo::DemoError> for Failure {
+    fn from(error: demo::DemoError) -> Self {
+        Self {
+            message: error.to_string(),
+            help: error.help().map(str::to_owned),
+            code: 1,
+        }
+    }
+}
+
 impl From<loomgate_store::Error> for Failure {
     fn from(error: loomgate_store::Error) -> Self {
         StartError::from(error).into()
@@ -169,6 +185,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => Box::pin(serve_with(&args, &mut out)).await,
         Command::CheckConfig(args) => check::run(&args, &mut out),
         Command::Keys(args) => Box::pin(keys::run(args, &mut out)).await,
+        Command::Demo(args) => Box::pin(demo::run(args)).await.map_err(Failure::from),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,9 +16,10 @@ use axum::{
 };
 use futures::FutureExt as _;
 
+use loomgate_domain::IdGen;
+
 use crate::{
     admission::Permit,
-    app::App,
     error::{ApiError, Cause},
     streams::CountedStream,
 };
@@ -44,7 +45,7 @@ impl RequestContext {
 
 /// The layer around all routes.
 pub(crate) async fn layer(
-    State(app): State<App>,
+    State(ids): State<Arc<dyn IdGen>>,
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
@@ -53,7 +54,7 @@ pub(crate) async fn layer(
     let seen = Seen {
         method: request.method().clone(),
         route: request.extensions().get::<MatchedPath>().cloned(),
-        request_id: request_id(&app),
+        request_id: request_id(&*ids),
     };
     request.extensions_mut().insert(context.clone());
     let mut response = if request.headers().len() > MOST_HEADERS {
@@ -147,9 +148,9 @@ fn set_headers(headers: &mut HeaderMap, request_id: &str, elapsed: Duration) {
 }
 
 /// `req_` and 32 hexadecimal digits.
-fn request_id(app: &App) -> String {
+fn request_id(ids: &dyn IdGen) -> String {
     let mut bytes = [0; 16];
-    app.ids.fill(&mut bytes);
+    ids.fill(&mut bytes);
     format!("req_{:032x}", u128::from_be_bytes(bytes))
 }
 
@@ -162,4 +163,40 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no text")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, http::StatusCode, middleware, routing::get};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::ids::SystemIds;
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_like_any_other() {
+        async fn broken() -> &'static str {
+            panic!("secret detail")
+        }
+        let ids: Arc<dyn IdGen> = Arc::new(SystemIds::new().unwrap());
+        let router = Router::new()
+            .route("/", get(broken))
+            .layer(middleware::from_fn_with_state(ids, layer));
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.headers().contains_key("x-request-id"));
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(
+            body,
+            r#"{"error":{"message":"The server had an error while processing your request. Sorry about that!","type":"server_error","param":null,"code":null}}"#
+        );
+    }
+
+    #[test]
+    fn invented_methods_make_no_labels() {
+        let invented = Method::from_bytes(b"BREW").unwrap();
+        assert_eq!(method_label(&invented), "other");
+    }
 }

@@ -11,6 +11,8 @@ pub mod runs;
 pub mod steps;
 pub mod threads;
 
+use std::sync::Arc;
+
 use axum::{Router, extract::Request, middleware};
 
 use crate::{app::App, error::ApiError, headers};
@@ -22,7 +24,10 @@ pub fn router(app: App) -> Router {
         .merge(api())
         .fallback(unknown_url)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(app.clone(), headers::layer))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app.ids),
+            headers::layer,
+        ))
         .with_state(app)
 }
 

@@ -23,6 +23,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod data_dir;
+pub mod demo;
 pub mod error;
 mod headers;
 pub mod http;

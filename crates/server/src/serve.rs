@@ -3,7 +3,7 @@
 mod banner;
 mod connections;
 
-use std::{future::Future, io::Write, time::Duration};
+use std::{io::Write, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -119,12 +119,10 @@ impl Signals {
         })
     }
 
-    fn next(&mut self) -> impl Future<Output = &'static str> {
-        async {
-            tokio::select! {
-                _ = self.interrupt.recv() => "SIGINT",
-                _ = self.terminate.recv() => "SIGTERM",
-            }
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
         }
     }
 }

@@ -196,14 +196,13 @@ async fn first_key(
         source,
     };
     let kept = data_dir.api_key().map_err(at)?;
-    let made = match &kept {
-        Some(_) => None,
-        None if config.api_keys.is_empty() && store.keys().list().await?.is_empty() => {
-            let key = new_key(&*foundation.ids);
-            data_dir.keep_api_key(&key).map_err(at)?;
-            Some(key)
-        }
-        None => None,
+    let is_wanted = kept.is_none() && config.api_keys.is_empty();
+    let made = if is_wanted && store.keys().list().await?.is_empty() {
+        let key = new_key(&*foundation.ids);
+        data_dir.keep_api_key(&key).map_err(at)?;
+        Some(key)
+    } else {
+        None
     };
     let Some(key) = made.as_ref().or(kept.as_ref()) else {
         return Ok((None, None));

@@ -1,13 +1,17 @@
 //! Logs to stderr, and the metrics that `/metrics` shows.
 
-use std::sync::OnceLock;
+use std::{io::IsTerminal as _, sync::OnceLock};
 
+use loomgate_domain::Clock as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{
     Layer as _, filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    clock::SystemClock,
+    config::{Log, LogFormat},
+};
 
 /// Upper bounds of the duration histogram, in seconds: from a read of one row to a long stream's
 /// first byte.
@@ -30,7 +34,8 @@ const QUIET: [(&str, tracing::Level); 6] = [
 pub fn start_logging(log: &Log) {
     let filter = filter(log);
     let registry = tracing_subscriber::registry();
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let colour = std::io::stderr().is_terminal();
+    let layer = fmt::layer().with_ansi(colour).with_writer(std::io::stderr);
     // Fails only when there is a logger already.
     let _ = match log.format {
         LogFormat::Text => registry.with(layer.with_filter(filter)).try_init(),
@@ -116,6 +121,9 @@ fn describe() {
         "process_start_time_seconds",
         "When the process began, in seconds since 1970."
     );
+    // The value is exact for the next 285 million years.
+    #[expect(clippy::cast_precision_loss, reason = "see above")]
+    metrics::gauge!("process_start_time_seconds").set(SystemClock.now().0 as f64);
 }
 
 #[cfg(test)]

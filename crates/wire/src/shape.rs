@@ -111,7 +111,7 @@ pub struct Array {
     /// Most items.
     pub max: Cap,
     /// A rule over all items.
-    pub check: Option<Check>,
+    pub rule: Option<Rule>,
 }
 
 /// An object with known fields; any other field is refused.
@@ -123,7 +123,7 @@ pub struct Object {
     /// Its fields.
     pub fields: &'static [Field],
     /// A rule over several fields.
-    pub check: Option<Check>,
+    pub rule: Option<Rule>,
 }
 
 /// One of several objects, told apart by their `type`.
@@ -219,10 +219,16 @@ impl Field {
     }
 }
 
-/// A rule that no single field can tell. Asked only when everything before it holds.
-pub type Check = fn(&Value) -> Option<Violation>;
+/// A rule that no single field can tell. Told only when everything else is right.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    /// How a value breaks it.
+    pub broken: fn(&Value) -> Option<Violation>,
+    /// The same as keywords of JSON Schema, for the API document.
+    pub schema: &'static str,
+}
 
-/// A broken [`Check`].
+/// A broken [`Rule`].
 pub struct Violation {
     /// Path below the value that was checked; empty for the value itself.
     pub at: &'static str,
@@ -276,7 +282,7 @@ pub const fn list(items: &'static Shape) -> Shape {
         items,
         min: 0,
         max: Cap::None,
-        check: None,
+        rule: None,
     })
 }
 
@@ -286,7 +292,7 @@ pub const fn list_of(items: &'static Shape, max: Cap) -> Shape {
         items,
         min: 0,
         max,
-        check: None,
+        rule: None,
     })
 }
 
@@ -296,7 +302,7 @@ pub const fn object(name: &'static str, doc: &'static str, fields: &'static [Fie
         name,
         doc,
         fields,
-        check: None,
+        rule: None,
     })
 }
 

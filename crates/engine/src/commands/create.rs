@@ -204,9 +204,8 @@ fn refuse_unsupported(tools: &[Tool]) -> Result<(), Error> {
 
 fn refuse_unknown_choice(choice: &ToolChoice, tools: &[Tool]) -> Result<(), Error> {
     let named = match choice {
-        ToolChoice::None | ToolChoice::Auto => return Ok(()),
         ToolChoice::Required if tools.is_empty() => "required",
-        ToolChoice::Required => return Ok(()),
+        ToolChoice::None | ToolChoice::Auto | ToolChoice::Required => return Ok(()),
         ToolChoice::Function(name) => name,
         ToolChoice::FileSearch => "file_search",
         ToolChoice::CodeInterpreter => "code_interpreter",

@@ -1,15 +1,12 @@
 //! Which keys are valid, and what they open.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use loomgate_domain::{ApiKeyId, WorkspaceId, key::ApiKey};
 use loomgate_store::Store;
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
+use tokio::time::Instant;
 
 use crate::config::{Config, VirtualKeys};
 
@@ -143,5 +140,86 @@ impl Keyring {
             }
         }
         remembered.insert(hash, (Instant::now(), Arc::clone(record)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loomgate_domain::Timestamp;
+    use loomgate_store::Options;
+
+    use super::*;
+    use crate::config::{self, Environment, Sources};
+
+    const SECRET: &str = "lg-in-the-store-0123456789";
+
+    async fn keyring(store: &Store) -> Keyring {
+        let configured = ("LOOMGATE_API_KEYS", "[{name = \"a\", key_env = \"KEY\"}]");
+        let sources = Sources {
+            folder: "no-such-folder".into(),
+            environment: Environment::from([configured, ("KEY", "lg-in-the-config-0123456789")]),
+            ..Sources::default()
+        };
+        let config = config::load(&sources).unwrap();
+        let hasher = KeyHasher::new([7; 32]);
+        Keyring::new(&config, hasher, store.clone()).await.unwrap()
+    }
+
+    async fn insert(store: &Store, keyring: &Keyring) -> ApiKeyId {
+        let key = ApiKey {
+            id: ApiKeyId::trusted("key_1"),
+            workspace: store.workspaces().ensure("w").await.unwrap(),
+            name: "stored".to_owned(),
+            hash: keyring.hasher.hex(SECRET),
+            hint: "lg-in-t".to_owned(),
+            default_virtual_key: Some("gone".to_owned()),
+            created_at: Timestamp(0),
+            revoked_at: None,
+        };
+        let id = key.id.clone();
+        store.keys().insert(key).await.unwrap();
+        id
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revoked_key_is_dead_when_it_is_looked_up_again() {
+        let store = Store::open(Options::memory()).unwrap();
+        let keyring = keyring(&store).await;
+        assert!(keyring.find(SECRET).await.unwrap().is_none());
+        let id = insert(&store, &keyring).await;
+        let found = keyring.find(SECRET).await.unwrap().unwrap();
+        assert_eq!(found.workspace.as_str(), "ws_w");
+        // Its virtual key is gone from the config; no other takes its place.
+        assert_eq!(&*found.default_virtual_key, "gone");
+
+        store.keys().revoke(&id, Timestamp(1)).await.unwrap();
+        assert!(keyring.find(SECRET).await.unwrap().is_some());
+        tokio::time::advance(TRUSTED_FOR).await;
+        assert!(keyring.find(SECRET).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn keys_of_the_config_are_in_no_database() {
+        let store = Store::open(Options::memory()).unwrap();
+        let keyring = keyring(&store).await;
+        let found = keyring.find("lg-in-the-config-0123456789").await.unwrap();
+        assert_eq!(found.unwrap().workspace.as_str(), "ws_default");
+        assert!(store.keys().list().await.unwrap().is_empty());
+        // A hash, or the start of a key, is no key.
+        let hash = keyring.hasher.hex("lg-in-the-config-0123456789");
+        assert!(keyring.find(&hash).await.unwrap().is_none());
+        assert!(keyring.find("lg-in-the-config").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_is_bounded() {
+        let store = Store::open(Options::memory()).unwrap();
+        let keyring = keyring(&store).await;
+        insert(&store, &keyring).await;
+        let record = keyring.find(SECRET).await.unwrap().unwrap();
+        for number in 0..=REMEMBERED {
+            keyring.remember(keyring.hasher.hash(&number.to_string()), &record);
+        }
+        assert!(keyring.remembered.lock().len() <= REMEMBERED);
     }
 }

@@ -1,6 +1,6 @@
 //! `loomgate keys`.
 
-use std::io::Write;
+use std::{fmt::Write as _, io::Write};
 
 use clap::{Args, Subcommand};
 use loomgate_domain::{Clock as _, Timestamp, key::ApiKey};
@@ -216,11 +216,11 @@ fn write_table(out: &mut dyn Write, rows: &[[String; 7]]) -> std::io::Result<()>
         }
     }
     for row in rows {
-        let line: String = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:width$}  "))
-            .collect();
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            // Writing to a string can not fail.
+            let _ = write!(line, "{cell:width$}  ");
+        }
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())

@@ -119,110 +119,111 @@ fn text_that_is_no_toml_is_told_by_its_line_and_not_shown() {
     assert!(!text.contains('\n'), "{text}");
 }
 
+#[track_caller]
+fn assert_refused(file: &str, text: &str) {
+    let told = error(file);
+    assert!(told.contains(text), "{file}\n-> {told}");
+    assert!(!told.contains("secret"), "{told}");
+}
+
 #[test]
-fn what_makes_no_sense_is_refused() {
-    let key = "[[api_keys]]\nname = 'a'\nkey = 'lg-0123456789abcdef'\n";
+fn api_keys_that_make_no_sense_are_refused() {
+    let key = "[[api_keys]]\nname = 'a'\nkey = 'lg-0123456789secret'\n";
+    let same = key.replace("'a'", "'b'");
     let two = "[virtual_keys.a]\nprovider = 'echo'\n[virtual_keys.b]\nprovider = 'echo'\n";
-    let key_for = |name: &str| format!("{key}default_virtual_key = '{name}'\n");
-    for (file, text) in [
+    for (rest, text) in [
         (
-            key_for("main"),
+            "default_virtual_key = 'main'",
             "there is no virtual key `main` | known virtual keys: echo",
         ),
-        (format!("{key}{key}"), "two API keys have the name \"a\""),
+        (key, "two API keys have the name \"a\""),
+        (&same, "the API key \"b\" is the same as"),
+        ("[[api_keys]]\nkey = 'x'", "`api_keys.1.name` is missing"),
+        ("[[api_keys]]\nname = 'b'", "has no `key` or `key_env`"),
         (
-            format!("{key}{}", key.replace("'a'", "'b'")),
-            "the API key \"b\" is the same as",
-        ),
-        (
-            "[[api_keys]]\nkey = 'x'".to_owned(),
-            "`api_keys.0.name` is missing",
-        ),
-        (
-            "[[api_keys]]\nname = 'a'".to_owned(),
-            "has no `key` or `key_env`",
-        ),
-        (
-            "[[api_keys]]\nname = 'a'\nkey = 'short'".to_owned(),
+            "[[api_keys]]\nname = 'b'\nkey = 'short'",
             "16 to 200 visible",
         ),
         (
-            "[[api_keys]]\nname = 'a'\nkey_env = 'UNSET'".to_owned(),
-            "`api_keys.0.key_env`: the environment variable UNSET is not set",
+            "[[api_keys]]\nname = 'b'\nkey_env = 'UNSET'",
+            "`api_keys.1.key_env`: the environment variable UNSET is not set",
         ),
-        (format!("{key}key_env = 'X'"), "are both set"),
-        (format!("{key}workspace = 'a b'"), "`api_keys.0.workspace`"),
+        ("key_env = 'X'", "are both set"),
+        ("workspace = 'a b'", "`api_keys.0.workspace`"),
         (
-            two.to_owned(),
-            "several virtual keys are configured, and the API key that is made",
-        ),
-        (
-            format!("{key}{two}"),
+            two,
             "several virtual keys are configured, and the API key \"a\"",
         ),
+    ] {
+        assert_refused(&format!("{key}{rest}"), text);
+    }
+    assert_refused(
+        two,
+        "several virtual keys are configured, and the API key that is made",
+    );
+}
+
+#[test]
+fn virtual_keys_that_make_no_sense_are_refused() {
+    for (options, text) in [
+        ("", "`virtual_keys.a.provider` is missing"),
+        ("provider = 'opnai'", "unknown value \"opnai\""),
+        ("provider = 'anthropic'", "is not built yet"),
         (
-            "[virtual_keys.a]".to_owned(),
-            "`virtual_keys.a.provider` is missing",
-        ),
-        (
-            "[virtual_keys.a]\nprovider = 'opnai'".to_owned(),
-            "unknown value \"opnai\"",
-        ),
-        (
-            "[virtual_keys.a]\nprovider = 'anthropic'".to_owned(),
-            "is not built yet",
-        ),
-        (
-            "[virtual_keys.a]\nprovider = 'openai'\nbase_url = 'ftp://x'".to_owned(),
+            "provider = 'openai'\nbase_url = 'ftp://secret@x'",
             "`virtual_keys.a.base_url`: has to begin with http:// or https://",
         ),
         (
-            "[virtual_keys.a]\nprovider = 'openai'\nassistants = 'upstream'".to_owned(),
+            "provider = 'openai'\nassistants = 'upstream'",
             "`virtual_keys.a.assistants = \"upstream\"` is not built yet | docs/status.md",
         ),
         (
-            "[virtual_keys.a]\nprovider = 'echo'\napi_key = 'x'".to_owned(),
+            "provider = 'openai'\nmax_tokens_field = 'x'",
+            "known: \"max_tokens\", \"max_completion_tokens\"",
+        ),
+        (
+            "provider = 'echo'\napi_key = 'secret'",
             "takes no `api_key`",
         ),
+    ] {
+        assert_refused(&format!("[virtual_keys.a]\n{options}"), text);
+    }
+    assert_refused(
+        "[virtual_keys.'a b']\nprovider = 'echo'",
+        "a name has 1 to 64",
+    );
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() {
+    for (file, text) in [
         (
-            "[virtual_keys.'a b']\nprovider = 'echo'".to_owned(),
-            "a name has 1 to 64",
-        ),
-        (
-            "database = 'postgres://u:secret@h/d'".to_owned(),
+            "database = 'postgres://u:secret@h/d'",
             "PostgreSQL is not built yet",
         ),
         (
-            "database = 'mysql://u:secret@h/d'".to_owned(),
+            "database = 'mysql://u:secret@h/d'",
             "unknown kind of database",
         ),
-        ("files = 's3://bucket'".to_owned(), "S3 is not built yet"),
+        ("files = 's3://bucket'", "S3 is not built yet"),
         (
-            "[file_search]\nembeddings = 'x'".to_owned(),
+            "[file_search]\nembeddings = 'x'",
             "`file_search` is not built yet",
         ),
         (
-            "[configs.fast]\njson = '{}'".to_owned(),
+            "[configs.fast]\njson = '{}'",
             "`configs.fast` is not built yet",
         ),
-        ("listen = 'localhost'".to_owned(), "is not HOST:PORT"),
+        ("listen = 'localhost'", "is not HOST:PORT"),
+        ("[log]\nformat = 'xml'", "known: \"text\", \"json\""),
+        ("[log]\nlevel = 'loud=very'", "`log.level`"),
         (
-            "[log]\nformat = 'xml'".to_owned(),
-            "known: \"text\", \"json\"",
-        ),
-        ("[log]\nlevel = 'loud=very'".to_owned(), "`log.level`"),
-        (
-            "[limits]\nbody_bytes = 0".to_owned(),
+            "[limits]\nbody_bytes = 0",
             "`limits.body_bytes` has to be at least 1",
         ),
-        (
-            "[http]\nheader_timeout_s = 0".to_owned(),
-            "has to be at least 1",
-        ),
+        ("[http]\nheader_timeout_s = 0", "has to be at least 1"),
     ] {
-        let told = error(&file);
-        assert!(told.contains(text), "{file}\n-> {told}");
-        assert!(!told.contains("secret"), "{told}");
+        assert_refused(file, text);
     }
 }
 

@@ -51,7 +51,9 @@ async fn create(
         response_format: body.response_format,
     };
     let assistants = app.store.assistants();
-    assistants.insert(&caller.workspace, assistant.clone()).await?;
+    assistants
+        .insert(&caller.workspace, assistant.clone())
+        .await?;
     reply::json(&object::Assistant::from(&assistant))
 }
 
@@ -63,7 +65,10 @@ async fn index(
     let page = list::page(&list_query(query.as_deref(), &[])?);
     let page = app.store.assistants().list(&caller.workspace, page).await;
     let page = page.map_err(list::cursor::<AssistantId>)?;
-    list::reply(page.items.iter().map(object::Assistant::from), page.has_more)
+    list::reply(
+        page.items.iter().map(object::Assistant::from),
+        page.has_more,
+    )
 }
 
 async fn show(
@@ -102,7 +107,10 @@ async fn delete(
     path: AssistantPath,
 ) -> Result<Response, ApiError> {
     let assistants = app.store.assistants();
-    if !assistants.delete(&caller.workspace, &path.assistant).await? {
+    if !assistants
+        .delete(&caller.workspace, &path.assistant)
+        .await?
+    {
         return Err(ApiError::not_found(&path.assistant));
     }
     reply::json(&object::Deleted::assistant(&path.assistant))

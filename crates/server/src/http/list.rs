@@ -42,4 +42,3 @@ pub fn reply<T: Serialize + object::Identified>(
 ) -> Result<Response, ApiError> {
     reply::json(&object::List::new(items.collect(), has_more))
 }
-

@@ -65,7 +65,12 @@ async fn index(
     let page = app
         .store
         .messages()
-        .list(&caller.workspace, &path.thread, run.as_ref(), list::page(&query))
+        .list(
+            &caller.workspace,
+            &path.thread,
+            run.as_ref(),
+            list::page(&query),
+        )
         .await
         .map_err(list::cursor::<MessageId>)?
         .ok_or_else(|| ApiError::not_found(&path.thread))?;

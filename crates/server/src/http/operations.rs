@@ -42,6 +42,11 @@ async fn metrics(State(app): State<App>, _: Caller) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind)], app.metrics.render())
 }
 
-async fn openapi() -> Result<Response, ApiError> {
-    reply::json(&loomgate_wire::openapi::document())
+/// The API document, made from the shapes that validate requests.
+async fn openapi() -> impl IntoResponse {
+    let kind = "application/json";
+    (
+        [(header::CONTENT_TYPE, kind)],
+        loomgate_wire::openapi::json(),
+    )
 }

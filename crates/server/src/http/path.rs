@@ -3,9 +3,7 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
-use loomgate_domain::{
-    AssistantId, Id, IdKind, MessageId, RunId, StepId, ThreadId,
-};
+use loomgate_domain::{AssistantId, Id, IdKind, MessageId, RunId, StepId, ThreadId};
 
 use crate::{App, error::ApiError};
 
@@ -62,11 +60,25 @@ macro_rules! path {
     };
 }
 
-path!(AssistantPath { assistant: "assistant_id" });
-path!(ThreadPath { thread: "thread_id" });
-path!(MessagePath { thread: "thread_id", message: "message_id" });
-path!(RunPath { thread: "thread_id", run: "run_id" });
-path!(StepPath { thread: "thread_id", run: "run_id", step: "step_id" });
+path!(AssistantPath {
+    assistant: "assistant_id"
+});
+path!(ThreadPath {
+    thread: "thread_id"
+});
+path!(MessagePath {
+    thread: "thread_id",
+    message: "message_id"
+});
+path!(RunPath {
+    thread: "thread_id",
+    run: "run_id"
+});
+path!(StepPath {
+    thread: "thread_id",
+    run: "run_id",
+    step: "step_id"
+});
 
 fn id<K: IdKind>(params: &RawPathParams, name: &'static str) -> Result<Id<K>, ApiError> {
     let text = params

@@ -11,7 +11,9 @@ use loomgate_domain::{Patch, Run, RunId, run::Route, tool::ToolResources};
 use loomgate_engine::{Created, RunRequest, ThreadTarget};
 use loomgate_wire::{
     object,
-    request::{CreateRun, CreateThreadAndRun, ModifyRun, SubmitToolOutputs, include_query, list_query},
+    request::{
+        CreateRun, CreateThreadAndRun, ModifyRun, SubmitToolOutputs, include_query, list_query,
+    },
 };
 
 use crate::{

@@ -46,7 +46,10 @@ async fn index(
         Some(page) => page,
         None => return Err(runs::missing(&app, &caller, &path).await?),
     };
-    list::reply(page.items.iter().map(object::RunStep::listed), page.has_more)
+    list::reply(
+        page.items.iter().map(object::RunStep::listed),
+        page.has_more,
+    )
 }
 
 async fn show(

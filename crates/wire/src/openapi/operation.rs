@@ -50,7 +50,7 @@ pub(super) static ERROR: Shape = object(
     )],
 );
 
-const ERRORS: [(&str, &str, &str); 9] = [
+const ERRORS: [(&str, &str, &str); 10] = [
     (
         "400",
         "BadRequest",
@@ -63,6 +63,7 @@ const ERRORS: [(&str, &str, &str); 9] = [
         "MethodNotAllowed",
         "The path does not take this method.",
     ),
+    ("408", "RequestTimeout", "The body took too long to come."),
     ("413", "PayloadTooLarge", "The body is too large."),
     ("415", "UnsupportedMediaType", "The body is no JSON."),
     (
@@ -172,7 +173,7 @@ impl Operation {
     fn may_answer(&self, status: &str) -> bool {
         match status {
             "404" => self.path.contains('{') || self.calls_model,
-            "413" | "415" => self.body.is_some(),
+            "408" | "413" | "415" => self.body.is_some(),
             "405" | "500" | "503" => true,
             _ => !self.is_open(),
         }

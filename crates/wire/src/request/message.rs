@@ -7,7 +7,7 @@ use loomgate_domain::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Request;
+use super::{Request, quick};
 use crate::{
     Problem,
     shape::{
@@ -35,6 +35,7 @@ pub struct CreateMessage(pub NewMessage);
 
 /// `POST /threads/{thread_id}/messages/{message_id}`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModifyMessage {
     /// The client's own pairs: the whole map is replaced.
     #[serde(default)]
@@ -65,7 +66,7 @@ static PARTS: Shape = Shape::Array(Array {
     items: &PART,
     min: 1,
     max: Cap::None,
-    check: None,
+    rule: None,
 });
 
 static PART: Shape = Shape::Tagged(Tagged {
@@ -234,5 +235,9 @@ impl Request for ModifyMessage {
 
     fn from_value(value: Value, limits: &Limits) -> Result<Self, Problem> {
         read(&MODIFY, value, limits)
+    }
+
+    fn quick(body: &[u8]) -> Option<Self> {
+        quick(body)
     }
 }

@@ -5,10 +5,9 @@ use loomgate_domain::{
     tool::{CodeInterpreterResources, FileSearchResources, ToolResources},
 };
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::shape::{
-    Cap, Check, Field, Object, STRING, Shape, Tagged, Variant, Violation, inline, list, list_of,
+    Cap, Field, Object, Rule, STRING, Shape, Tagged, Variant, Violation, inline, list, list_of,
     object,
 };
 
@@ -27,7 +26,7 @@ pub static NEW_RESOURCES: Shape = object(
                 "Makes a vector store. Not supported in this release: name an existing one.",
             )
             .nullable()],
-            check: Some(STORES),
+            rule: Some(STORES),
         }),
         "For file search.",
     )
@@ -112,33 +111,36 @@ static CHUNKING: Shape = Shape::Tagged(Tagged {
     ],
 });
 
-const STORES: Check = |resources| {
-    let given = |name: &str| resources.get(name).is_some_and(|value| !value.is_null());
-    let helper = resources.get("vector_stores").and_then(Value::as_array);
-    if given("vector_store_ids") && given("vector_stores") {
-        Some(Violation {
-            at: "vector_stores",
-            text: |_| {
-                "Mutually exclusive parameters. Ensure you are only providing one of: \
-                 'vector_store_ids' or 'vector_stores'."
-                    .to_owned()
-            },
-            code: "mutually_exclusive_parameters",
-        })
-    } else if helper.is_some_and(|stores| !stores.is_empty()) {
-        Some(Violation {
-            at: "vector_stores",
-            text: |path| {
-                format!(
-                    "'{path}' is not supported by this release of Loomgate: vector stores can \
-                     not be created along with another object."
-                )
-            },
-            code: "not_supported",
-        })
-    } else {
-        None
-    }
+const STORES: Rule = Rule {
+    broken: |resources| {
+        let stores = resources.get("vector_stores")?.as_array()?;
+        let ids = resources
+            .get("vector_store_ids")
+            .filter(|ids| !ids.is_null());
+        match (stores.is_empty(), ids) {
+            (true, _) => None,
+            (false, Some(_)) => Some(Violation {
+                at: "vector_stores",
+                text: |_| {
+                    "Mutually exclusive parameters. Ensure you are only providing one of: \
+                     'vector_store_ids' or 'vector_stores'."
+                        .to_owned()
+                },
+                code: "mutually_exclusive_parameters",
+            }),
+            (false, None) => Some(Violation {
+                at: "vector_stores",
+                text: |path| {
+                    format!(
+                        "'{path}' is not supported by this release of Loomgate: vector stores \
+                         can not be created along with another object."
+                    )
+                },
+                code: "not_supported",
+            }),
+        }
+    },
+    schema: r#"{"allOf": [{"properties": {"vector_stores": {"maxItems": 0}}}]}"#,
 };
 
 /// Tool resources as a request carries them.

@@ -13,6 +13,7 @@ use super::{
     Request,
     assistant::{INSTRUCTIONS, MODEL, TEMPERATURE, TOP_P},
     message::{MessageBody, NewMessage},
+    quick,
     resources::{RESOURCES, ResourcesBody},
     thread::{CREATE as THREAD, CreateBody, CreateThread, INITIAL_MESSAGES},
     tool::{RUN_TOOLS, ToolBody, tools_of},
@@ -84,6 +85,7 @@ pub struct CreateThreadAndRun {
 
 /// `POST /threads/{thread_id}/runs/{run_id}`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModifyRun {
     /// The client's own pairs: the whole map is replaced.
     #[serde(default)]
@@ -335,6 +337,10 @@ impl Request for ModifyRun {
 
     fn from_value(value: Value, limits: &Limits) -> Result<Self, Problem> {
         read(&MODIFY, value, limits)
+    }
+
+    fn quick(body: &[u8]) -> Option<Self> {
+        quick(body)
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::shape::{
-    Array, Cap, Check, Field, Format, STRING, Shape, Tagged, Variant, Violation, filled, inline,
+    Array, Cap, Field, Format, Rule, STRING, Shape, Tagged, Variant, Violation, filled, inline,
     one_of,
 };
 
@@ -22,7 +22,7 @@ const fn tools(max: usize) -> Shape {
         items: &TOOL,
         min: 0,
         max: Cap::At(max),
-        check: Some(ONE_OF_EACH),
+        rule: Some(ONE_OF_EACH),
     })
 }
 
@@ -109,33 +109,37 @@ static FUNCTION: Shape = inline(&[
     .or("false"),
 ]);
 
-const ONE_OF_EACH: Check = |tools| {
-    let count = |kind| {
-        let is = |tool: &&Value| tool.get("type").and_then(Value::as_str) == Some(kind);
-        tools
-            .as_array()
-            .map_or(0, |tools| tools.iter().filter(is).count())
-    };
-    if count("code_interpreter") > 1 {
-        Some(Violation {
+const ONE_OF_EACH: Rule = Rule {
+    broken: |tools| {
+        let count = |kind| {
+            let is = |tool: &&Value| tool.get("type").and_then(Value::as_str) == Some(kind);
+            let tools = tools.as_array().into_iter().flatten();
+            tools.filter(is).count()
+        };
+        let violation = |text| Violation {
             at: "",
-            text: |path| {
-                format!("Invalid '{path}': only one tool of type 'code_interpreter' is allowed.")
-            },
+            text,
             code: "invalid_value",
-        })
-    } else if count("file_search") > 1 {
-        Some(Violation {
-            at: "",
-            text: |path| {
-                format!("Invalid '{path}': only one tool of type 'file_search' is allowed.")
-            },
-            code: "invalid_value",
-        })
-    } else {
-        None
-    }
+        };
+        if count("code_interpreter") > 1 {
+            Some(violation(|path| twice(path, "code_interpreter")))
+        } else if count("file_search") > 1 {
+            Some(violation(|path| twice(path, "file_search")))
+        } else {
+            None
+        }
+    },
+    schema: r#"{"allOf": [
+        {"contains": {"properties": {"type": {"const": "code_interpreter"}}},
+         "minContains": 0, "maxContains": 1},
+        {"contains": {"properties": {"type": {"const": "file_search"}}},
+         "minContains": 0, "maxContains": 1}
+    ]}"#,
 };
+
+fn twice(path: &str, kind: &str) -> String {
+    format!("Invalid '{path}': only one tool of type '{kind}' is allowed.")
+}
 
 /// A tool as a request carries it: defaults are filled in on the way to [`Tool`].
 #[derive(Debug, Deserialize)]

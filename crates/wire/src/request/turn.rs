@@ -5,7 +5,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::tool::NAME;
-use crate::shape::{Field, Object, STRING, Shape, Tagged, Variant, Violation, inline, one_of};
+use crate::shape::{
+    Field, Object, Rule, STRING, Shape, Tagged, Variant, Violation, inline, one_of,
+};
 
 /// What form an answer takes.
 pub static RESPONSE_FORMAT: Shape = Shape::Union(&[&FORMAT_NAME, &FORMAT_OBJECT]);
@@ -105,14 +107,23 @@ pub static TRUNCATION: Shape = Shape::Object(Object {
         )
         .nullable(),
     ],
-    check: Some(|strategy| {
-        let named = strategy.get("type").and_then(Value::as_str) == Some("last_messages");
-        let missing = strategy.get("last_messages").is_none_or(Value::is_null);
-        (named && missing).then_some(Violation {
-            at: "last_messages",
-            text: |path| format!("Missing required parameter: '{path}'."),
-            code: "missing_required_parameter",
-        })
+    rule: Some(Rule {
+        broken: |strategy| {
+            let named = strategy.get("type").and_then(Value::as_str) == Some("last_messages");
+            let missing = strategy.get("last_messages").is_none_or(Value::is_null);
+            (named && missing).then_some(Violation {
+                at: "last_messages",
+                text: |path| format!("Missing required parameter: '{path}'."),
+                code: "missing_required_parameter",
+            })
+        },
+        schema: r#"{
+            "if": {"properties": {"type": {"const": "last_messages"}}},
+            "then": {
+                "required": ["last_messages"],
+                "properties": {"last_messages": {"type": "integer"}}
+            }
+        }"#,
     }),
 });
 

@@ -3,7 +3,7 @@
 use loomgate_domain::{Limits, Metadata};
 use serde_json::{Map, Value, json};
 
-use super::{Array, Field, Format, Object, Presence, Shape, Tagged, Text};
+use super::{Array, Field, Format, Object, Presence, Rule, Shape, Tagged, Text};
 
 /// The named schemas met on the way.
 pub type Components = Map<String, Value>;
@@ -52,6 +52,15 @@ pub fn schema(shape: &Shape, components: &mut Components) -> Value {
     }
 }
 
+/// The schema with the keywords of the rule.
+fn ruled(mut schema: Value, rule: Option<Rule>) -> Value {
+    let keywords = rule.and_then(|rule| serde_json::from_str::<Map<_, _>>(rule.schema).ok());
+    if let (Value::Object(schema), Some(keywords)) = (&mut schema, keywords) {
+        schema.extend(keywords);
+    }
+    schema
+}
+
 /// The schema itself, or, where it has a name, a reference to it among the components.
 fn named(
     name: &str,
@@ -96,12 +105,12 @@ fn array_schema(array: &Array, components: &mut Components) -> Value {
         Some(array.min).filter(|min| *min > 0),
     );
     put(&mut schema, "maxItems", array.max.get(&Limits::default()));
-    schema
+    ruled(schema, array.rule)
 }
 
 fn object_schema(object: &Object, components: &mut Components) -> Value {
     let (properties, required) = fields_schema(object.fields, components);
-    closed(object.doc, properties, required)
+    ruled(closed(object.doc, properties, required), object.rule)
 }
 
 fn tagged_schema(tagged: &Tagged, components: &mut Components) -> Value {

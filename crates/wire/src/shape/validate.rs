@@ -165,14 +165,14 @@ impl Walk<'_> {
         for (index, item) in items.iter().enumerate() {
             self.shape(shape.items, item, &path.index(index));
         }
-        if let Some(violation) = shape.check.and_then(|check| check(value)) {
+        if let Some(violation) = shape.rule.and_then(|rule| (rule.broken)(value)) {
             self.violation(&violation, path);
         }
     }
 
     fn object(&mut self, shape: &Object, value: &Value, map: &Map<String, Value>, path: &Path<'_>) {
         self.fields(shape.fields, false, map, path);
-        if let Some(violation) = shape.check.and_then(|check| check(value)) {
+        if let Some(violation) = shape.rule.and_then(|rule| (rule.broken)(value)) {
             self.violation(&violation, path);
         }
     }

@@ -6,7 +6,7 @@ use loomgate_domain::{
     tool::{ResponseFormat, Tool, ToolChoice, Truncation},
 };
 use loomgate_wire::{
-    parse,
+    Request, parse,
     request::{
         CreateAssistant, CreateMessage, CreateRun, CreateThread, CreateThreadAndRun,
         ModifyAssistant, ModifyRun, ModifyThread, SubmitToolOutputs,
@@ -167,4 +167,24 @@ fn outputs_may_be_left_out() {
     assert_eq!(submit.tool_outputs[0].output, "");
     assert_eq!(submit.tool_outputs[1].call_id.as_str(), "any id");
     assert!(!submit.stream);
+}
+
+#[test]
+fn both_ways_of_modify_run_read_the_same() {
+    let limits = Limits::default();
+    for text in [
+        r#"{"metadata":{"b":"1","a":"é\u00e9","b":"2"}}"#,
+        r#"{"metadata":{}}"#,
+        r#"{"metadata":null}"#,
+        "{}",
+    ] {
+        let quick = ModifyRun::quick(text.as_bytes()).unwrap();
+        let value = serde_json::from_str(text).unwrap();
+        assert_eq!(ModifyRun::from_value(value, &limits).unwrap(), quick);
+    }
+    // What comes twice goes the long way, where the last one counts.
+    let twice = br#"{"metadata":{"a":"1"},"metadata":null}"#;
+    assert_eq!(ModifyRun::quick(twice), None);
+    let read: ModifyRun = parse(twice, &limits).unwrap();
+    assert_eq!(read.metadata, Patch::Null);
 }

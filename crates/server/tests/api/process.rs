@@ -1,0 +1,129 @@
+//! The real program, as a process that can be killed.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use loomgate_testkit::upstream::FakeUpstream;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+const KEY: &str = "lg-restart-test-key-000000000000000000000";
+
+/// A running `loomgate serve` on a folder that outlives it. Killed when dropped.
+pub struct Process {
+    child: Child,
+    url: String,
+    client: reqwest::Client,
+}
+
+impl Process {
+    /// Starts the program on a free port, its model calls going to `upstream`.
+    pub async fn start(folder: &Path, upstream: &FakeUpstream, more_config: &str) -> Self {
+        let config = folder.join("loomgate.toml");
+        let text = format!(
+            "[[api_keys]]\nname = \"test\"\nkey = \"{KEY}\"\n\n\
+             [virtual_keys.scripted]\nprovider = \"openai\"\nbase_url = \"{}\"\n\n{more_config}",
+            upstream.url()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_loomgate"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&config)
+            .arg("--data-dir")
+            .arg(folder.join("data"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next_line().await.unwrap().unwrap();
+        let url = first.strip_prefix("loomgate listening on ").unwrap();
+        Self {
+            url: url.to_owned(),
+            child,
+            client: reqwest::Client::builder()
+                .timeout(Duration::from_secs(30))
+                .build()
+                .unwrap(),
+        }
+    }
+
+    /// SIGKILL: nothing is told to the program beforehand.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let answer = self.request(reqwest::Method::POST, path).json(&body);
+        let answer = answer.send().await.unwrap();
+        let status = answer.status();
+        let body = answer.json().await.unwrap();
+        assert!(status.is_success(), "{path}: {status} {body}");
+        body
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let answer = self.request(reqwest::Method::GET, path).send().await.unwrap();
+        let status = answer.status();
+        let body = answer.json().await.unwrap();
+        assert!(status.is_success(), "{path}: {status} {body}");
+        body
+    }
+
+    /// The text of a stream, up to and including the first frame that holds `last`.
+    pub async fn stream_until(&self, path: &str, body: Value, last: &str) -> String {
+        let answer = self.request(reqwest::Method::POST, path).json(&body);
+        let mut answer = answer.send().await.unwrap();
+        let mut text = String::new();
+        while !text.contains(last) {
+            let chunk = answer.chunk().await.unwrap().unwrap();
+            text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+        text
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.client.request(method, format!("{}/v1{path}", self.url));
+        request.bearer_auth(KEY)
+    }
+
+    /// Polls a run until its status is `status`; any other end fails the test.
+    pub async fn settled(&self, path: &str, status: &str) -> Value {
+        loop {
+            let run = self.get(path).await;
+            let now = run["status"].as_str().unwrap().to_owned();
+            if now == status {
+                return run;
+            }
+            let going_on = ["queued", "in_progress", "requires_action", "cancelling"];
+            assert!(going_on.contains(&now.as_str()), "{run}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// An assistant with one function, and a thread with one message.
+    pub async fn furnish(&self) -> (String, String) {
+        let function = json!({"type": "function", "function": {"name": "f"}});
+        let assistant = json!({"model": "m", "tools": [function]});
+        let assistant = self.post("/assistants", assistant).await;
+        let message = json!({"role": "user", "content": "Tell me a story."});
+        let thread = self.post("/threads", json!({"messages": [message]})).await;
+        (text(&assistant, "id"), text(&thread, "id"))
+    }
+
+    /// What the assistant said in a thread, newest first.
+    pub async fn said(&self, thread: &str) -> Vec<String> {
+        let list = self.get(&format!("/threads/{thread}/messages")).await;
+        let messages = list["data"].as_array().unwrap().iter();
+        let said = messages.filter(|message| message["role"] == "assistant");
+        let value = |message: &Value| text(&message["content"][0]["text"], "value");
+        said.map(value).collect()
+    }
+}
+
+pub fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,268 @@
+//! Secrets stay where they are: not in the database, the logs, the metrics or an error (T3, T4).
+
+use std::{path::PathBuf, process::Stdio};
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use crate::app::{Answer, TestApp, UPSTREAM_KEY, client, files_below};
+
+/// A process of the real program, with every log line that it can write.
+struct Program {
+    child: Child,
+    url: String,
+    printed: String,
+    log: PathBuf,
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loomgate"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LOOMGATE_") || name == "OPENAI_API_KEY" {
+            command.env_remove(name);
+        }
+    }
+    command.kill_on_drop(true);
+    command
+}
+
+impl Program {
+    async fn start(folder: &std::path::Path, config: &str) -> Self {
+        std::fs::write(folder.join("loomgate.toml"), config).unwrap();
+        let mut child = program()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("LOOMGATE_LOG", "trace")
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(folder.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next_line().await.unwrap().unwrap();
+        let url = first.strip_prefix("loomgate listening on ").unwrap();
+        let url = url.to_owned();
+        // The banner is written in one go; the blank line before the snippets ends its head.
+        let mut printed = String::new();
+        while let Ok(Some(line)) = lines.next_line().await {
+            printed.push_str(&line);
+            printed.push('\n');
+            if line.starts_with("API keys in") || line.trim_start().starts_with("print(") {
+                break;
+            }
+        }
+        Self {
+            child,
+            url,
+            printed,
+            log: folder.join("log"),
+        }
+    }
+
+    /// Ends the process with SIGTERM. Returns what it logged.
+    async fn stop(mut self) -> String {
+        let pid = self.child.id().unwrap().to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status().await;
+        assert!(killed.unwrap().success());
+        let ended = self.child.wait().await.unwrap();
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        assert!(ended.success(), "{log}");
+        log
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_in_no_file_log_or_answer() {
+    const KEY: &str = "lg-canary-key-0123456789abcdefghij";
+    const PROVIDER_KEY: &str = "sk-canary-provider-0123456789";
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[[api_keys]]\nname = 'a'\nkey = '{KEY}'\n[virtual_keys.main]\nprovider = 'openai'\n\
+         base_url = 'http://127.0.0.1:9/v1'\napi_key = '{PROVIDER_KEY}'\n[gateway]\nretries = 0\n"
+    );
+    let program = Program::start(folder.path(), &config).await;
+    let client = client(reqwest::Client::builder());
+    let mut answers = String::new();
+    for (path, key) in [
+        ("/v1/models", KEY),
+        ("/v1/assistants", KEY),
+        ("/v1/nowhere", KEY),
+        ("/metrics", KEY),
+        // Wrong only at the end: what is logged of it would be most of the right one.
+        ("/v1/assistants", "lg-canary-key-0123456789abcdefghiX"),
+    ] {
+        let request = client
+            .get(format!("{}{path}", program.url))
+            .bearer_auth(key);
+        answers.push_str(&request.send().await.unwrap().text().await.unwrap());
+    }
+    let printed = program.printed.clone();
+    let log = program.stop().await;
+    assert!(log.contains("/v1/models"), "{log}");
+    for (place, text) in [("answers", &answers), ("log", &log), ("stdout", &printed)] {
+        assert!(!text.contains("canary-key"), "{place}: {text}");
+        assert!(!text.contains("canary-provider"), "{place}: {text}");
+    }
+    for (path, bytes) in files_below(&folder.path().join("loomgate-data")) {
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("canary"), "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn the_first_key_is_printed_once_and_stored_as_a_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Program::start(folder.path(), "").await;
+    let line = first.printed.lines().next().unwrap();
+    let key = line.strip_prefix("api key: ").unwrap().to_owned();
+    assert_eq!(key.len(), 43, "{key}");
+    let log = first.stop().await;
+    assert!(!log.contains(&key), "{log}");
+    let data = folder.path().join("loomgate-data");
+    for (path, bytes) in files_below(&data) {
+        let holds_key = String::from_utf8_lossy(&bytes).contains(&key);
+        assert_eq!(holds_key, path.ends_with("api-key"), "{}", path.display());
+    }
+
+    let second = Program::start(folder.path(), "").await;
+    assert!(!second.printed.contains(&key), "{}", second.printed);
+    assert!(
+        second.printed.contains("The API key is kept in "),
+        "{}",
+        second.printed
+    );
+    let client = client(reqwest::Client::builder());
+    let with = async |key: &str| {
+        let request = client
+            .get(format!("{}/v1/models", second.url))
+            .bearer_auth(key);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(with(&key).await, 200);
+    // A hash from the database is no key.
+    let hash_key = std::fs::read_to_string(data.join("hash-key")).unwrap();
+    assert_eq!(with(hash_key.trim()).await, 401);
+
+    // Keys are made and revoked beside the running server.
+    let made = run(folder.path(), &["keys", "create", "--name", "other"]).await;
+    let other = made
+        .lines()
+        .next()
+        .unwrap()
+        .strip_prefix("api key: ")
+        .unwrap()
+        .to_owned();
+    assert_eq!(with(&other).await, 200);
+    let listed = run(folder.path(), &["keys", "list"]).await;
+    assert!(listed.contains("other"), "{listed}");
+    assert!(
+        !listed.contains(&other) && !listed.contains(&key),
+        "{listed}"
+    );
+    let made = run(folder.path(), &["keys", "create", "--name", "third"]).await;
+    let third = made.lines().next().unwrap().strip_prefix("api key: ").unwrap();
+    let told = run(folder.path(), &["keys", "revoke", "third"]).await;
+    assert!(told.ends_with("(third) is revoked.\n"), "{told}");
+    assert_eq!(with(third).await, 401);
+    second.stop().await;
+}
+
+async fn run(folder: &std::path::Path, arguments: &[&str]) -> String {
+    let output = program()
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .await
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn failures_of_the_command_line_are_one_line_and_a_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap().to_string();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    std::fs::write(folder.path().join("bad.toml"), "lisen = 'x'").unwrap();
+    for (arguments, code, error, help) in [
+        (
+            &["serve", "--listen", &address][..],
+            1,
+            format!("error: cannot listen on {address}: "),
+            "help: another program listens there",
+        ),
+        (
+            &["serve", "--listen", "127.0.0.1:0", "--data-dir", "file/x"],
+            1,
+            "error: the data folder file/x: ".to_owned(),
+            "",
+        ),
+        (
+            &["check-config", "--config", "bad.toml"],
+            2,
+            "error: bad.toml: unknown option `lisen`".to_owned(),
+            "help: did you mean `listen`?",
+        ),
+        (
+            &["check-config", "--config", "none.toml"],
+            2,
+            "error: none.toml: ".to_owned(),
+            "",
+        ),
+        (
+            &["serve", "--database", "postgres://u:pass@h/d"],
+            2,
+            "error: `database`: PostgreSQL is not built yet".to_owned(),
+            "help: docs/status.md",
+        ),
+        (
+            &["keys", "revoke", "nobody"],
+            1,
+            "error: there is no key `nobody`".to_owned(),
+            "help: `loomgate keys list`",
+        ),
+    ] {
+        let output = program()
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .await
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        let mut lines = stderr.lines().filter(|line| !line.contains(" INFO "));
+        assert!(
+            lines.next().unwrap().starts_with(&error),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(
+            lines.next().unwrap_or_default().starts_with(help),
+            "{arguments:?}: {stderr}"
+        );
+        assert_eq!(lines.next(), None, "{stderr}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_shows_neither_key_nor_header() {
+    let app = TestApp::start().await;
+    let refusal = json!({"error": {"message": format!("key {UPSTREAM_KEY} is wrong")}});
+    let reply =
+        loomgate_testkit::upstream::Reply::status(401, refusal, &[("x-internal", "canary")]);
+    app.upstream.push(reply);
+    let request = app
+        .request(Method::GET, "/v1/models")
+        .header("x-portkey-virtual-key", "scripted");
+    let answer = Answer::of(request).await;
+    assert_eq!(answer.error(502).kind, "server_error");
+    assert!(!answer.text.contains(UPSTREAM_KEY), "{}", answer.text);
+    assert!(!answer.text.contains("canary"), "{}", answer.text);
+    assert!(!answer.headers.contains_key("x-internal"));
+    app.stop().await;
+}
