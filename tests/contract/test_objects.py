@@ -64,7 +64,6 @@ def test_metadata_is_replaced_as_a_whole(api: Client, script: ScriptedUpstream, 
 
 
 def test_message_parts_are_echoed(api: Client) -> None:
-    file = {"file_id": "file-0000000000000000000000", "tools": [{"type": "file_search"}, {"type": "code_interpreter"}]}
     sent = {
         "role": "assistant",
         "content": [
@@ -73,7 +72,7 @@ def test_message_parts_are_echoed(api: Client) -> None:
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
             {"type": "text", "text": "two"},
         ],
-        "attachments": [file, file],
+        "attachments": [],
         "metadata": {"k": "v"},
     }
     owner = api.ok("POST", "/threads")["id"]
@@ -86,10 +85,22 @@ def test_message_parts_are_echoed(api: Client) -> None:
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "auto"}},
         {"type": "text", "text": {"value": "two", "annotations": []}},
     ]
-    assert made["attachments"] == [file, file]
+    assert made["attachments"] == []
     assert (made["role"], made["assistant_id"], made["run_id"]) == ("assistant", None, None)
     changed = api.ok("POST", f"/threads/{owner}/messages/{made['id']}", {"metadata": {"k": "w"}})
     assert changed == made | {"metadata": {"k": "w"}}
+
+
+def test_files_that_are_not_there_are_refused(api: Client) -> None:
+    """No file exists in this release, so none can be attached; the text is the one that clients match on."""
+    attached = {"file_id": "file-0000000000000000000000", "tools": [{"type": "file_search"}]}
+    for path, body in (
+        (f"/threads/{thread(api)}/messages", HELLO | {"attachments": [attached]}),
+        ("/threads", {"messages": [HELLO | {"attachments": [attached]}]}),
+    ):
+        answer = api.post(path, body)
+        assert answer.status == 400
+        assert "were not found" in answer.error["message"]
 
 
 def test_a_run_echoes_its_overrides_and_inherits_the_rest(api: Client, script: ScriptedUpstream) -> None:
