@@ -13,20 +13,20 @@ mod bodies;
 #[path = "api/connections.rs"]
 mod connections;
 #[cfg(test)]
-#[path = "api/operations.rs"]
-mod operations;
-#[cfg(test)]
-#[path = "api/routes.rs"]
-mod routes;
-#[cfg(test)]
-#[path = "api/secrets.rs"]
-mod secrets;
-#[cfg(test)]
 #[path = "api/layers.rs"]
 mod layers;
+#[cfg(test)]
+#[path = "api/operations.rs"]
+mod operations;
 #[cfg(test)]
 #[path = "api/process.rs"]
 mod process;
 #[cfg(test)]
 #[path = "api/restart.rs"]
 mod restart;
+#[cfg(test)]
+#[path = "api/routes.rs"]
+mod routes;
+#[cfg(test)]
+#[path = "api/secrets.rs"]
+mod secrets;

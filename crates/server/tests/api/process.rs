@@ -68,7 +68,11 @@ impl Process {
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        let answer = self.request(reqwest::Method::GET, path).send().await.unwrap();
+        let answer = self
+            .request(reqwest::Method::GET, path)
+            .send()
+            .await
+            .unwrap();
         let status = answer.status();
         let body = answer.json().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {body}");
@@ -88,7 +92,9 @@ impl Process {
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let request = self.client.request(method, format!("{}/v1{path}", self.url));
+        let request = self
+            .client
+            .request(method, format!("{}/v1{path}", self.url));
         request.bearer_auth(KEY)
     }
 
