@@ -163,7 +163,12 @@ async fn the_first_key_is_printed_once_and_stored_as_a_hash() {
         "{listed}"
     );
     let made = run(folder.path(), &["keys", "create", "--name", "third"]).await;
-    let third = made.lines().next().unwrap().strip_prefix("api key: ").unwrap();
+    let third = made
+        .lines()
+        .next()
+        .unwrap()
+        .strip_prefix("api key: ")
+        .unwrap();
     let told = run(folder.path(), &["keys", "revoke", "third"]).await;
     assert!(told.ends_with("(third) is revoked.\n"), "{told}");
     assert_eq!(with(third).await, 401);
