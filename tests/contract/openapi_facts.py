@@ -39,20 +39,20 @@ class Flattener:
         self.out: dict[str, Facts] = {}
 
     def add(self, node: dict[str, Any], at: str, depth: int = 0) -> None:
+        """Objects whose `type` is a constant get it as part of their place: `tools[]<function>.function`."""
         assert depth < 40, f"the schema at {at} does not end"
         node = self.document.resolve(node)
         facts = self.out.setdefault(at, Facts())
-        variants = [self.document.resolve(v) for key in ("anyOf", "oneOf") for v in node.get(key, [])]
-        tagged = [tag for tag in map(self._tag, variants) if tag]
-        for variant in variants:
-            if set(variant) <= {"required"}:
-                continue
-            tag = self._tag(variant)
-            self.add(variant, f"{at}<{tag}>" if tag and len(tagged) > 1 else at, depth + 1)
-            if tag and len(tagged) > 1:
-                facts.types.add("object")
-        for member in node.get("allOf", []):
-            self.add(member, at, depth + 1)
+        tag = self._tag(node)
+        if tag and not at.endswith(f"<{tag}>"):
+            kinds = node.get("type", "object")
+            facts.types.update({"object"} if isinstance(kinds, str) else kinds)
+            self.add(node | {"type": "object"}, f"{at}<{tag}>", depth + 1)
+            return
+        for key in ("anyOf", "oneOf", "allOf"):
+            for variant in node.get(key, []):
+                if set(variant) != {"required"}:
+                    self.add(variant, at, depth + 1)
         self._own(node, facts, at, depth)
 
     def _own(self, node: dict[str, Any], facts: Facts, at: str, depth: int) -> None:
@@ -79,7 +79,7 @@ class Flattener:
             self.add(node["additionalProperties"], f"{at}.*", depth + 1)
 
     def _tag(self, variant: dict[str, Any]) -> str | None:
-        """The constant of a variant's `type` property."""
+        """The constant of an object's `type` property."""
         kind = self.document.resolve(variant.get("properties", {}).get("type", {}))
         values = [kind["const"]] if "const" in kind else kind.get("enum", [])
         return values[0] if len(values) == 1 else None
@@ -115,7 +115,11 @@ def schema_facts(document: Document, kind: str) -> dict[str, Facts]:
 
 
 def compared(name: str, contract: dict[str, Facts], ours: dict[str, Facts]) -> list[dict[str, str]]:
-    """Every fact that is not the same: operation, at, fact, contract, ours."""
+    """Every fact that is not the same: operation, at, fact, contract, ours.
+
+    In answers a stricter promise is no difference: a field always there, never null, or of fewer values. Limits are
+    compared in requests only: what was refused there can not be answered.
+    """
     rows = []
     for at in sorted({*contract, *ours}):
         if at not in contract or at not in ours:
@@ -126,9 +130,21 @@ def compared(name: str, contract: dict[str, Facts], ours: dict[str, Facts]) -> l
                 there, here = ("absent", "present") if at not in contract else ("present", "absent")
                 rows.append({"operation": name, "at": at, "fact": "field", "contract": there, "ours": here})
             continue
+        answer = at.startswith(("response", "event"))
         theirs, mine = contract[at].rows(), ours[at].rows()
         for fact in sorted({*theirs, *mine}):
-            if theirs.get(fact, NONE) != mine.get(fact, NONE):
-                pair = {"contract": theirs.get(fact, NONE), "ours": mine.get(fact, NONE)}
+            pair = {"contract": theirs.get(fact, NONE), "ours": mine.get(fact, NONE)}
+            if pair["contract"] != pair["ours"] and not (answer and _stricter(fact, contract[at], ours[at])):
                 rows.append({"operation": name, "at": at, "fact": fact, **pair})
     return rows
+
+
+def _stricter(fact: str, contract: Facts, ours: Facts) -> bool:
+    """Whether a difference in an answer only promises more than the contract does."""
+    if fact == "type":
+        return bool(ours.types) and ours.types <= contract.types
+    if fact == "required":
+        return bool(ours.required)
+    if fact == "enum":
+        return bool(ours.enum) and not ours.open_string and (not contract.enum or ours.enum <= contract.enum)
+    return fact in LIMITS

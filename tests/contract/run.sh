@@ -5,9 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
-ensure=scripts/ensure-python.sh
-[ -f "$ensure" ] || ensure=tests/contract/ensure-python.sh
-bash "$ensure" tests/contract/requirements.txt .tools/venv-contract >/dev/null
+scripts/ensure-python.sh tests/contract/requirements.txt .tools/venv-contract >/dev/null
 if [ -z "${LOOMGATE_RECORD:-}" ]; then
     mkdir -p "$root/target/contract"
     export LOOMGATE_RECORD="$root/target/contract/exchanges.jsonl"

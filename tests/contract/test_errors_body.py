@@ -51,7 +51,6 @@ REFUSED: list[tuple[str, dict[str, Any], Expected]] = [
     ("create assistant", {"tools": [{"type": "function", "function": {}}]}, missing("tools[0].function.name")),
     ("create message", {"content": [{"type": "text"}]}, missing("content[0].text")),
     ("create message", {"content": [{"type": "image_url", "image_url": {}}]}, missing("content[0].image_url.url")),
-    ("create message", {"attachments": [{"tools": []}]}, missing("attachments[0].file_id")),
     # unknown, nested
     ("create assistant", {"tools": [{"type": "code_interpreter", "foo": 1}]}, unknown("tools[0].foo")),
     ("create thread", {"messages": [HELLO | {"foo": 1}]}, unknown("messages[0].foo")),
@@ -96,7 +95,8 @@ REFUSED: list[tuple[str, dict[str, Any], Expected]] = [
     ("create thread and run", {"thread": 5}, wrong_type("thread", OBJ, INT)),
     ("create thread and run", {"stream": 1}, wrong_type("stream", BOOL, INT)),
     ("submit tool outputs", {"tool_outputs": {}}, wrong_type("tool_outputs", OBJECTS, OBJ)),
-    ("submit tool outputs", {"tool_outputs": [{"tool_call_id": "call_x", "output": 5}]}, wrong_type("tool_outputs[0].output", STR, INT)),
+    ("submit tool outputs", {"tool_outputs": [{"tool_call_id": "call_x", "output": 5}]},
+     wrong_type("tool_outputs[0].output", STR, INT)),
     ("submit tool outputs", {"tool_outputs": [{"tool_call_id": "call_x", "output": None}]},
      wrong_type("tool_outputs[0].output", STR, "null")),
     ("submit tool outputs", {"stream": "x"}, wrong_type("stream", BOOL, STR)),
@@ -146,7 +146,8 @@ REFUSED: list[tuple[str, dict[str, Any], Expected]] = [
      integer_above("tools[0].file_search.max_num_results", 50, 51)),
     ("create assistant", {"tools": [{"type": "file_search", "file_search": {"max_num_results": 0}}]},
      integer_below("tools[0].file_search.max_num_results", 1, 0)),
-    ("create assistant", {"tools": [{"type": "file_search", "file_search": {"ranking_options": {"score_threshold": 1.5}}}]},
+    ("create assistant",
+     {"tools": [{"type": "file_search", "file_search": {"ranking_options": {"score_threshold": 1.5}}}]},
      decimal_above("tools[0].file_search.ranking_options.score_threshold", 1, 1.5)),
 ]  # fmt: skip
 

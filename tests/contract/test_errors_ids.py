@@ -46,6 +46,9 @@ def test_assistant_not_found(api: Client, world: dict[str, str], operation: str)
 @pytest.mark.parametrize("operation", [name for name, (_, path, _) in OPERATIONS.items() if parameters(path)])
 def test_ids_of_another_workspace_are_not_found(other_api: Client, world: dict[str, str], operation: str) -> None:
     first = parameters(OPERATIONS[operation][1])[0]
+    if first == "thread_id":
+        # An assistant of one's own, so that only the thread is another workspace's.
+        world = world | {"assistant_id": other_api.ok("POST", "/assistants", {"model": "gpt-4o"})["id"]}
     expect_error(send(other_api, operation, world), 404, f"No {NOUNS[first]} found with id '{world[first]}'.")
 
 

@@ -46,6 +46,10 @@ enum Command {
     /// configuration are changed there.
     Keys(keys::KeysArgs),
     /// Show what this server does: a tour of the API against a server that runs
+    ///
+    /// Assistant, thread, message, streamed run, function call, Modify Run: each call is shown as
+    /// a curl command, with its time and what it answered. `make demo` takes it with a real small
+    /// language model.
     Demo(demo::DemoArgs),
 }
 
@@ -152,7 +156,7 @@ impl From<demo::DemoError> for Failure {
     fn from(error: demo::DemoError) -> Self {
         Self {
             message: error.to_string(),
-            help: None,
+            help: error.help().map(str::to_owned),
             code: 1,
         }
     }

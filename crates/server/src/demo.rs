@@ -45,15 +45,10 @@ pub struct DemoArgs {
 #[non_exhaustive]
 pub enum DemoError {
     /// No `--base-url`.
-    #[error(
-        "the demo needs a running server. In another terminal:\n\n    loomgate serve\n\nthen here:\n\n    \
-         loomgate demo --base-url http://127.0.0.1:8787\n\nOr, with a real language model on this machine: make demo"
-    )]
+    #[error("the demo needs a running server: --base-url is missing")]
     NoServer,
     /// No `--api-key`, and no file that the server left.
-    #[error(
-        "the demo needs an API key: pass --api-key KEY (`loomgate serve` prints one at its first start, and keeps it in its data folder as `api-key`)"
-    )]
+    #[error("the demo needs an API key: --api-key is missing")]
     NoApiKey,
     /// Nothing answered, or the connection broke.
     #[error("{call}\n    got no answer: {}", causes(source))]
@@ -94,6 +89,28 @@ pub enum DemoError {
     /// The terminal or pipe that the tour is written to.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
+}
+
+impl DemoError {
+    /// What to do about it, where that is not plain from the text.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::NoServer => Some(
+                "start one with `loomgate serve`, then: loomgate demo --base-url http://127.0.0.1:8787\n      \
+                 or, with a real small language model on this machine: make demo",
+            ),
+            Self::NoApiKey => Some(
+                "`loomgate serve` prints one at its first start and keeps it in its data folder, in the file `api-key`",
+            ),
+            Self::Unreachable { .. } => {
+                Some("is the server running, and is --base-url its address?")
+            }
+            Self::Refused { .. }
+            | Self::Unexpected { .. }
+            | Self::Stream { .. }
+            | Self::Output(_) => None,
+        }
+    }
 }
 
 /// Gives the tour on stdout.

@@ -30,6 +30,11 @@ function parseJson(text) {
   }
 }
 
+/** The same JSON with everything beyond ASCII escaped: some readers take U+2028 for the end of a line. */
+function ascii(json) {
+  return json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 const networkFetch = globalThis.fetch;
 
 class Recorder {
@@ -76,7 +81,7 @@ class Recorder {
     else line.response_body = parseJson(text);
     this.exchanges.push({ ...line, complete, request_headers: Object.fromEntries(new Headers(init?.headers)) });
     if (process.env.LOOMGATE_RECORD && complete) {
-      appendFileSync(process.env.LOOMGATE_RECORD, `${JSON.stringify(line)}\n`);
+      appendFileSync(process.env.LOOMGATE_RECORD, `${ascii(JSON.stringify(line))}\n`);
     }
   }
 

@@ -18,6 +18,7 @@ import {
   newAssistant,
   newThread,
   outputsFor,
+  refused,
   startRun,
   textOf,
   threadTexts,
@@ -143,6 +144,24 @@ forEachClient((context) => {
     const [step] = await stream.finalRunSteps();
     assert.equal(step.step_details.message_creation.message_id, message.id);
     assert.deepEqual([run.status, run.usage.completion_tokens, run.thread_id], ['completed', 3, thread_id]);
+  });
+
+  test('words of every script', async () => {
+    const { client } = context;
+    const text = 'naïve 日本  🎉👩‍👩‍👧\n\ntwo\ttabs \u2028 "q" \\ data: [DONE]';
+    const { stream, thread_id, ...calls } = await streamOf(client, [text]);
+    await stream.done();
+    assert.deepEqual((await stream.finalMessages()).map(textOf), [text]);
+    assert.equal(calls.of('textDelta').at(-1)[1].value, text);
+    assert.deepEqual(await threadTexts(client, thread_id), [text, text]);
+  });
+
+  test('what is wrong before the run starts is no stream', async () => {
+    const { client } = context;
+    const thread_id = await newThread(client, 'Hello');
+    const assistant_id = `asst_${'0'.repeat(24)}`;
+    const call = async () => (await client.beta.threads.runs.stream(thread_id, { assistant_id })).done();
+    await refused(client, call, 404, { message: `No assistant found with id '${assistant_id}'.` });
   });
 
   test('a stream read with for await', async () => {

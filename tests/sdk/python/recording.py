@@ -6,7 +6,7 @@ line per exchange is appended to FILE:
     {"method", "path" (without /v1), "query", "request_body", "status", "response_headers",
      "response_body" | "response_sse": [{"event", "data"}, ...]}
 
-`data` is parsed JSON, or the text `[DONE]`. `tests/sdk/node/recording.mjs` writes the same lines.
+`data` is parsed JSON, or the text `[DONE]`; the lines are ASCII. `tests/sdk/node/recording.mjs` writes the same lines.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Recorder:
             self.problems += self._check(exchange)
             if self._file and exchange.complete:
                 with open(self._file, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(exchange.line(), ensure_ascii=False) + "\n")
+                    file.write(json.dumps(exchange.line()) + "\n")
 
 
 def recording_transport(http: ModuleType, recorder: Recorder) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -137,6 +138,24 @@ def test_the_lock_of_an_active_run(client: Client) -> None:
     runs.cancel(run_id=run, thread_id=thread)
     assert settled(client, thread, run).status == "cancelled"
     messages.create(thread_id=thread, role="user", content="Free again.")
+
+
+def test_eight_runs_at_once(client: Client) -> None:
+    """Of several creates on one thread exactly one goes through; the others meet the lock."""
+    thread, assistant = new_thread(client, '/echo call weather {"city":"Oslo"}'), new_assistant(client)
+
+    def create(_: int) -> Any:
+        try:
+            return client.beta.threads.runs.create(thread_id=thread, assistant_id=assistant)
+        except client.errors.BadRequestError as error:
+            return error
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(create, range(8)))
+    errors = [result for result in results if isinstance(result, Exception)]
+    (made,) = [result for result in results if result not in errors]
+    assert {error.body["message"] for error in errors} == {f"Thread {thread} already has an active run {made.id}."}
+    assert [run.id for run in client.beta.threads.runs.list(thread_id=thread).data] == [made.id]
 
 
 @pytest.mark.parametrize("make, status", [(completed_run, "completed"), (cancelled_run, "cancelled")])

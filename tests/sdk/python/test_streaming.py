@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from clients import Client
 from handler import recording_handler
 from recording import Recorder
@@ -106,6 +107,36 @@ def test_text_deltas(client: Client) -> None:
     _, manager = stream_of(client, "alpha beta gamma", event_handler=client.EventHandler())
     with manager as stream:
         assert list(stream.text_deltas) == ["alpha ", "beta ", "gamma"]
+
+
+def test_words_of_every_script(client: Client) -> None:
+    text = 'naïve 日本  🎉👩‍👩‍👧\n\ntwo\ttabs \u2028 "q" \\ data: [DONE]'
+    thread, manager = stream_of(client, text)
+    stream = finished(manager)
+    (message,) = stream.get_final_messages()
+    (built,) = [snapshot for _, snapshot in stream.calls.arguments("on_message_delta")[-1:]]
+    assert built.content[0].text.value == message.content[0].text.value == text
+    assert thread_texts(client, thread) == [text, text]
+
+
+def test_an_empty_answer(client: Client, recorder: Recorder) -> None:
+    """Every SDK finds a message with one, empty, part."""
+    thread, manager = stream_of(client, "/echo pace 1")
+    (message,) = finished(manager).get_final_messages()
+    assert names(recorder.last_stream.response_sse) == TEXT_RUN
+    assert (message.status, message.content[0].text.value) == ("completed", "")
+    assert thread_texts(client, thread)[-1] == ""
+
+
+def test_what_is_wrong_before_the_run_starts_is_no_stream(client: Client, recorder: Recorder) -> None:
+    missing = "asst_" + "0" * 24
+    thread = new_thread(client, "Hello")
+    handler = client.EventHandler()
+    with pytest.raises(client.errors.NotFoundError) as caught:
+        finished(client.beta.threads.runs.stream(thread_id=thread, assistant_id=missing, event_handler=handler))
+    assert caught.value.body["message"] == f"No assistant found with id '{missing}'."
+    assert recorder.last.request_body["stream"] is True
+    assert client.beta.threads.runs.list(thread_id=thread).data == []
 
 
 def test_stream_as_an_argument(client: Client, recorder: Recorder) -> None:

@@ -209,7 +209,11 @@ impl Bench {
     }
 
     pub async fn with(limits: Limits) -> Self {
-        let store = Store::open(Options::memory()).unwrap();
+        Self::on(Options::memory(), limits).await
+    }
+
+    pub async fn on(options: Options, limits: Limits) -> Self {
+        let store = Store::open(options).unwrap();
         let ws = store.workspaces().ensure("default").await.unwrap();
         let (assistant, thread) = (assistant(), thread());
         store

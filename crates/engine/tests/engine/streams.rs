@@ -1,6 +1,7 @@
 //! What streams are told: contract section 10.
 
-use loomgate_domain::run::RunStatus;
+use loomgate_domain::{Limits, run::RunStatus};
+use loomgate_store::Options;
 use loomgate_wire::chat::{ChatEvent, FinishReason};
 
 use crate::harness::{Bench, Reply, calls, end, names, output, rest, until, word};
@@ -169,7 +170,10 @@ async fn words_before_calls_are_a_message_of_their_own() {
 
 #[tokio::test]
 async fn a_polled_run_costs_three_commits() {
-    let bench = Bench::new().await;
+    // In a file, as in production: in memory, reads go through the writer, and count.
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::file(folder.path().join("loomgate.db"));
+    let bench = Bench::on(options, Limits::default()).await;
     // The worker has looked at the empty queue by then.
     bench.model.says(&["Hello"]);
     let first = bench.run("hi").await;

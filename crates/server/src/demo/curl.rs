@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::client::Call;
 
-/// Longer JSON than this is spread over several lines.
-const ONE_LINE: usize = 66;
+/// Columns that a command may take before it is broken.
+const WIDTH: usize = 92;
+const INDENT: usize = 4;
 
 impl Call {
     /// The call for a shell in which `BASE`, `AUTH`, `BETA` and `JSON` are set.
@@ -14,40 +15,62 @@ impl Call {
             .body
             .as_ref()
             .is_some_and(|body| body["stream"] == true);
-        let method = if self.body.is_none() && self.method != "GET" {
-            format!("-X {} ", self.method)
-        } else {
-            String::new()
-        };
-        let virtual_key = self
-            .virtual_key
-            .as_ref()
-            .map(|name| format!(" \\\n    -H 'x-portkey-virtual-key: {name}'"));
-        let body = self
-            .body
-            .as_ref()
-            .map(|body| format!(" -H \"$JSON\" \\\n    -d {}", shell_quoted(&spread(body))));
-        [
-            if streams { "curl -N " } else { "curl " },
-            &method,
-            &format!("\"$BASE{}\" -H \"$AUTH\" -H \"$BETA\"", self.path),
-            virtual_key.as_deref().unwrap_or_default(),
-            body.as_deref().unwrap_or_default(),
-        ]
-        .concat()
+        let mut parts = vec![format!(
+            "curl {}\"$BASE{}\"",
+            if streams { "-N " } else { "" },
+            self.path
+        )];
+        parts.push("-H \"$AUTH\" -H \"$BETA\"".to_owned());
+        if let Some(name) = &self.virtual_key {
+            parts.push(format!("-H 'x-portkey-virtual-key: {name}'"));
+        }
+        if let Some(body) = &self.body {
+            parts.push("-H \"$JSON\"".to_owned());
+            let json = spread(body, INDENT + "-d '".len());
+            parts.push(format!("-d {}", shell_quoted(&json)));
+        }
+        broken(&parts)
     }
 }
 
-/// JSON on one line, or one top-level member a line when that would be long.
-fn spread(value: &Value) -> String {
+/// The parts of a command, on as few lines as they need.
+fn broken(parts: &[String]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.len() + part.len() < WIDTH && !part.contains('\n') => {
+                line.push(' ');
+                line.push_str(part);
+            }
+            Some(line) => {
+                line.push_str(" \\");
+                lines.push(format!("{:INDENT$}{part}", ""));
+            }
+            None => lines.push(part.clone()),
+        }
+    }
+    lines.join("\n")
+}
+
+/// JSON on one line where it fits, otherwise one member a line, `column` columns from the left.
+fn spread(value: &Value, column: usize) -> String {
     let compact = value.to_string();
+    if column + compact.chars().count() <= WIDTH {
+        return compact;
+    }
+    let separator = format!(",\n{:1$}", "", column + 1);
     match value {
-        Value::Object(members) if compact.chars().count() > ONE_LINE => {
-            let members: Vec<String> = members
-                .iter()
-                .map(|(name, value)| format!("{}: {value}", Value::from(name.as_str())))
-                .collect();
-            format!("{{{}}}", members.join(",\n         "))
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| {
+                let name = Value::from(name.as_str()).to_string();
+                let value = spread(value, column + 1 + name.chars().count() + 2);
+                format!("{name}: {value}")
+            });
+            format!("{{{}}}", members.collect::<Vec<_>>().join(&separator))
+        }
+        Value::Array(items) => {
+            let items = items.iter().map(|item| spread(item, column + 1));
+            format!("[{}]", items.collect::<Vec<_>>().join(&separator))
         }
         _ => compact,
     }
@@ -73,21 +96,27 @@ mod tests {
 
     #[test]
     fn a_body_survives_the_shell() {
-        let call =
-            Call::post("/threads", json!({"stream": true, "a": "it's"})).through(Some("echo"));
+        let call = Call::post("/threads", json!({"stream": true, "a": "it's"}));
         assert_eq!(
-            call.curl(),
-            r#"curl -N "$BASE/threads" -H "$AUTH" -H "$BETA" \
-    -H 'x-portkey-virtual-key: echo' -H "$JSON" \
+            call.through(Some("echo")).curl(),
+            r#"curl -N "$BASE/threads" -H "$AUTH" -H "$BETA" -H 'x-portkey-virtual-key: echo' -H "$JSON" \
     -d '{"stream":true,"a":"it'\''s"}'"#
         );
     }
 
     #[test]
-    fn a_long_body_has_a_member_a_line_and_is_still_the_same_json() {
-        let body = json!({"instructions": "x".repeat(60), "tools": [{"type": "function"}]});
-        let text = spread(&body);
-        assert_eq!(text.lines().count(), 2);
+    fn a_long_body_is_spread_and_is_still_the_same_json() {
+        let body = json!({
+            "instructions": "x".repeat(70),
+            "functions": [{"name": "y".repeat(40), "parameters": {"type": "object", "properties": {}}}],
+        });
+        let text = spread(&body, 8);
+        assert_eq!(text.lines().count(), 3);
+        assert!(
+            text.lines()
+                .skip(1)
+                .all(|line| line.starts_with("         "))
+        );
         assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), body);
     }
 }

@@ -57,7 +57,7 @@ impl<W: Write> Screen<W> {
 
     pub(super) fn title(&mut self, title: &str, line: &str) -> io::Result<()> {
         let title = self.paint(Style::Bold, title);
-        writeln!(self.out, "\n {title}\n {line}")
+        writeln!(self.out, "\n {title}\n {line}\n")
     }
 
     /// A numbered step, and why it is there.

@@ -58,7 +58,6 @@ impl<W: Write> Tour<W> {
         );
         self.screen
             .title("Loomgate: the Assistants API v2, on your own server", &line)?;
-        self.screen.line("")?;
         self.screen
             .note("Every call is shown as a curl command. To repeat one by hand, first set:")?;
         let settings = format!(
@@ -77,7 +76,7 @@ impl<W: Write> Tour<W> {
         )?;
         let call = Call::post(
             "/assistants",
-            json!({"model": model, "name": "Guide", "instructions": INSTRUCTIONS, "temperature": 0.2}),
+            json!({"model": model, "name": "Guide", "instructions": INSTRUCTIONS, "temperature": 0}),
         );
         let answer = self.send(&call).await?;
         let assistant_id = self.made(&call, &answer)?;
@@ -141,7 +140,7 @@ impl<W: Write> Tour<W> {
     async fn function_call(&mut self) -> Result<(), DemoError> {
         self.screen.step(
             "Give an assistant a function",
-            "This part runs on the built-in echo model, because a model of 135M parameters does not call functions reliably.",
+            "This part runs on the built-in echo model, because a small model (the one of `make demo` has 135M parameters) does not call functions reliably.",
         )?;
         let parameters = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
         let function = json!({"name": "get_weather", "description": "The weather now", "parameters": parameters});
@@ -327,7 +326,11 @@ impl Told {
     /// `run.created, run.queued, ..., message.delta ×42, ..., done`
     fn names(&self) -> String {
         let names = self.events.iter().map(|(name, count)| {
-            let name = name.strip_prefix("thread.").unwrap_or(name);
+            // `thread.created` is the one name that says nothing without its first word.
+            let short = name
+                .strip_prefix("thread.")
+                .filter(|rest| rest.contains('.'));
+            let name = short.unwrap_or(name);
             if *count > 1 {
                 format!("{name} ×{count}")
             } else {
@@ -362,6 +365,7 @@ mod tests {
     fn repeated_events_are_counted() {
         let mut told = Told::default();
         for name in [
+            "thread.created",
             "thread.run.created",
             "thread.message.delta",
             "thread.message.delta",
@@ -371,7 +375,7 @@ mod tests {
         }
         assert_eq!(
             told.names(),
-            "run.created, message.delta ×2, run.completed, done"
+            "thread.created, run.created, message.delta ×2, run.completed, done"
         );
     }
 
