@@ -36,12 +36,3 @@ mod routes;
 #[cfg(test)]
 #[path = "api/secrets.rs"]
 mod secrets;
-#[cfg(test)]
-#[path = "api/layers.rs"]
-mod layers;
-#[cfg(test)]
-#[path = "api/process.rs"]
-mod process;
-#[cfg(test)]
-#[path = "api/restart.rs"]
-mod restart;

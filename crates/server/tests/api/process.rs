@@ -43,8 +43,6 @@ impl Process {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next_line().await.unwrap().unwrap();
         let url = first.strip_prefix("loomgate listening on ").unwrap();
-        // The second of a process finds one installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             url: url.to_owned(),
             child,
