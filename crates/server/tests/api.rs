@@ -10,6 +10,9 @@ mod auth;
 #[path = "api/bodies.rs"]
 mod bodies;
 #[cfg(test)]
+#[path = "api/command_line.rs"]
+mod command_line;
+#[cfg(test)]
 #[path = "api/connections.rs"]
 mod connections;
 #[cfg(test)]
@@ -21,6 +24,9 @@ mod operations;
 #[cfg(test)]
 #[path = "api/process.rs"]
 mod process;
+#[cfg(test)]
+#[path = "api/program.rs"]
+mod program;
 #[cfg(test)]
 #[path = "api/restart.rs"]
 mod restart;
