@@ -86,11 +86,8 @@ impl Executor {
         let mut broken = 0;
         loop {
             let context = self.context().await?;
-            match self.turn(&context).await? {
+            match self.turn(&context, broken < BROKEN_TURNS).await? {
                 Outcome::Settled => return Ok(()),
-                Outcome::Broken(error) if broken == BROKEN_TURNS => {
-                    return self.fail(failure::of_model(&error)).await;
-                }
                 Outcome::Broken(error) => {
                     broken += 1;
                     tracing::warn!(run_id = %self.guard.run, attempt = broken, error = %error, "model stream broke, asking again");
@@ -120,7 +117,13 @@ impl Executor {
         Ok(runs.context(ws, thread, run, limits).await?)
     }
 
-    async fn turn(&mut self, context: &RunContext) -> Result<Outcome, Fault> {
+    /// Asks the model for a turn. One whose stream breaks is taken back if it `may_be_repeated`;
+    /// otherwise the run fails, and what was said is kept.
+    async fn turn(
+        &mut self,
+        context: &RunContext,
+        may_be_repeated: bool,
+    ) -> Result<Outcome, Fault> {
         let window = self.shared.settings.limits.context_window_tokens;
         let request = match context::next_request(&self.draft.run, context, window) {
             Ok(request) => request,
@@ -159,7 +162,9 @@ impl Executor {
                 self.finish(turn, &request).await?;
                 Ok(Outcome::Settled)
             }
-            Err(Stopped::Model(error)) if error.kind == ModelErrorKind::Broken => {
+            Err(Stopped::Model(error))
+                if may_be_repeated && error.kind == ModelErrorKind::Broken =>
+            {
                 let now = self.shared.clock.now();
                 turn.write(&mut self.draft);
                 self.draft.step(now, Input::Abandon)?;

@@ -198,7 +198,7 @@ impl From<loomgate_store::Error> for ApiError {
         use loomgate_store::Error;
         match error {
             Error::NoSuchCursor(cursor) => {
-                Self::missing(format!("No object found with id '{cursor}'."))
+                Self::invalid(format!("No object found with id '{cursor}'."))
             }
             Error::Unavailable(_) => Self::unavailable(&error),
             // The engine turns a locked thread into the text that its action calls for.

@@ -42,8 +42,33 @@ fn api() -> Router<App> {
         .merge(models::routes())
 }
 
+/// What the API has and this release does not: `docs/status.md` lists the same.
+const NOT_BUILT: [&str; 10] = [
+    "audio",
+    "batches",
+    "chat",
+    "completions",
+    "embeddings",
+    "files",
+    "images",
+    "responses",
+    "uploads",
+    "vector_stores",
+];
+
 async fn unknown_url(request: Request) -> ApiError {
     let (method, path) = (request.method(), request.uri().path());
+    let resource = path
+        .strip_prefix("/v1/")
+        .and_then(|path| path.split('/').next())
+        .unwrap_or_default();
+    if NOT_BUILT.contains(&resource) {
+        return ApiError::missing(format!(
+            "Invalid URL ({method} {path}): '{resource}' is not built yet. docs/status.md tells \
+             what this release has."
+        ))
+        .code("not_built");
+    }
     ApiError::missing(format!("Invalid URL ({method} {path})"))
 }
 

@@ -46,12 +46,11 @@ impl ChatModel for GatewayModel {
 fn of_gateway(error: &loomgate_gateway::Error) -> ModelError {
     let kind = match (error.who, error.phase, error.status) {
         (_, Phase::MidStream, _) if error.retryable => ModelErrorKind::Broken,
-        (Who::Timeout, ..) => ModelErrorKind::Timeout,
+        (Who::Timeout, ..) | (Who::Upstream, _, Some(408)) => ModelErrorKind::Timeout,
         (Who::Network, ..) => ModelErrorKind::Unreachable,
         (Who::Local, ..) => ModelErrorKind::Misconfigured,
         (Who::Upstream, _, Some(401 | 403)) => ModelErrorKind::Unauthorized,
         (Who::Upstream, _, Some(429)) => ModelErrorKind::RateLimited,
-        (Who::Upstream, _, Some(408)) => ModelErrorKind::Timeout,
         (Who::Upstream, _, Some(400..500)) => ModelErrorKind::InvalidRequest,
         (Who::Upstream, ..) => ModelErrorKind::Server,
     };

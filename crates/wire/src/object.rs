@@ -4,6 +4,7 @@
 
 pub mod assistant;
 pub mod deleted;
+pub mod delta;
 pub mod list;
 pub mod message;
 pub mod model;

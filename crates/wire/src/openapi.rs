@@ -6,7 +6,10 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::shape::openapi::{Components, schema};
+use crate::{
+    object::delta,
+    shape::openapi::{Components, schema},
+};
 
 mod operation;
 mod parameter;
@@ -31,7 +34,10 @@ pub fn document() -> Value {
             item.insert(operation.method.to_owned(), described);
         }
     }
-    schema(&operation::ERROR, &mut components);
+    // Payloads of streams, which no operation names.
+    for shape in [&operation::ERROR, &delta::MESSAGE, &delta::STEP] {
+        schema(shape, &mut components);
+    }
     json!({
         "openapi": "3.1.0",
         "info": {

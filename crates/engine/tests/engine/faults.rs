@@ -109,7 +109,7 @@ async fn a_stream_that_always_breaks_fails_the_run() {
         RunStatus::Failed
     );
     assert_eq!(bench.model.requests().len(), 3);
-    assert!(bench.said().await.is_empty());
+    assert_eq!(bench.said().await, ["Hello"], "what was said last is kept");
 }
 
 #[tokio::test]

@@ -11,9 +11,9 @@ impl ApiError {
         Self::missing(format!("No {} found with id '{id}'.", K::NOUN))
     }
 
-    /// 404: a cursor of a list that names nothing in it. `noun` is what the list holds.
+    /// 400: a cursor of a list that names nothing in it. `noun` is what the list holds.
     pub fn no_such_cursor(noun: &str, id: &str) -> Self {
-        Self::missing(format!("No {noun} found with id '{id}'."))
+        Self::invalid(format!("No {noun} found with id '{id}'."))
     }
 
     /// 400: `Invalid 'thread_id': 'undefined'. Expected an ID that begins with 'thread'.`

@@ -103,8 +103,8 @@ async fn modify(
     let Caller { workspace, .. } = &caller;
     let modified = match body.metadata {
         Patch::Absent => messages.get(workspace, &path.thread, &path.message).await?,
-        patch => {
-            let metadata = patch.into_option().unwrap_or_default();
+        change => {
+            let metadata = change.into_option().unwrap_or_default();
             messages
                 .set_metadata(workspace, &path.thread, &path.message, metadata)
                 .await?

@@ -143,8 +143,8 @@ async fn modify(
     let runs = app.store.runs();
     let modified = match body.metadata {
         Patch::Absent => runs.get(&caller.workspace, &path.thread, &path.run).await?,
-        patch => {
-            let metadata = patch.into_option().unwrap_or_default();
+        change => {
+            let metadata = change.into_option().unwrap_or_default();
             runs.set_metadata(&caller.workspace, &path.thread, &path.run, metadata)
                 .await?
         }

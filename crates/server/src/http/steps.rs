@@ -42,9 +42,8 @@ async fn index(
     let page = list::page(&list_query(query.as_deref(), &["include"])?);
     let steps = app.store.steps();
     let listed = steps.list(&caller.workspace, &path.thread, &path.run, page);
-    let page = match listed.await.map_err(list::cursor::<StepId>)? {
-        Some(page) => page,
-        None => return Err(runs::missing(&app, &caller, &path).await?),
+    let Some(page) = listed.await.map_err(list::cursor::<StepId>)? else {
+        return Err(runs::missing(&app, &caller, &path).await?);
     };
     list::reply(
         page.items.iter().map(object::RunStep::listed),

@@ -66,20 +66,21 @@ fn snippets(
     let model = target.map_or_else(|| "MODEL".to_owned(), model);
     write!(
         out,
+        // Nothing is indented, so that it can be pasted as it is.
         "
 Try it in a shell:
 
-  curl -s {url}/models -H \"Authorization: Bearer {shell_key}\"
+curl -s {url}/models -H \"Authorization: Bearer {shell_key}\"
 
 or in Python (pip install openai):
 
-  from openai import OpenAI
-  client = OpenAI(base_url=\"{url}\", api_key={python_key})
-  assistant = client.beta.assistants.create(model={model})
-  run = client.beta.threads.create_and_run_poll(
-      assistant_id=assistant.id,
-      thread={{\"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}})
-  print(client.beta.threads.messages.list(run.thread_id).data[0].content[0].text.value)
+from openai import OpenAI
+client = OpenAI(base_url=\"{url}\", api_key={python_key})
+assistant = client.beta.assistants.create(model={model})
+run = client.beta.threads.create_and_run_poll(
+    assistant_id=assistant.id,
+    thread={{\"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}})
+print(client.beta.threads.messages.list(run.thread_id).data[0].content[0].text.value)
 
 "
     )

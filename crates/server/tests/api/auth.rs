@@ -175,7 +175,7 @@ async fn a_workspace_does_not_see_anothers_objects() {
 
 #[tokio::test]
 async fn a_key_has_a_limit_of_requests_at_the_same_time() {
-    let app = TestApp::start_with("[http]\nmax_requests_per_key = 1\n").await;
+    let app = TestApp::start_with("[http]\nmax_requests_per_key = 1\ndrain_s = 1\n").await;
     let assistant = app
         .post("/v1/assistants", &json!({"model": "echo"}))
         .await

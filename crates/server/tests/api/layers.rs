@@ -30,7 +30,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["loomgate-store"]),
     ("axum", &["loomgate-server", "loomgate-testkit"]),
-    ("reqwest", &["loomgate-gateway", "loomgate-server", "loomgate-testkit"]),
+    (
+        "reqwest",
+        &["loomgate-gateway", "loomgate-server", "loomgate-testkit"],
+    ),
 ];
 
 #[test]
@@ -40,8 +43,14 @@ fn crates_import_only_what_they_may() {
         let name = package["name"].as_str().unwrap();
         let imports = imports(package);
         if let Some((_, may)) = MAY_IMPORT.iter().find(|(known, _)| *known == name) {
-            for import in imports.iter().filter(|import| import.starts_with("loomgate-")) {
-                assert!(may.contains(&import.as_str()), "{name} may not import {import}");
+            for import in imports
+                .iter()
+                .filter(|import| import.starts_with("loomgate-"))
+            {
+                assert!(
+                    may.contains(&import.as_str()),
+                    "{name} may not import {import}"
+                );
             }
         } else {
             assert!(
@@ -63,7 +72,9 @@ fn the_domain_does_no_io_and_the_long_build_stays_away() {
     let domain = packages(&metadata)
         .find(|package| package["name"] == "loomgate-domain")
         .unwrap();
-    let may: BTreeSet<_> = ["serde", "serde_json", "thiserror"].map(String::from).into();
+    let may: BTreeSet<_> = ["serde", "serde_json", "thiserror"]
+        .map(String::from)
+        .into();
     assert!(imports(domain).is_subset(&may));
     let locked = metadata["packages"].as_array().unwrap();
     assert!(locked.iter().all(|package| package["name"] != "aws-lc-sys"));
@@ -75,7 +86,11 @@ fn metadata() -> Value {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

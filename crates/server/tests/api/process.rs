@@ -9,10 +9,12 @@ use tokio::{
     process::{Child, Command},
 };
 
+use crate::app::client;
+
 const KEY: &str = "lg-restart-test-key-000000000000000000000";
 
 /// A running `loomgate serve` on a folder that outlives it. Killed when dropped.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     url: String,
     client: reqwest::Client,
@@ -20,7 +22,7 @@ pub struct Process {
 
 impl Process {
     /// Starts the program on a free port, its model calls going to `upstream`.
-    pub async fn start(folder: &Path, upstream: &FakeUpstream, more_config: &str) -> Self {
+    pub(crate) async fn start(folder: &Path, upstream: &FakeUpstream, more_config: &str) -> Self {
         let config = folder.join("loomgate.toml");
         let text = format!(
             "[[api_keys]]\nname = \"test\"\nkey = \"{KEY}\"\n\n\
@@ -44,19 +46,16 @@ impl Process {
         Self {
             url: url.to_owned(),
             child,
-            client: reqwest::Client::builder()
-                .timeout(Duration::from_secs(30))
-                .build()
-                .unwrap(),
+            client: client(reqwest::Client::builder().timeout(Duration::from_secs(30))),
         }
     }
 
     /// SIGKILL: nothing is told to the program beforehand.
-    pub async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         let answer = self.request(reqwest::Method::POST, path).json(&body);
         let answer = answer.send().await.unwrap();
         let status = answer.status();
@@ -65,8 +64,12 @@ impl Process {
         body
     }
 
-    pub async fn get(&self, path: &str) -> Value {
-        let answer = self.request(reqwest::Method::GET, path).send().await.unwrap();
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let answer = self
+            .request(reqwest::Method::GET, path)
+            .send()
+            .await
+            .unwrap();
         let status = answer.status();
         let body = answer.json().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {body}");
@@ -74,7 +77,7 @@ impl Process {
     }
 
     /// The text of a stream, up to and including the first frame that holds `last`.
-    pub async fn stream_until(&self, path: &str, body: Value, last: &str) -> String {
+    pub(crate) async fn stream_until(&self, path: &str, body: Value, last: &str) -> String {
         let answer = self.request(reqwest::Method::POST, path).json(&body);
         let mut answer = answer.send().await.unwrap();
         let mut text = String::new();
@@ -86,12 +89,14 @@ impl Process {
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let request = self.client.request(method, format!("{}/v1{path}", self.url));
+        let request = self
+            .client
+            .request(method, format!("{}/v1{path}", self.url));
         request.bearer_auth(KEY)
     }
 
     /// Polls a run until its status is `status`; any other end fails the test.
-    pub async fn settled(&self, path: &str, status: &str) -> Value {
+    pub(crate) async fn settled(&self, path: &str, status: &str) -> Value {
         loop {
             let run = self.get(path).await;
             let now = run["status"].as_str().unwrap().to_owned();
@@ -105,7 +110,7 @@ impl Process {
     }
 
     /// An assistant with one function, and a thread with one message.
-    pub async fn furnish(&self) -> (String, String) {
+    pub(crate) async fn furnish(&self) -> (String, String) {
         let function = json!({"type": "function", "function": {"name": "f"}});
         let assistant = json!({"model": "m", "tools": [function]});
         let assistant = self.post("/assistants", assistant).await;
@@ -115,7 +120,7 @@ impl Process {
     }
 
     /// What the assistant said in a thread, newest first.
-    pub async fn said(&self, thread: &str) -> Vec<String> {
+    pub(crate) async fn said(&self, thread: &str) -> Vec<String> {
         let list = self.get(&format!("/threads/{thread}/messages")).await;
         let messages = list["data"].as_array().unwrap().iter();
         let said = messages.filter(|message| message["role"] == "assistant");
@@ -124,6 +129,6 @@ impl Process {
     }
 }
 
-pub fn text(value: &Value, key: &str) -> String {
+pub(crate) fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap().to_owned()
 }

@@ -10,7 +10,10 @@ use crate::process::{Process, text};
 async fn a_streaming_run_survives_a_kill_with_one_answer() {
     let (folder, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
     let gate = Gate::new();
-    upstream.push(Reply::gated("Once upon a time there was half an answer", &gate));
+    upstream.push(Reply::gated(
+        "Once upon a time there was half an answer",
+        &gate,
+    ));
     upstream.push(Reply::text("The whole story."));
     let server = Process::start(folder.path(), &upstream, "").await;
     let (assistant, thread) = server.furnish().await;
@@ -26,13 +29,22 @@ async fn a_streaming_run_survives_a_kill_with_one_answer() {
     let run = server.settled(&format!("{runs}/{run}"), "completed").await;
     assert_eq!(server.said(&thread).await, ["The whole story."]);
     assert_eq!(upstream.count(), 2);
-    let steps = server.get(&format!("{runs}/{}/steps", text(&run, "id"))).await;
-    let statuses: Vec<_> = steps["data"].as_array().unwrap().iter().map(|s| text(s, "status")).collect();
+    let steps = server
+        .get(&format!("{runs}/{}/steps", text(&run, "id")))
+        .await;
+    let statuses: Vec<_> = steps["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| text(s, "status"))
+        .collect();
     assert_eq!(statuses, ["completed", "failed"]);
 
     // The thread is free again.
     let message = json!({"role": "user", "content": "Thanks."});
-    server.post(&format!("/threads/{thread}/messages"), message).await;
+    server
+        .post(&format!("/threads/{thread}/messages"), message)
+        .await;
 }
 
 #[tokio::test]
@@ -74,7 +86,9 @@ async fn a_waiting_run_survives_a_kill_and_its_turn_is_not_repeated() {
     after["metadata"] = before["metadata"].clone();
     assert_eq!(after, before, "nothing else has changed");
     let outputs = json!({"tool_outputs": [{"tool_call_id": "call_1", "output": "ok"}]});
-    server.post(&format!("{path}/submit_tool_outputs"), outputs).await;
+    server
+        .post(&format!("{path}/submit_tool_outputs"), outputs)
+        .await;
     server.settled(&path, "completed").await;
     assert_eq!(server.said(&thread).await, ["It is done."]);
     assert_eq!(upstream.count(), 2);

@@ -1,78 +1,11 @@
 //! Secrets stay where they are: not in the database, the logs, the metrics or an error (T3, T4).
 
-use std::{path::PathBuf, process::Stdio};
-
+use crate::{
+    app::{Answer, TestApp, UPSTREAM_KEY, client, files_below},
+    program::{Program, run},
+};
 use reqwest::Method;
 use serde_json::json;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
-};
-
-use crate::app::{Answer, TestApp, UPSTREAM_KEY, client, files_below};
-
-/// A process of the real program, with every log line that it can write.
-struct Program {
-    child: Child,
-    url: String,
-    printed: String,
-    log: PathBuf,
-}
-
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loomgate"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LOOMGATE_") || name == "OPENAI_API_KEY" {
-            command.env_remove(name);
-        }
-    }
-    command.kill_on_drop(true);
-    command
-}
-
-impl Program {
-    async fn start(folder: &std::path::Path, config: &str) -> Self {
-        std::fs::write(folder.join("loomgate.toml"), config).unwrap();
-        let mut child = program()
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .env("LOOMGATE_LOG", "trace")
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(folder.join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = lines.next_line().await.unwrap().unwrap();
-        let url = first.strip_prefix("loomgate listening on ").unwrap();
-        let url = url.to_owned();
-        // The banner is written in one go; the blank line before the snippets ends its head.
-        let mut printed = String::new();
-        while let Ok(Some(line)) = lines.next_line().await {
-            printed.push_str(&line);
-            printed.push('\n');
-            if line.starts_with("API keys in") || line.trim_start().starts_with("print(") {
-                break;
-            }
-        }
-        Self {
-            child,
-            url,
-            printed,
-            log: folder.join("log"),
-        }
-    }
-
-    /// Ends the process with SIGTERM. Returns what it logged.
-    async fn stop(mut self) -> String {
-        let pid = self.child.id().unwrap().to_string();
-        let killed = Command::new("kill").args(["-TERM", &pid]).status().await;
-        assert!(killed.unwrap().success());
-        let ended = self.child.wait().await.unwrap();
-        let log = std::fs::read_to_string(&self.log).unwrap();
-        assert!(ended.success(), "{log}");
-        log
-    }
-}
 
 #[tokio::test]
 async fn a_secret_is_in_no_file_log_or_answer() {
@@ -163,90 +96,16 @@ async fn the_first_key_is_printed_once_and_stored_as_a_hash() {
         "{listed}"
     );
     let made = run(folder.path(), &["keys", "create", "--name", "third"]).await;
-    let third = made.lines().next().unwrap().strip_prefix("api key: ").unwrap();
+    let third = made
+        .lines()
+        .next()
+        .unwrap()
+        .strip_prefix("api key: ")
+        .unwrap();
     let told = run(folder.path(), &["keys", "revoke", "third"]).await;
     assert!(told.ends_with("(third) is revoked.\n"), "{told}");
     assert_eq!(with(third).await, 401);
     second.stop().await;
-}
-
-async fn run(folder: &std::path::Path, arguments: &[&str]) -> String {
-    let output = program()
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .await
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[tokio::test]
-async fn failures_of_the_command_line_are_one_line_and_a_way_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = held.local_addr().unwrap().to_string();
-    std::fs::write(folder.path().join("file"), "").unwrap();
-    std::fs::write(folder.path().join("bad.toml"), "lisen = 'x'").unwrap();
-    for (arguments, code, error, help) in [
-        (
-            &["serve", "--listen", &address][..],
-            1,
-            format!("error: cannot listen on {address}: "),
-            "help: another program listens there",
-        ),
-        (
-            &["serve", "--listen", "127.0.0.1:0", "--data-dir", "file/x"],
-            1,
-            "error: the data folder file/x: ".to_owned(),
-            "",
-        ),
-        (
-            &["check-config", "--config", "bad.toml"],
-            2,
-            "error: bad.toml: unknown option `lisen`".to_owned(),
-            "help: did you mean `listen`?",
-        ),
-        (
-            &["check-config", "--config", "none.toml"],
-            2,
-            "error: none.toml: ".to_owned(),
-            "",
-        ),
-        (
-            &["serve", "--database", "postgres://u:pass@h/d"],
-            2,
-            "error: `database`: PostgreSQL is not built yet".to_owned(),
-            "help: docs/status.md",
-        ),
-        (
-            &["keys", "revoke", "nobody"],
-            1,
-            "error: there is no key `nobody`".to_owned(),
-            "help: `loomgate keys list`",
-        ),
-    ] {
-        let output = program()
-            .args(arguments)
-            .current_dir(folder.path())
-            .output()
-            .await
-            .unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
-        let mut lines = stderr.lines().filter(|line| !line.contains(" INFO "));
-        assert!(
-            lines.next().unwrap().starts_with(&error),
-            "{arguments:?}: {stderr}"
-        );
-        assert!(
-            lines.next().unwrap_or_default().starts_with(help),
-            "{arguments:?}: {stderr}"
-        );
-        assert_eq!(lines.next(), None, "{stderr}");
-        assert!(output.stdout.is_empty());
-    }
 }
 
 #[tokio::test]

@@ -1,0 +1,88 @@
+//! The real program: what it prints, what it logs, and how it ends.
+
+use std::{path::PathBuf, process::Stdio};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+/// A running `loomgate serve`. Killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    /// Where it listens.
+    pub(crate) url: String,
+    /// What it printed after that.
+    pub(crate) printed: String,
+    log: PathBuf,
+}
+
+/// The program, without what the environment of the tests would tell it.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loomgate"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LOOMGATE_") || name == "OPENAI_API_KEY" {
+            command.env_remove(name);
+        }
+    }
+    command.kill_on_drop(true);
+    command
+}
+
+impl Program {
+    /// `loomgate serve` in a folder, with this file and every log line that it can write.
+    pub(crate) async fn start(folder: &std::path::Path, config: &str) -> Self {
+        std::fs::write(folder.join("loomgate.toml"), config).unwrap();
+        let mut child = program()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("LOOMGATE_LOG", "trace")
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(folder.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next_line().await.unwrap().unwrap();
+        let url = first.strip_prefix("loomgate listening on ").unwrap();
+        let url = url.to_owned();
+        // The banner is written in one go; the blank line before the snippets ends its head.
+        let mut printed = String::new();
+        while let Ok(Some(line)) = lines.next_line().await {
+            printed.push_str(&line);
+            printed.push('\n');
+            if line.starts_with("API keys in") || line.trim_start().starts_with("print(") {
+                break;
+            }
+        }
+        Self {
+            child,
+            url,
+            printed,
+            log: folder.join("log"),
+        }
+    }
+
+    /// Ends the process with SIGTERM. Returns what it logged.
+    pub(crate) async fn stop(mut self) -> String {
+        let pid = self.child.id().unwrap().to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status().await;
+        assert!(killed.unwrap().success());
+        let ended = self.child.wait().await.unwrap();
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        assert!(ended.success(), "{log}");
+        log
+    }
+}
+
+/// What a command prints.
+pub(crate) async fn run(folder: &std::path::Path, arguments: &[&str]) -> String {
+    let output = program()
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .await
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
