@@ -21,6 +21,7 @@ use loomgate_domain::IdGen;
 use crate::{
     admission::Permit,
     error::{ApiError, Cause},
+    leftover,
     streams::CountedStream,
 };
 
@@ -57,6 +58,7 @@ pub(crate) async fn layer(
         request_id: request_id(&*ids),
     };
     request.extensions_mut().insert(context.clone());
+    let (request, leftover) = leftover::lend(request);
     let mut response = if request.headers().len() > MOST_HEADERS {
         ApiError::head_too_large(format!(
             "Your request has too many headers: the limit is {MOST_HEADERS}."
@@ -76,6 +78,10 @@ pub(crate) async fn layer(
             })
     };
     let elapsed = started.elapsed();
+    if !response.headers().contains_key(header::CONNECTION) && !leftover.drain().await {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     set_headers(response.headers_mut(), &seen.request_id, elapsed);
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         tracing::error!(request_id = seen.request_id, cause, "a request failed");

@@ -28,6 +28,7 @@ pub mod error;
 mod headers;
 pub mod http;
 pub mod ids;
+mod leftover;
 pub mod model;
 pub mod serve;
 pub mod start;

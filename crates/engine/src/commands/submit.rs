@@ -1,8 +1,8 @@
 //! Taking tool outputs.
 
 use loomgate_domain::{
-    Run, RunId, ThreadId, WorkspaceId,
-    run::{Input, ToolOutput},
+    PageRequest, Run, RunId, ThreadId, WorkspaceId,
+    run::{Illegal, Input, StepDetails, ToolCall, ToolOutput},
 };
 
 use crate::{
@@ -13,7 +13,8 @@ use crate::{
 
 impl Engine {
     /// Hands the outputs of all pending calls to a run. The run is `queued` when this returns;
-    /// with `stream`, the next leg can be read from the subscription.
+    /// with `stream`, the next leg can be read from the subscription. Without it, the same
+    /// outputs for the same calls may be handed in again: the run is returned as it is.
     pub async fn submit_tool_outputs(
         &self,
         workspace: &WorkspaceId,
@@ -29,11 +30,17 @@ impl Engine {
         };
         // Opened before the commit, so that the worker finds it.
         let events = stream.then(|| self.shared.bus.open(run));
+        let sent = outputs.clone();
         let submitted = command(&self.shared, &place, stream, |_| {
             Input::SubmitOutputs(outputs)
         })
         .await?
-        .ok_or(Error::NoRun(place.run))?;
+        .ok_or_else(|| Error::NoRun(run.clone()))?;
+        if let (Err(Illegal::Status(_)), false) = (&submitted, stream)
+            && let Some(run) = self.submitted_before(&place, &sent).await?
+        {
+            return Ok((run, None));
+        }
         let (mut draft, effects) =
             submitted.map_err(|illegal| refused(illegal, Action::SubmitToolOutputs))?;
         let metadata = draft.run.metadata.clone();
@@ -43,5 +50,35 @@ impl Engine {
         }
         self.perform(run, &effects);
         Ok((draft.run, events))
+    }
+
+    /// The run, if its latest calls were answered with just these outputs: the client repeats a
+    /// request whose answer it did not get.
+    async fn submitted_before(
+        &self,
+        place: &Place,
+        outputs: &[ToolOutput],
+    ) -> Result<Option<Run>, Error> {
+        let newest = PageRequest::default();
+        let steps = self.shared.store.steps();
+        let steps = steps.list(&place.ws, &place.thread, &place.run, newest);
+        let steps = steps.await?.map(|page| page.items).unwrap_or_default();
+        let latest = steps.iter().find_map(|step| match &step.details {
+            StepDetails::ToolCalls { tool_calls } => Some(tool_calls),
+            StepDetails::MessageCreation { .. } => None,
+        });
+        let same = latest.is_some_and(|calls| {
+            calls.len() == outputs.len()
+                && calls.iter().all(|ToolCall::Function { id, function }| {
+                    outputs.iter().any(|output| {
+                        output.call_id == *id && function.output.as_ref() == Some(&output.output)
+                    })
+                })
+        });
+        if !same {
+            return Ok(None);
+        }
+        let runs = self.shared.store.runs();
+        Ok(runs.get(&place.ws, &place.thread, &place.run).await?)
     }
 }

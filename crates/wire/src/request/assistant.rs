@@ -85,6 +85,9 @@ pub(super) static TOP_P: Shape = Shape::Number {
 static NAME: Shape = text(Cap::At(limits::NAME_CHARS));
 static DESCRIPTION: Shape = text(Cap::At(limits::DESCRIPTION_CHARS));
 
+/// What a Portkey SDK sends for a model that its caller left out, also when it modifies.
+const PORTKEY_DEFAULT: &str = "portkey-default";
+
 const MODEL_DOC: &str = "The model that does the work.";
 
 static CREATE: Shape = object(
@@ -187,7 +190,7 @@ impl Request for ModifyAssistant {
     fn from_value(value: Value, limits: &Limits) -> Result<Self, Problem> {
         let body: Body = read(&MODIFY, value, limits)?;
         Ok(Self {
-            model: body.model,
+            model: body.model.filter(|model| model != PORTKEY_DEFAULT),
             name: body.name,
             description: body.description,
             instructions: body.instructions,
