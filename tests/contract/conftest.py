@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,14 @@ LAST_MODULE = "test_openapi_recording"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The recording is validated when every other test has written to it."""
     items.sort(key=lambda item: item.module.__name__ == LAST_MODULE)
+
+
+@pytest.fixture(scope="session")
+def whole_suite(request: pytest.FixtureRequest) -> bool:
+    """Whether nothing was left out of this run, so that what it never met is really not there."""
+    modules = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
+    run = {item.module.__name__ for item in request.session.items}
+    return run == modules and not request.config.option.keyword
 
 
 @pytest.fixture(scope="session")

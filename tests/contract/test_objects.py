@@ -126,6 +126,13 @@ def test_a_run_echoes_its_overrides_and_inherits_the_rest(api: Client, script: S
     assert sent["messages"][0]["content"] == "o"
 
 
+def test_a_run_inherits_more_tools_than_it_may_bring(api: Client, script: ScriptedUpstream) -> None:
+    script.script(says())
+    tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(128)]
+    run = settled(api, start(api, assistant_tools=tools))
+    assert len(run["tools"]) == len(script.requests[0]["tools"]) == 128
+
+
 def test_additional_instructions_follow_the_others(api: Client, script: ScriptedUpstream) -> None:
     script.script(says())
     owner = assistant(api, instructions="First.")

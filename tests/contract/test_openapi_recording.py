@@ -91,7 +91,7 @@ def against_contract(document: Document, operation: Operation, exchange: dict[st
     return found
 
 
-def test_answers_fit_our_document(exchanges: list[dict[str, Any]], ours: Document) -> None:
+def test_answers_fit_our_document(exchanges: list[dict[str, Any]], ours: Document, whole_suite: bool) -> None:
     checked, failures = 0, {}
     for exchange in exchanges:
         operation = ours.match(exchange["method"], path_of(exchange))
@@ -100,11 +100,11 @@ def test_answers_fit_our_document(exchanges: list[dict[str, Any]], ours: Documen
             for problem in strict(ours, operation, exchange):
                 failures.setdefault(str(problem), f"{exchange['method']} {exchange['path']}")
     assert not failures, "\n".join(f"{problem} ({where})" for problem, where in failures.items())
-    assert checked >= ENOUGH, f"only {checked} exchanges were recorded"
+    assert checked >= ENOUGH or not whole_suite, f"only {checked} exchanges were recorded"
 
 
 @needs_contract
-def test_answers_fit_the_contract(exchanges: list[dict[str, Any]], contract: Document) -> None:
+def test_answers_fit_the_contract(exchanges: list[dict[str, Any]], contract: Document, whole_suite: bool) -> None:
     table = body_table()
     checked, failures = 0, {}
     for exchange in exchanges:
@@ -115,8 +115,8 @@ def test_answers_fit_the_contract(exchanges: list[dict[str, Any]], contract: Doc
                 if not table.allows(vars(problem)):
                     failures.setdefault(str(problem), f"{exchange['method']} {exchange['path']}")
     assert not failures, "\n".join(f"{problem} ({where})" for problem, where in failures.items())
-    assert checked >= ENOUGH, f"only {checked} exchanges were recorded"
-    assert table.unused() == []
+    assert checked >= ENOUGH or not whole_suite, f"only {checked} exchanges were recorded"
+    assert table.unused() == [] or not whole_suite
 
 
 @needs_contract
