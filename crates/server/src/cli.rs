@@ -45,7 +45,7 @@ enum Command {
     /// at once, a revoked one stops working within five seconds. Keys that stand in the
     /// configuration are changed there.
     Keys(keys::KeysArgs),
-    /// Show what this server does: a tour of the API against a server that runs
+    /// Show what this server does: a tour of the API, over HTTP
     ///
     /// Assistant, thread, message, streamed run, function call, Modify Run: each call is shown as
     /// a curl command, with its time and what it answered. `make demo` takes it with a real small

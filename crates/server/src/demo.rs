@@ -7,6 +7,7 @@
 mod client;
 mod curl;
 mod diff;
+mod own_server;
 mod screen;
 mod sse;
 mod tour;
@@ -17,13 +18,15 @@ use std::path::Path;
 use clap::Args;
 
 use client::Client;
+use own_server::OwnServer;
 use screen::Screen;
 use tour::Tour;
 
 /// What `loomgate demo` takes.
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
-    /// Where the server is, for example <http://127.0.0.1:8787>
+    /// Where the server is, for example <http://127.0.0.1:8787> [default: one of the demo's own,
+    /// with the built-in `echo` model]
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// An API key of that server [default: the one in ./loomgate-data/api-key]
@@ -44,9 +47,9 @@ pub struct DemoArgs {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DemoError {
-    /// No `--base-url`.
-    #[error("the demo needs a running server: --base-url is missing")]
-    NoServer,
+    /// The server of the tour's own did not start; it has said why.
+    #[error("the demo's own server did not start (its message stands above)")]
+    OwnServer,
     /// No `--api-key`, and no file that the server left.
     #[error("the demo needs an API key: --api-key is missing")]
     NoApiKey,
@@ -95,10 +98,6 @@ impl DemoError {
     /// What to do about it, where that is not plain from the text.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::NoServer => Some(
-                "start one with `loomgate serve`, then: loomgate demo --base-url http://127.0.0.1:8787\n      \
-                 or, with a real small language model on this machine: make demo",
-            ),
             Self::NoApiKey => Some(
                 "`loomgate serve` prints one at its first start and keeps it in its data folder, in the file `api-key`",
             ),
@@ -108,6 +107,7 @@ impl DemoError {
             Self::Refused { .. }
             | Self::Unexpected { .. }
             | Self::Stream { .. }
+            | Self::OwnServer
             | Self::Output(_) => None,
         }
     }
@@ -124,11 +124,20 @@ pub async fn run(args: DemoArgs) -> Result<(), DemoError> {
 
 /// Gives the tour to `out`, with colours or without.
 pub async fn give<W: Write>(args: DemoArgs, out: W, colour: bool) -> Result<(), DemoError> {
-    let base_url = args.base_url.ok_or(DemoError::NoServer)?;
-    let api_key = args
-        .api_key
-        .or_else(|| stored_api_key(Path::new("loomgate-data")))
-        .ok_or(DemoError::NoApiKey)?;
+    let own = match args.base_url {
+        Some(_) => None,
+        None => Some(OwnServer::start()?),
+    };
+    let (base_url, api_key) = match (&own, args.base_url) {
+        (Some(own), _) => (own.url.clone(), own.api_key.clone()),
+        (None, base_url) => {
+            let api_key = args
+                .api_key
+                .or_else(|| stored_api_key(Path::new("loomgate-data")))
+                .ok_or(DemoError::NoApiKey)?;
+            (base_url.unwrap_or_default(), api_key)
+        }
+    };
     let client = Client::new(&base_url, api_key)?;
     let mut tour = Tour {
         screen: Screen::new(out, colour),
