@@ -3,6 +3,7 @@
 //! `loomgate-bench modify-run` measures Modify Run over HTTP at 1 and 64 connections beside the
 //! raw store doing the same transaction, and prints a table that `docs/performance.md` holds.
 
+mod document;
 mod http;
 mod modify_run;
 mod server;

@@ -218,11 +218,7 @@ async fn token_limits_are_budgets_over_the_whole_run() {
 }
 
 async fn submit(bench: &Bench, run: &loomgate_domain::RunId, call: &str) {
-    let outputs = vec![output(call, "ok")];
-    let submitted = bench
-        .engine
-        .submit_tool_outputs(&bench.ws, &bench.thread, run, outputs, false);
-    submitted.await.unwrap();
+    bench.submit(run, vec![output(call, "ok")]).await;
     bench.settled(run).await;
 }
 

@@ -279,6 +279,13 @@ impl Bench {
         (created.run, created.events.unwrap())
     }
 
+    /// Hands outputs in, without a stream.
+    pub(crate) async fn submit(&self, run: &RunId, outputs: Vec<ToolOutput>) -> Run {
+        let engine = &self.engine;
+        let submitted = engine.submit_tool_outputs(&self.ws, &self.thread, run, outputs, false);
+        submitted.await.unwrap().0
+    }
+
     pub(crate) async fn get(&self, run: &RunId) -> Run {
         let runs = self.store.runs();
         runs.get(&self.ws, &self.thread, run)

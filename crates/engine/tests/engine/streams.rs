@@ -145,12 +145,7 @@ async fn words_before_calls_are_a_message_of_their_own() {
 
     // The next turn sees words and calls as one message of the model.
     bench.model.says(&["Done."]);
-    let outputs = vec![output("call_1", "ok")];
-    let submitted =
-        bench
-            .engine
-            .submit_tool_outputs(&bench.ws, &bench.thread, &run.id, outputs, false);
-    submitted.await.unwrap();
+    bench.submit(&run.id, vec![output("call_1", "ok")]).await;
     bench.settled(&run.id).await;
     let request = bench.model.requests().pop().unwrap();
     let sent = serde_json::to_value(&request.messages).unwrap();

@@ -74,12 +74,7 @@ async fn a_finished_turn_is_not_asked_for_again() {
         RunStatus::RequiresAction
     );
     bench.model.says(&["Done."]);
-    let outputs = vec![output("call_1", "ok")];
-    let submitted =
-        bench
-            .engine
-            .submit_tool_outputs(&bench.ws, &bench.thread, &run.id, outputs, false);
-    submitted.await.unwrap();
+    bench.submit(&run.id, vec![output("call_1", "ok")]).await;
     bench.settled(&run.id).await;
     assert_eq!(bench.model.requests().len(), 2);
     assert_eq!(bench.said().await, ["Done."]);

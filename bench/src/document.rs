@@ -1,0 +1,47 @@
+//! Writing results into a document, between markers, so that nobody types a figure.
+
+use std::{path::Path, process::Command};
+
+use anyhow::Context;
+
+/// Replaces what stands between the markers of `name`.
+pub(crate) fn replace(path: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let document = std::fs::read_to_string(path)?;
+    let begin = format!("<!-- generated: {name} -->\n");
+    let end = "<!-- end generated -->";
+    let missing = || format!("no markers of {name} in {}", path.display());
+    let (before, rest) = document.split_once(&begin).with_context(missing)?;
+    let (_, after) = rest.split_once(end).with_context(missing)?;
+    std::fs::write(path, format!("{before}{begin}{text}{end}{after}"))?;
+    Ok(())
+}
+
+/// What the figures were measured on, in one line.
+pub(crate) fn machine() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |rest| {
+            rest.trim_start_matches([' ', '\t', ':'])
+        });
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "{cores} cores of {model}; {}; {}; commit {}",
+        output("uname", &["-sr"]),
+        output("rustc", &["--version"]),
+        output("git", &["rev-parse", "--short", "HEAD"]),
+    )
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map_or_else(
+            || format!("{program}: unknown"),
+            |text| text.trim().to_owned(),
+        )
+}
