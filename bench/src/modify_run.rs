@@ -21,6 +21,7 @@ use loomgate_store::{NewRun, NewRunThread, Store};
 use serde_json::Value;
 
 use crate::{
+    document,
     http::{Connection, encode},
     server::{API_KEY, Server},
 };
@@ -36,6 +37,9 @@ pub(crate) struct Options {
     /// Length of a block, in milliseconds.
     #[arg(long, default_value_t = 1500)]
     block_ms: u64,
+    /// Write the table into this document, between its markers.
+    #[arg(long)]
+    document: Option<PathBuf>,
 }
 
 /// One arm of the measurement.
@@ -95,10 +99,18 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
             blocks[n].push(block);
         }
     }
-    report(&blocks, out)
+    let mut text = Vec::new();
+    report(&blocks, &mut text)?;
+    let text = String::from_utf8(text)?;
+    out.write_all(text.as_bytes())?;
+    if let Some(path) = &options.document {
+        document::replace(path, "modify-run", &text)?;
+    }
+    Ok(())
 }
 
 fn report(blocks: &[Vec<Block>], out: &mut impl Write) -> anyhow::Result<()> {
+    writeln!(out, "Measured on {}.\n", document::machine())?;
     writeln!(
         out,
         "| arm | requests/s, median | min | max | commits a request |"
@@ -126,22 +138,24 @@ fn report(blocks: &[Vec<Block>], out: &mut impl Write) -> anyhow::Result<()> {
         median(&sorted(pairs.map(|(a, b)| a.per_second / b.per_second)))
     };
     writeln!(out)?;
-    writeln!(out, "Median of the ratios within a round:")?;
-    writeln!(
-        out,
-        "64 connections over HTTP to one commit a request: {:.1}",
-        ratio(3, 0)
-    )?;
-    writeln!(
-        out,
-        "64 connections over HTTP to the raw store at 64 clients: {:.2}",
-        ratio(3, 1)
-    )?;
-    writeln!(
-        out,
-        "1 connection over HTTP to the raw store at 1 client: {:.2}",
-        ratio(2, 0)
-    )?;
+    writeln!(out, "Median of the ratios within a round:\n")?;
+    let ratios = [
+        (
+            "64 connections over HTTP, to one commit a request",
+            ratio(3, 0),
+        ),
+        (
+            "64 connections over HTTP, to the raw store at 64 clients",
+            ratio(3, 1),
+        ),
+        (
+            "1 connection over HTTP, to the raw store at 1 client",
+            ratio(2, 0),
+        ),
+    ];
+    for (what, ratio) in ratios {
+        writeln!(out, "* {what}: {ratio:.2}")?;
+    }
     Ok(())
 }
 

@@ -30,7 +30,6 @@ impl Server {
             .arg(&config)
             .arg("--data-dir")
             .arg(folder.join("data"))
-            .env("LOOMGATE_LOG", "warn")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
