@@ -6,10 +6,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    object::delta,
-    shape::openapi::{Components, schema},
-};
+use crate::shape::openapi::{Components, schema};
 
 mod operation;
 mod parameter;
@@ -34,10 +31,7 @@ pub fn document() -> Value {
             item.insert(operation.method.to_owned(), described);
         }
     }
-    // Payloads of streams, which no operation names.
-    for shape in [&operation::ERROR, &delta::MESSAGE, &delta::STEP] {
-        schema(shape, &mut components);
-    }
+    schema(&operation::ERROR, &mut components);
     json!({
         "openapi": "3.1.0",
         "info": {

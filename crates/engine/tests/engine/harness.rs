@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 /// One model turn of the script.
-pub enum Reply {
+pub(crate) enum Reply {
     /// These events, at once.
     Events(Vec<Result<ChatEvent, ModelError>>),
     /// Events as the test sends them.
@@ -42,34 +42,34 @@ pub enum Reply {
 
 /// Says what it is told to, and remembers what it was asked.
 #[derive(Default)]
-pub struct ScriptedModel {
+pub(crate) struct ScriptedModel {
     script: Mutex<VecDeque<Reply>>,
     requests: Mutex<Vec<ChatRequest>>,
     asked: Notify,
 }
 
 impl ScriptedModel {
-    pub fn then(&self, reply: Reply) {
+    pub(crate) fn then(&self, reply: Reply) {
         self.script.lock().push_back(reply);
     }
 
-    pub fn says(&self, words: &[&str]) {
+    pub(crate) fn says(&self, words: &[&str]) {
         self.then(Reply::Events(text(words)));
     }
 
     /// A turn whose events the test sends one by one.
-    pub fn live(&self) -> mpsc::UnboundedSender<Result<ChatEvent, ModelError>> {
+    pub(crate) fn live(&self) -> mpsc::UnboundedSender<Result<ChatEvent, ModelError>> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.then(Reply::Live(receiver));
         sender
     }
 
-    pub fn requests(&self) -> Vec<ChatRequest> {
+    pub(crate) fn requests(&self) -> Vec<ChatRequest> {
         self.requests.lock().clone()
     }
 
     /// Waits until the model has been asked so many times.
-    pub async fn asked(&self, times: usize) {
+    pub(crate) async fn asked(&self, times: usize) {
         loop {
             let asked = self.asked.notified();
             tokio::pin!(asked);
@@ -111,7 +111,7 @@ impl ChatModel for ScriptedModel {
     }
 }
 
-pub fn usage(prompt_tokens: u64, completion_tokens: u64) -> Usage {
+pub(crate) fn usage(prompt_tokens: u64, completion_tokens: u64) -> Usage {
     Usage {
         prompt_tokens,
         completion_tokens,
@@ -119,19 +119,23 @@ pub fn usage(prompt_tokens: u64, completion_tokens: u64) -> Usage {
     }
 }
 
-pub fn word(text: &str) -> Result<ChatEvent, ModelError> {
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands among events that may be errors"
+)]
+pub(crate) fn word(text: &str) -> Result<ChatEvent, ModelError> {
     Ok(ChatEvent::Text(text.to_owned()))
 }
 
 /// A whole turn of words: 10 tokens in, one a word out.
-pub fn text(words: &[&str]) -> Vec<Result<ChatEvent, ModelError>> {
+pub(crate) fn text(words: &[&str]) -> Vec<Result<ChatEvent, ModelError>> {
     let words_out = words.iter().map(|text| word(text));
     words_out
         .chain(end(FinishReason::Stop, words.len() as u64))
         .collect()
 }
 
-pub fn end(reason: FinishReason, completion: u64) -> [Result<ChatEvent, ModelError>; 2] {
+pub(crate) fn end(reason: FinishReason, completion: u64) -> [Result<ChatEvent, ModelError>; 2] {
     [
         Ok(ChatEvent::Finished(reason)),
         Ok(ChatEvent::Usage(usage(10, completion))),
@@ -139,7 +143,7 @@ pub fn end(reason: FinishReason, completion: u64) -> [Result<ChatEvent, ModelErr
 }
 
 /// A whole turn of function calls: id, name, arguments in pieces.
-pub fn calls(calls: &[(&str, &str, &[&str])]) -> Vec<Result<ChatEvent, ModelError>> {
+pub(crate) fn calls(calls: &[(&str, &str, &[&str])]) -> Vec<Result<ChatEvent, ModelError>> {
     let mut events = Vec::new();
     for (index, (id, name, arguments)) in calls.iter().enumerate() {
         events.push(Ok(ChatEvent::CallStarted {
@@ -158,7 +162,7 @@ pub fn calls(calls: &[(&str, &str, &[&str])]) -> Vec<Result<ChatEvent, ModelErro
     events
 }
 
-pub fn output(id: &str, output: &str) -> ToolOutput {
+pub(crate) fn output(id: &str, output: &str) -> ToolOutput {
     ToolOutput {
         call_id: CallId::trusted(id),
         output: output.to_owned(),
@@ -192,27 +196,27 @@ impl IdGen for CountingIds {
 }
 
 /// Everything that a test needs.
-pub struct Bench {
-    pub store: Store,
-    pub model: Arc<ScriptedModel>,
-    pub engine: Engine,
-    pub ws: WorkspaceId,
-    pub thread: ThreadId,
-    pub assistant: AssistantId,
+pub(crate) struct Bench {
+    pub(crate) store: Store,
+    pub(crate) model: Arc<ScriptedModel>,
+    pub(crate) engine: Engine,
+    pub(crate) ws: WorkspaceId,
+    pub(crate) thread: ThreadId,
+    pub(crate) assistant: AssistantId,
     ids: Arc<CountingIds>,
     settings: Settings,
 }
 
 impl Bench {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(Limits::default()).await
     }
 
-    pub async fn with(limits: Limits) -> Self {
+    pub(crate) async fn with(limits: Limits) -> Self {
         Self::on(Options::memory(), limits).await
     }
 
-    pub async fn on(options: Options, limits: Limits) -> Self {
+    pub(crate) async fn on(options: Options, limits: Limits) -> Self {
         let store = Store::open(options).unwrap();
         let ws = store.workspaces().ensure("default").await.unwrap();
         let (assistant, thread) = (assistant(), thread());
@@ -248,12 +252,12 @@ impl Bench {
     }
 
     /// Another engine on the same store: the process has been started again.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.engine = engine(&self.store, &self.model, &self.ids, &self.settings);
         self.engine.start().await.unwrap();
     }
 
-    pub fn request(&self, words: &str, options: RunOptions) -> RunRequest {
+    pub(crate) fn request(&self, words: &str, options: RunOptions) -> RunRequest {
         RunRequest {
             assistant_id: self.assistant.clone(),
             thread: ThreadTarget::Existing(self.thread.clone(), vec![user(words)]),
@@ -264,18 +268,18 @@ impl Bench {
         }
     }
 
-    pub async fn run(&self, words: &str) -> Run {
+    pub(crate) async fn run(&self, words: &str) -> Run {
         let request = self.request(words, options(false));
         self.engine.create_run(&self.ws, request).await.unwrap().run
     }
 
-    pub async fn stream(&self, words: &str) -> (Run, Subscription) {
+    pub(crate) async fn stream(&self, words: &str) -> (Run, Subscription) {
         let request = self.request(words, options(true));
         let created = self.engine.create_run(&self.ws, request).await.unwrap();
         (created.run, created.events.unwrap())
     }
 
-    pub async fn get(&self, run: &RunId) -> Run {
+    pub(crate) async fn get(&self, run: &RunId) -> Run {
         let runs = self.store.runs();
         runs.get(&self.ws, &self.thread, run)
             .await
@@ -284,7 +288,7 @@ impl Bench {
     }
 
     /// Waits until the run has ended, or waits for its client.
-    pub async fn settled(&self, run: &RunId) -> Run {
+    pub(crate) async fn settled(&self, run: &RunId) -> Run {
         loop {
             let found = self.get(run).await;
             let status = found.state.status();
@@ -296,7 +300,7 @@ impl Bench {
     }
 
     /// The thread's messages, oldest first.
-    pub async fn messages(&self) -> Vec<Message> {
+    pub(crate) async fn messages(&self) -> Vec<Message> {
         let page = PageRequest {
             limit: 100,
             order: loomgate_domain::Order::Asc,
@@ -308,7 +312,7 @@ impl Bench {
     }
 
     /// What the assistant said, oldest first.
-    pub async fn said(&self) -> Vec<String> {
+    pub(crate) async fn said(&self) -> Vec<String> {
         let messages = self.messages().await;
         let of_assistant = messages.iter().filter(|m| m.role == Role::Assistant);
         of_assistant
@@ -317,7 +321,7 @@ impl Bench {
     }
 
     /// The run's steps, oldest first.
-    pub async fn steps(&self, run: &RunId) -> Vec<RunStep> {
+    pub(crate) async fn steps(&self, run: &RunId) -> Vec<RunStep> {
         let page = PageRequest {
             limit: 100,
             order: loomgate_domain::Order::Asc,
@@ -344,7 +348,7 @@ fn engine(
     )
 }
 
-pub fn words(content: &[Content]) -> String {
+pub(crate) fn words(content: &[Content]) -> String {
     let words = content.iter().map(|part| match part {
         Content::Text { text } => text.value.clone(),
         other => format!("{other:?}"),
@@ -352,7 +356,7 @@ pub fn words(content: &[Content]) -> String {
     words.collect()
 }
 
-pub fn user(words: &str) -> NewMessage {
+pub(crate) fn user(words: &str) -> NewMessage {
     NewMessage {
         role: Role::User,
         content: vec![Content::text(words)],
@@ -361,7 +365,7 @@ pub fn user(words: &str) -> NewMessage {
     }
 }
 
-pub fn options(stream: bool) -> RunOptions {
+pub(crate) fn options(stream: bool) -> RunOptions {
     RunOptions {
         model: None,
         reasoning_effort: None,
@@ -380,7 +384,7 @@ pub fn options(stream: bool) -> RunOptions {
     }
 }
 
-pub fn function(name: &str) -> Tool {
+pub(crate) fn function(name: &str) -> Tool {
     Tool::Function {
         function: Function {
             name: name.to_owned(),
@@ -420,12 +424,12 @@ fn thread() -> Thread {
 
 /// A frame of a stream, taken apart.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub name: String,
-    pub data: serde_json::Value,
+pub(crate) struct Seen {
+    pub(crate) name: String,
+    pub(crate) data: serde_json::Value,
 }
 
-pub async fn next(events: &mut Subscription) -> Option<Seen> {
+pub(crate) async fn next(events: &mut Subscription) -> Option<Seen> {
     let frame = events.next().await?;
     let frame = std::str::from_utf8(&frame).unwrap();
     let (name, data) = frame.split_once('\n').unwrap();
@@ -437,7 +441,7 @@ pub async fn next(events: &mut Subscription) -> Option<Seen> {
 }
 
 /// All that is left of a stream.
-pub async fn rest(events: &mut Subscription) -> Vec<Seen> {
+pub(crate) async fn rest(events: &mut Subscription) -> Vec<Seen> {
     let mut seen = Vec::new();
     while let Some(event) = next(events).await {
         seen.push(event);
@@ -445,7 +449,7 @@ pub async fn rest(events: &mut Subscription) -> Vec<Seen> {
     seen
 }
 
-pub async fn until(events: &mut Subscription, name: &str) -> Seen {
+pub(crate) async fn until(events: &mut Subscription, name: &str) -> Seen {
     loop {
         let event = next(events).await.unwrap();
         if event.name == name {
@@ -455,7 +459,7 @@ pub async fn until(events: &mut Subscription, name: &str) -> Seen {
 }
 
 /// Names, runs of deltas as one with their number.
-pub fn names(seen: &[Seen]) -> Vec<String> {
+pub(crate) fn names(seen: &[Seen]) -> Vec<String> {
     let mut names: Vec<(String, usize)> = Vec::new();
     for event in seen {
         match names.last_mut() {
@@ -463,9 +467,12 @@ pub fn names(seen: &[Seen]) -> Vec<String> {
             _ => names.push((event.name.clone(), 1)),
         }
     }
-    let name = |(name, count): (String, usize)| match name.ends_with(".delta") {
-        true => format!("{name} x{count}"),
-        false => name,
+    let name = |(name, count): (String, usize)| {
+        if name.contains(".delta") {
+            format!("{name} x{count}")
+        } else {
+            name
+        }
     };
     names.into_iter().map(name).collect()
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::parameter::{self, Query};
+use crate::object as objects;
 use crate::shape::{
     Field, Presence, STRING, Shape, inline, object,
     openapi::{Components, schema},
@@ -156,6 +157,9 @@ impl Operation {
                  last one is `done`.",
             );
         }
+        if let Some(Value::Object(stream)) = content.get_mut("text/event-stream") {
+            stream.insert("x-events".to_owned(), events(components));
+        }
         let mut responses = Map::new();
         responses.insert(
             "200".to_owned(),
@@ -178,6 +182,58 @@ impl Operation {
             _ => !self.is_open(),
         }
     }
+}
+
+/// What the data of each event is.
+fn events(components: &mut Components) -> Value {
+    let kinds: [(&[&str], &Shape); 7] = [
+        (&["thread.created"], &objects::thread::SHAPE),
+        (
+            &[
+                "thread.run.created",
+                "thread.run.queued",
+                "thread.run.in_progress",
+                "thread.run.requires_action",
+                "thread.run.completed",
+                "thread.run.incomplete",
+                "thread.run.failed",
+                "thread.run.cancelling",
+                "thread.run.cancelled",
+                "thread.run.expired",
+            ],
+            &objects::run::SHAPE,
+        ),
+        (
+            &[
+                "thread.run.step.created",
+                "thread.run.step.in_progress",
+                "thread.run.step.completed",
+                "thread.run.step.failed",
+                "thread.run.step.cancelled",
+                "thread.run.step.expired",
+            ],
+            &objects::step::SHAPE,
+        ),
+        (&["thread.run.step.delta"], &objects::delta::STEP),
+        (
+            &[
+                "thread.message.created",
+                "thread.message.in_progress",
+                "thread.message.completed",
+                "thread.message.incomplete",
+            ],
+            &objects::message::SHAPE,
+        ),
+        (&["thread.message.delta"], &objects::delta::MESSAGE),
+        (&["error"], &ERROR),
+    ];
+    let mut events = Map::new();
+    for (names, shape) in kinds {
+        for name in names {
+            events.insert((*name).to_owned(), schema(shape, components));
+        }
+    }
+    Value::Object(events)
 }
 
 /// Whether a body has a field that has to be there.
