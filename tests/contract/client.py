@@ -86,7 +86,9 @@ class Client:
     def close(self) -> None:
         self.http.close()
 
-    def request(self, method: str, path: str, body: Any = None, query: Any = None, headers: dict | None = None) -> Answer:
+    def request(
+        self, method: str, path: str, body: Any = None, query: Any = None, headers: dict | None = None
+    ) -> Answer:
         """One call to its end; an event stream is read until it closes. `body` None sends no body at all."""
         with self._send(method, path, body, query, headers) as response:
             answer = Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()})

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from client import Client
 from scenarios import messages, settled, start, steps
 from scripted_upstream import ScriptedUpstream

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from scripted_upstream import Call, Turn
 
 ROOT = Path(__file__).resolve().parents[2]

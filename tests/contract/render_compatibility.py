@@ -1,6 +1,7 @@
 """Renders the tables of differences into docs/compatibility.md: `render_compatibility.py [--check]`.
 
-The text between `<!-- generated: NAME -->` and `<!-- end generated -->` belongs to this script, the rest to its authors.
+The text between `<!-- generated: NAME -->` and `<!-- end generated -->` belongs to this script, the rest to
+its authors.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def blocks() -> dict[str, str]:
             document_table(),
             {"operation": "operation", "at": "field", "fact": "fact", "contract": "original", "ours": "Loomgate"},
         ),
-        "answer differences": rendered(body_table(), {"schema": "schema", "at": "field", "rule": "rule", "value": "value"}),
+        "answer differences": rendered(
+            body_table(), {"schema": "schema", "at": "field", "rule": "rule", "value": "value"}
+        ),
     }
 
 

@@ -164,7 +164,11 @@ class ScriptedUpstream:
                     message["refusal"] = "".join(turn.refusal)
                 if turn.calls:
                     message["tool_calls"] = [
-                        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": "".join(c.arguments)}}
+                        {
+                            "id": c.id,
+                            "type": "function",
+                            "function": {"name": c.name, "arguments": "".join(c.arguments)},
+                        }
                         for c in turn.calls
                     ]
                 choice = {"index": 0, "message": message, "finish_reason": turn.finish, "logprobs": None}
@@ -197,7 +201,9 @@ class ScriptedUpstream:
                 pieces += [{"refusal": piece} for piece in turn.refusal]
                 for index, call in enumerate(turn.calls):
                     start = {"name": call.name, "arguments": ""}
-                    pieces.append({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": start}]})
+                    pieces.append(
+                        {"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": start}]}
+                    )
                     for part in call.arguments:
                         pieces.append({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
                 for piece in [*pieces, None]:

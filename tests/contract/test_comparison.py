@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from comparison import Comparison, collapse
 from recordings import SCENARIOS, needs_contract, scenario
 

@@ -5,10 +5,22 @@ from __future__ import annotations
 import threading
 
 import pytest
-
 from client import Client
 from scenarios import (
-    WEATHER, assistant, call, calls, last_run, messages, path_of, pending, says, settled, start, steps, stream, submit,
+    WEATHER,
+    assistant,
+    call,
+    calls,
+    last_run,
+    messages,
+    path_of,
+    pending,
+    says,
+    settled,
+    start,
+    steps,
+    stream,
+    submit,
     thread,
 )  # fmt: skip
 from scripted_upstream import ScriptedUpstream, Turn

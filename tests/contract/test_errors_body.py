@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from client import Answer, Client
 from field_errors import (
-    Expected, array_too_long, bad_pattern, decimal_above, decimal_below, empty_array, integer_above, integer_below,
-    missing, not_supported, too_long, unknown, wrong_type,
+    Expected,
+    array_too_long,
+    bad_pattern,
+    decimal_above,
+    decimal_below,
+    empty_array,
+    integer_above,
+    integer_below,
+    missing,
+    not_supported,
+    too_long,
+    unknown,
+    wrong_type,
 )  # fmt: skip
 from routes import OPERATIONS, expect_error, filled
 

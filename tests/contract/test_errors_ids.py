@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from client import Client
 from routes import NOUNS, NOWHERE, OPERATIONS, PREFIXES, expect_error, filled, parameters
 

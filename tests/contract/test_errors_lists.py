@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from client import Client
 from routes import LISTS, NOWHERE, expect_error, filled
 

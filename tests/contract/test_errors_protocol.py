@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 import pytest
-
 from client import Client
 from routes import MODEL_ROUTES, NOWHERE, OPERATIONS, expect_error, expect_first_sentence, filled
 from server import KEYS, Server

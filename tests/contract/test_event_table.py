@@ -8,11 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from client import Answer, Client, Event
 from scenarios import (
-    HELLO, WEATHER, assistant, call, calls, last_run, messages, path_of, pending, says, settled, start, steps, stream,
-    submit, thread,
+    HELLO,
+    WEATHER,
+    assistant,
+    call,
+    calls,
+    last_run,
+    messages,
+    path_of,
+    pending,
+    says,
+    settled,
+    start,
+    steps,
+    stream,
+    submit,
+    thread,
 )  # fmt: skip
 from scripted_upstream import ScriptedUpstream, Turn
 
@@ -176,7 +189,9 @@ def test_parallel_calls(api: Client, script: ScriptedUpstream) -> None:
     for index, expected in enumerate(made):
         mine = [entry for entry in entries if entry["index"] == index]
         assert [entry["id"] for entry in mine if "id" in entry] == [expected.id], "the id comes once"
-        assert [e["function"]["name"] for e in mine if "name" in e["function"]] == ["get_weather"], "the name comes once"
+        assert [e["function"]["name"] for e in mine if "name" in e["function"]] == ["get_weather"], (
+            "the name comes once"
+        )
         assert "".join(entry["function"]["arguments"] for entry in mine) == "".join(expected.arguments)
     waiting = last_run(answer)
     assert [made_call["id"] for made_call in pending(waiting)] == [made[0].id, made[1].id]
@@ -370,7 +385,7 @@ def test_incomplete(api: Client, script: ScriptedUpstream) -> None:
 
 
 def test_content_filter(api: Client, script: ScriptedUpstream) -> None:
-    """The run fails: strict clients know two reasons of an incomplete run, and this is neither (contract section 18)."""
+    """The run fails: strict clients know two reasons of an incomplete run; this is neither (contract section 18)."""
     script.script(says("Hello", " th", finish_reason="content_filter"))
     answer = stream(api)
     expect("failed, message open", answer)

@@ -1,4 +1,4 @@
-"""What happens to objects over their life, where neither a recording nor a numbered check shows it (sections 3 to 8)."""
+"""What happens to objects over their life, where no recording or numbered check shows it (contract sections 3 to 8)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,25 @@ import threading
 from typing import Any
 
 import pytest
-
 from client import Answer, Client
 from scenarios import (
-    HELLO, WEATHER, assistant, call, calls, last_run, messages, outputs, path_of, pending, says, settled, start, steps,
-    stream, submit, thread,
+    HELLO,
+    WEATHER,
+    assistant,
+    call,
+    calls,
+    last_run,
+    messages,
+    outputs,
+    path_of,
+    pending,
+    says,
+    settled,
+    start,
+    steps,
+    stream,
+    submit,
+    thread,
 )  # fmt: skip
 from scripted_upstream import ScriptedUpstream, Turn
 

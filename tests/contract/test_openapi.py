@@ -9,11 +9,10 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from openapi_spec_validator import OpenAPIV31SpecValidator
-
 from differences import document_table, operation_table
 from openapi_document import Document, modern
 from openapi_facts import compared, facts, schema_facts
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from recordings import FOLDER, needs_contract
 from server import Server
 

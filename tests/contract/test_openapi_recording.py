@@ -1,7 +1,7 @@
 """Every exchange that the suites recorded, validated against both API documents. Runs last.
 
 Against ours strictly: objects are closed there, every status must be described. Against the contract's: differences
-only through the table. A recording of the official SDK suite is part of it when LOOMGATE_RECORD named one file for both.
+only through the table. A recording of the SDK suite is part of it when LOOMGATE_RECORD named one file for both.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-
 from differences import body_table
 from openapi_document import Document, Operation, Problem
-from recordings import FOLDER, needs_contract, scenario, SCENARIOS
+from recordings import FOLDER, SCENARIOS, needs_contract, scenario
 from server import Server
 
 ENOUGH = 300

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from client import Answer, Client, Event
 from comparison import Comparison
 from differences import Table, recorded_table

@@ -1,6 +1,7 @@
 """Generated requests against the running server: no 5xx, and nothing that its own API document does not describe.
 
-Bounded and repeatable: the deterministic mode, few examples per operation, no example database, streams cut after some events.
+Bounded and repeatable: the deterministic mode, few examples per operation, no example database,
+streams cut after some events.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from client import Client
 from scenarios import messages, settled, start, steps
 from server import KEYS, Server
@@ -45,7 +45,8 @@ def schemathesis(server: Server, folder: Path, key: str, *options: str, config: 
         "run", f"{server.url}/openapi.json", "--checks", CHECKS, "--phases", "examples,coverage,fuzzing",
         "--include-path-regex", "^/v1/", "--max-examples", str(EXAMPLES), "--no-shrink",
         "--generation-deterministic", "--request-timeout", "15", "--workers", "1",
-        "--suppress-health-check", "all", "--continue-on-failure", "--warnings", "off", "-H", f"Authorization: Bearer {key}", *options,
+        "--suppress-health-check", "all", "--continue-on-failure", "--warnings", "off",
+        "-H", f"Authorization: Bearer {key}", *options,
     ]  # fmt: skip
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stdout[-12000:] + done.stderr[-3000:]
@@ -58,8 +59,8 @@ def test_any_request(server: Server, tmp_path: Path) -> None:
 
 def test_requests_for_things_that_exist(server: Server, ids: dict[str, str], tmp_path: Path) -> None:
     config = "[parameters]\n" + "".join(f'"path.{name}" = {json.dumps(value)}\n' for name, value in ids.items())
-    config += f'"body.assistant_id" = {{ dictionary = "assistants" }}\n'
-    config += f'[dictionaries.assistants]\nvalues = [{json.dumps(ids["assistant_id"])}]\n'
+    config += '"body.assistant_id" = { dictionary = "assistants" }\n'
+    config += f"[dictionaries.assistants]\nvalues = [{json.dumps(ids['assistant_id'])}]\n"
     schemathesis(server, tmp_path, KEYS["fuzz"], "--exclude-method", "DELETE", config=config)
 
 
