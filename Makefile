@@ -12,6 +12,8 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 PROFILE ?= dev
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOOMGATE := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/loomgate
+# What the SDKs and the contract suite said to the server, to be held against both API documents.
+EXCHANGES := $(abspath $(TARGET_DIR))/contract/exchanges.jsonl
 BUILD := cargo build --locked --profile $(PROFILE) --package loomgate-server --bin loomgate
 
 .PHONY: help
@@ -38,10 +40,11 @@ test: cargo ## every test: Rust, the official SDKs, the contract (what CI runs)
 	cargo nextest run --locked --workspace
 	@echo '== 2/4 The binary that the next parts test from outside'
 	cargo build --locked --package loomgate-server --bin loomgate
+	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES)
 	@echo '== 3/4 The official SDKs against the binary'
-	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/sdk/run.sh
+	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_RECORD=$(EXCHANGES) LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/sdk/run.sh
 	@echo '== 4/4 The contract, over plain HTTP'
-	@LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/contract/run.sh
+	@LOOMGATE_RECORD=$(EXCHANGES) LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/contract/run.sh
 
 .PHONY: check
 check: cargo ## formatting, lints, dependency rules, unused dependencies
