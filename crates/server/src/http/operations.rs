@@ -39,7 +39,15 @@ async fn ready(State(app): State<App>) -> Result<Response, ApiError> {
 /// In this release any valid API key may read them.
 async fn metrics(State(app): State<App>, _: Caller) -> impl IntoResponse {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
+    let written = app.store.stats();
+    metrics::counter!("loomgate_store_commits_total").absolute(written.commits);
+    metrics::counter!("loomgate_store_jobs_total").absolute(written.jobs);
+    metrics::gauge!("loomgate_runs_in_progress").set(to_f64(app.engine.running()));
     ([(header::CONTENT_TYPE, kind)], app.metrics.render())
+}
+
+fn to_f64(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// The API document, made from the shapes that validate requests.
