@@ -169,15 +169,15 @@ async fn a_polled_run_costs_three_commits() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options::file(folder.path().join("loomgate.db"));
     let bench = Bench::on(options, Limits::default()).await;
-    // The worker has looked at the empty queue by then.
-    bench.model.says(&["Hello"]);
-    let first = bench.run("hi").await;
-    bench.settled(&first.id).await;
     let before = bench.store.stats().commits;
-    bench.model.says(&["Hello"]);
-    let run = bench.run("hi").await;
-    bench.settled(&run.id).await;
-    assert_eq!(bench.store.stats().commits - before, 3);
+    for _ in 0..20 {
+        bench.model.says(&["Hello"]);
+        let run = bench.run("hi").await;
+        bench.settled(&run.id).await;
+    }
+    // Create, claim, finish; and the worker's looks at an empty queue around the first one.
+    let commits = bench.store.stats().commits - before;
+    assert!((58..=62).contains(&commits), "{commits} commits");
 }
 
 #[tokio::test]
