@@ -27,7 +27,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            concurrency: 64,
+            concurrency: 256,
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(1),
         }

@@ -43,7 +43,7 @@ fn nothing_at_all_is_a_config() {
     assert_eq!(config.data_dir, Path::new("loomgate-data"));
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.attempts, AttemptPolicy::default());
-    assert_eq!(config.worker.concurrency, 64);
+    assert_eq!(config.worker.concurrency, 256);
     assert_eq!(config.virtual_keys.list(), "echo");
     assert_eq!(&**config.virtual_keys.default_name().unwrap(), "echo");
     assert_eq!(config.log.format, LogFormat::Text);

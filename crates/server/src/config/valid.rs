@@ -245,7 +245,7 @@ fn attempts(raw: &RawGateway) -> AttemptPolicy {
 }
 
 fn worker(raw: &RawWorker) -> Result<Worker, ConfigError> {
-    let concurrency = raw.concurrency.unwrap_or(64);
+    let concurrency = raw.concurrency.unwrap_or(256);
     let lease_s = raw.lease_s.unwrap_or(30);
     if concurrency == 0 {
         return Err(at_least_one("worker.concurrency"));
