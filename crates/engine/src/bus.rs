@@ -43,6 +43,8 @@ struct LogState {
     bytes: usize,
     begun: bool,
     closed: bool,
+    /// Whether it was closed by the end of the leg, and not by that of the process.
+    done: bool,
     readers: usize,
 }
 
@@ -124,7 +126,17 @@ impl RunLog {
         self.changed.notify_waiters();
     }
 
-    /// No frame will follow.
+    /// Adds the last frame of the leg.
+    pub(crate) fn finish(&self) {
+        self.push(event::done());
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.done = true;
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// No frame will follow, although the leg has not ended.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_waiters();
@@ -166,15 +178,21 @@ impl Subscription {
                 Next::Frame(frame) => return Some(frame),
                 Next::Behind => {
                     self.ended = true;
-                    return Some(event::error(
+                    let error = event::error(
                         "This stream was read too slowly and has been cut off. The run goes on: \
                          retrieve it to see how it ends.",
-                    ));
+                    );
+                    return Some([error, event::done()].concat().into());
                 }
                 Next::End => return None,
                 Next::Wait => changed.await,
             }
         }
+    }
+
+    /// Whether the last event has been read: without it, the stream was cut off.
+    pub fn is_done(&self) -> bool {
+        self.ended || self.log.state.lock().done
     }
 
     fn look(&mut self) -> Next {

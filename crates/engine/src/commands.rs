@@ -61,8 +61,7 @@ impl Engine {
             self.perform(&run, &[Effect::StopModel]);
             if let Some(log) = self.shared.bus.get(&run) {
                 log.push(event::error("The thread of this run has been deleted."));
-                log.push(event::done());
-                log.close();
+                log.finish();
             }
         }
         Ok(true)

@@ -12,7 +12,7 @@ use loomgate_domain::{
     run::{Event, Failure, Illegal, Input, RunEvent, RunState, RunStatus, StepDetails, ToolCall},
 };
 use loomgate_store::{Guard, RunContext};
-use loomgate_wire::{chat::ChatRequest, event};
+use loomgate_wire::chat::ChatRequest;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -284,9 +284,8 @@ impl Executor {
     async fn settle(&mut self, before: Option<Draft>) -> Result<(), Fault> {
         match self.commit().await {
             Ok(()) => {
-                self.push([event::done()]);
                 if let Some(log) = &self.log {
-                    log.close();
+                    log.finish();
                 }
                 Ok(())
             }

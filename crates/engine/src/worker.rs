@@ -8,7 +8,6 @@ use loomgate_domain::{
     run::{Input, RunState},
 };
 use loomgate_store::{Claim, ClaimRequest, Guard, Lease};
-use loomgate_wire::event;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -206,8 +205,7 @@ async fn end(
         for frame in draft.committed(metadata) {
             log.push(frame);
         }
-        log.push(event::done());
-        log.close();
+        log.finish();
     }
     Ok(())
 }

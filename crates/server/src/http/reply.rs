@@ -1,6 +1,6 @@
 //! Answers: an object as JSON, a page of a list, a run's events.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::Body,
@@ -23,14 +23,24 @@ pub fn json(object: &impl Serialize) -> Result<Response, ApiError> {
     Ok(([(header::CONTENT_TYPE, json)], Bytes::from(body)).into_response())
 }
 
+/// The process goes away while a run is streamed: the connection breaks off, and the client sees
+/// that this was not the end.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is stopping; the run goes on")]
+struct HungUp;
+
 /// A run's events, as they come. The client may go away at any time; the run goes on.
 pub fn events(subscription: Subscription) -> Response {
-    let frames = futures::stream::unfold(subscription, |mut subscription| async {
+    let frames = futures::stream::unfold(Some(subscription), |subscription| async {
+        let mut subscription = subscription?;
         let frame = match tokio::time::timeout(HEARTBEAT, subscription.next()).await {
-            Ok(frame) => frame?,
+            Ok(Some(frame)) => frame,
+            Ok(None) if subscription.is_done() => return None,
+            // A clean end would look like the end of the answer.
+            Ok(None) => return Some((Err(HungUp), None)),
             Err(_silence) => Bytes::from_static(b": keep-alive\n\n"),
         };
-        Some((Ok::<_, Infallible>(frame), subscription))
+        Some((Ok(frame), Some(subscription)))
     });
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),

@@ -76,16 +76,21 @@ impl Process {
         body
     }
 
-    /// The text of a stream, up to and including the first frame that holds `last`.
-    pub(crate) async fn stream_until(&self, path: &str, body: Value, last: &str) -> String {
+    /// SIGTERM, and the program's own end. Its exit code.
+    pub(crate) async fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().unwrap().to_string();
+        let kill = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(kill.await.unwrap().success());
+        self.child.wait().await.unwrap().code()
+    }
+
+    /// Opens a stream.
+    pub(crate) async fn stream(&self, path: &str, body: Value) -> Stream {
         let answer = self.request(reqwest::Method::POST, path).json(&body);
-        let mut answer = answer.send().await.unwrap();
-        let mut text = String::new();
-        while !text.contains(last) {
-            let chunk = answer.chunk().await.unwrap().unwrap();
-            text.push_str(std::str::from_utf8(&chunk).unwrap());
+        Stream {
+            answer: answer.send().await.unwrap(),
+            text: String::new(),
         }
-        text
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
@@ -126,6 +131,30 @@ impl Process {
         let said = messages.filter(|message| message["role"] == "assistant");
         let value = |message: &Value| text(&message["content"][0]["text"], "value");
         said.map(value).collect()
+    }
+}
+
+/// A stream that is being read.
+pub(crate) struct Stream {
+    answer: reqwest::Response,
+    pub(crate) text: String,
+}
+
+impl Stream {
+    /// Reads on until `last` has come.
+    pub(crate) async fn until(&mut self, last: &str) {
+        while !self.text.contains(last) {
+            assert!(self.read().await.unwrap(), "ended without {last}");
+        }
+    }
+
+    /// Reads more. Whether there was more; an error if the stream broke off.
+    pub(crate) async fn read(&mut self) -> Result<bool, reqwest::Error> {
+        let Some(chunk) = self.answer.chunk().await? else {
+            return Ok(false);
+        };
+        self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        Ok(true)
     }
 }
 

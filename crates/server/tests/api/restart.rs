@@ -20,8 +20,9 @@ async fn a_streaming_run_survives_a_kill_with_one_answer() {
     gate.release(3);
     let runs = format!("/threads/{thread}/runs");
     let body = json!({"assistant_id": assistant, "stream": true});
-    let seen = server.stream_until(&runs, body, "upon").await;
-    assert!(seen.contains("event: thread.message.created"));
+    let mut stream = server.stream(&runs, body).await;
+    stream.until("upon").await;
+    assert!(stream.text.contains("event: thread.message.created"));
     server.kill().await;
 
     let server = Process::start(folder.path(), &upstream, "").await;
@@ -127,4 +128,35 @@ async fn a_run_cancelled_right_before_a_kill_is_cancelled_after_it() {
     let server = Process::start(folder.path(), &upstream, "").await;
     server.settled(&path, "cancelled").await;
     assert_eq!(upstream.count(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_breaks_off_when_the_program_stops_and_its_run_goes_on() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
+    let gate = Gate::new();
+    upstream.push(Reply::gated("Once upon a time", &gate));
+    upstream.push(Reply::text("The whole story."));
+    let hurry = "[http]\ndrain_s = 1\n";
+    let server = Process::start(folder.path(), &upstream, hurry).await;
+    let (assistant, thread) = server.furnish().await;
+    gate.release(2);
+    let runs = format!("/threads/{thread}/runs");
+    let body = json!({"assistant_id": assistant, "stream": true});
+    let mut stream = server.stream(&runs, body).await;
+    stream.until("upon").await;
+    assert_eq!(server.terminate().await, Some(0));
+    // A clean end would look like the end of the answer.
+    let end = loop {
+        match stream.read().await {
+            Ok(true) => {}
+            end => break end,
+        }
+    };
+    assert!(end.is_err());
+    assert!(!stream.text.contains("event: done"));
+
+    let server = Process::start(folder.path(), &upstream, hurry).await;
+    let run = text(&server.get(&runs).await["data"][0], "id");
+    server.settled(&format!("{runs}/{run}"), "completed").await;
+    assert_eq!(server.said(&thread).await, ["The whole story."]);
 }
