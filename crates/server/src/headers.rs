@@ -109,7 +109,7 @@ impl Seen {
             method = %self.method,
             route,
             status,
-            duration_ms = elapsed.as_secs_f64() * 1000.0,
+            duration_ms = milliseconds(elapsed),
             request_id = self.request_id,
             api_key = caller.map(|caller| caller.key.as_str()),
             workspace = caller.map(|caller| caller.workspace.as_str()),
@@ -124,6 +124,12 @@ impl Seen {
             "method" => method, "route" => route)
         .record(elapsed.as_secs_f64());
     }
+}
+
+/// With three digits behind the point.
+fn milliseconds(elapsed: Duration) -> f64 {
+    let micros = u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX);
+    f64::from(micros) / 1000.0
 }
 
 /// Callers can invent methods; labels are not theirs to make.
