@@ -64,7 +64,13 @@ pub(crate) fn next_request(
         own: &own,
         tools: &tools,
     };
-    let thread = fit(thread, &fixed, budget).ok_or(RunIncompleteReason::MaxPromptTokens)?;
+    let newest = thread.last().cloned();
+    let thread = match fit(thread, &fixed, budget) {
+        Some(thread) => thread,
+        // The window is only what we take it to be: the provider has the last word.
+        None if prompt_left.is_none() => newest.into_iter().collect(),
+        None => return Err(RunIncompleteReason::MaxPromptTokens),
+    };
 
     Ok(ChatRequest {
         model: settings.model.clone(),
@@ -82,6 +88,17 @@ pub(crate) fn next_request(
         reasoning_effort: settings.reasoning_effort,
         max_completion_tokens,
     })
+}
+
+/// Bytes of text in the thread, as far as it was read.
+pub(crate) fn text_bytes(context: &RunContext) -> usize {
+    let parts = context.messages.iter().flat_map(|message| &message.content);
+    let bytes = parts.map(|part| match part {
+        Content::Text { text } => text.value.len(),
+        Content::Refusal { refusal } => refusal.len(),
+        Content::ImageFile { .. } | Content::ImageUrl { .. } => 0,
+    });
+    bytes.sum()
 }
 
 /// How much of the thread has to be read at all.

@@ -9,7 +9,10 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use futures::StreamExt;
 use loomgate_domain::{
     CallId, Usage,
-    run::{Event, Failure, Illegal, Input, RunEvent, RunState, RunStatus, StepDetails, ToolCall},
+    run::{
+        Event, Failure, Illegal, Input, RunEvent, RunIncompleteReason, RunState, RunStatus,
+        StepDetails, ToolCall,
+    },
 };
 use loomgate_store::{Guard, RunContext};
 use loomgate_wire::chat::ChatRequest;
@@ -25,6 +28,9 @@ use crate::{
     tokens,
     turn::{Step, Turn},
 };
+
+/// The most bytes of text whose tokens are counted without leaving the thread.
+const COUNTED_IN_PLACE: usize = 64 * 1024;
 
 /// How often a turn whose stream broke midway is asked for again.
 const BROKEN_TURNS: u32 = 2;
@@ -124,8 +130,7 @@ impl Executor {
         context: &RunContext,
         may_be_repeated: bool,
     ) -> Result<Outcome, Fault> {
-        let window = self.shared.settings.limits.context_window_tokens;
-        let request = match context::next_request(&self.draft.run, context, window) {
+        let request = match self.next_request(context).await {
             Ok(request) => request,
             Err(reason) => {
                 let before = self.draft.clone();
@@ -181,6 +186,27 @@ impl Executor {
                 self.interrupted(Some(&turn), &interrupt).await?;
                 Ok(Outcome::Settled)
             }
+        }
+    }
+
+    /// Counting the tokens of a long thread takes a while, which other runs do not have to wait for.
+    async fn next_request(&self, context: &RunContext) -> Result<ChatRequest, RunIncompleteReason> {
+        let window = self.shared.settings.limits.context_window_tokens;
+        let run = &self.draft.run;
+        if context::text_bytes(context) <= COUNTED_IN_PLACE {
+            return context::next_request(run, context, window);
+        }
+        let (run, context) = (run.clone(), context.clone());
+        let counted =
+            tokio::task::spawn_blocking(move || context::next_request(&run, &context, window));
+        match counted.await {
+            Ok(request) => request,
+            // A panic in there is a panic of this run, whose attendant fails it.
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going away, and this run with it.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 

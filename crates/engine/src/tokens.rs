@@ -11,17 +11,28 @@ use loomgate_wire::chat::{ChatMessage, ChatToolCall, UserContent, UserPart};
 const MESSAGE_OVERHEAD: u64 = 4;
 /// What a picture costs, roughly: one high-detail tile and its base.
 const IMAGE_TOKENS: u64 = 765;
-/// Above this many bytes a text is not counted but estimated, at four bytes a token.
-const COUNTED_BYTES: usize = 1024 * 1024;
+/// Texts are counted in pieces of this many bytes: the cost of a word grows with the square of
+/// its length, and a hostile text is one long word.
+const PIECE_BYTES: usize = 512;
+/// Of a longer text this much is counted, and the rest taken to be like it.
+const COUNTED_BYTES: usize = 64 * 1024;
 
 /// Tokens of a text.
 pub(crate) fn of_text(text: &str) -> u64 {
-    if text.len() > COUNTED_BYTES {
-        return at_most(text).div_ceil(4);
+    let counted = &text[..text.floor_char_boundary(COUNTED_BYTES)];
+    let mut rest = counted;
+    let mut tokens = 0;
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+        let found = tiktoken_rs::o200k_base_singleton().encode_ordinary(piece);
+        tokens += found.len() as u64;
+        rest = behind;
     }
-    tiktoken_rs::o200k_base_singleton()
-        .encode_ordinary(text)
-        .len() as u64
+    if counted.len() == text.len() {
+        tokens
+    } else {
+        (tokens * text.len() as u64).div_ceil(counted.len() as u64)
+    }
 }
 
 /// An upper bound that costs nothing: no token is shorter than a byte.
@@ -100,5 +111,15 @@ mod tests {
             assert!(of_text(text) <= at_most(text));
         }
         assert_eq!(of_text("Hello, world!"), 4);
+    }
+
+    #[test]
+    fn one_long_word_is_counted_in_no_time_and_long_texts_by_their_beginning() {
+        let word = "é".repeat(250_000);
+        let tokens = of_text(&word);
+        assert!((10_000..500_000).contains(&tokens), "{tokens}");
+        let text = "The quick brown fox jumps over the lazy dog. ".repeat(10_000);
+        let tokens = of_text(&text);
+        assert!((95_000..115_000).contains(&tokens), "{tokens}");
     }
 }

@@ -241,6 +241,22 @@ async fn a_prompt_that_can_not_be_cut_to_fit_ends_the_run_incomplete() {
 }
 
 #[tokio::test]
+async fn a_message_beyond_the_window_is_left_to_the_provider() {
+    let small = Limits {
+        context_window_tokens: 10,
+        ..Limits::default()
+    };
+    let bench = Bench::with(small).await;
+    bench.model.says(&["It was long."]);
+    let run = bench.run(&"word ".repeat(20_000)).await;
+    assert_eq!(
+        bench.settled(&run.id).await.state.status(),
+        RunStatus::Completed
+    );
+    assert_eq!(bench.model.requests()[0].messages.len(), 2);
+}
+
+#[tokio::test]
 async fn a_forced_call_is_forced_once() {
     let bench = Bench::new().await;
     bench
