@@ -46,6 +46,12 @@ kinds! {
     WorkspaceKind, WorkspaceId, "ws_", "ws", "workspace";
     /// Marks API key ids (the public id, never the secret).
     ApiKeyKind, ApiKeyId, "key_", "key", "API key";
+    /// Marks ids of versions of a saved config.
+    ConfigVersionKind, ConfigVersionId, "cv_", "cv", "config version";
+    /// Marks log record ids.
+    LogKind, LogId, "log_", "log", "log";
+    /// Marks feedback ids.
+    FeedbackKind, FeedbackId, "fb_", "fb", "feedback";
 }
 
 /// An id of one kind. Cheap to clone. Imported ids keep whatever follows their prefix.

@@ -1,11 +1,13 @@
 //! API keys: who calls.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiKeyId, Timestamp, WorkspaceId};
+use crate::{ApiKeyId, Scopes, Timestamp, WorkspaceId, limit::Allowance};
 
 /// A key that callers present. The secret itself is never kept: `hash` is a keyed hash of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApiKey {
     /// Public id.
     pub id: ApiKeyId,
@@ -17,10 +19,67 @@ pub struct ApiKey {
     pub hash: String,
     /// First characters of the secret, to tell keys apart in lists: `lg-AbCd`.
     pub hint: String,
-    /// The virtual key that model calls use when the request names none.
-    pub default_virtual_key: Option<String>,
+    /// The hash that a rotation replaced, and until when it is still good.
+    pub previous: Option<PreviousHash>,
+    /// What it may do, and how much.
+    pub settings: KeySettings,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
     /// When it was revoked; a revoked key opens nothing.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// A secret on its way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviousHash {
+    /// Keyed hash of the former secret, hexadecimal.
+    pub hash: String,
+    /// From then on it opens nothing.
+    pub until: Timestamp,
+}
+
+/// What an API key may do, and what it does when a request says nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeySettings {
+    /// For people.
+    pub description: Option<String>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// How much it may use.
+    #[serde(flatten)]
+    pub allowance: Allowance,
+    /// The budget counts from then on: the making of the key, or its last reset.
+    pub usage_since: Timestamp,
+    /// The virtual key of requests that name neither a virtual key nor a config.
+    pub default_virtual_key: Option<String>,
+    /// The config of such requests; goes before the virtual key.
+    pub default_config: Option<String>,
+    /// Whether a request may bring a config of its own.
+    pub allow_config_override: bool,
+    /// Joined with the metadata of requests; theirs wins.
+    pub metadata: BTreeMap<String, String>,
+    /// Who is to hear of budgets that come to their end: shown, not mailed.
+    pub alert_emails: Vec<String>,
+    /// From then on it opens nothing.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Default for KeySettings {
+    fn default() -> Self {
+        Self {
+            description: None,
+            scopes: Scopes::usual(),
+            allowance: Allowance::default(),
+            usage_since: Timestamp(0),
+            default_virtual_key: None,
+            default_config: None,
+            allow_config_override: true,
+            metadata: BTreeMap::new(),
+            alert_emails: Vec::new(),
+            expires_at: None,
+        }
+    }
 }

@@ -14,23 +14,29 @@
 
 pub mod assistant;
 pub mod clock;
+pub mod config;
+pub mod feedback;
 pub mod id;
 pub mod key;
+pub mod limit;
 pub mod limits;
+pub mod log;
 pub mod message;
 pub mod metadata;
 pub mod page;
 pub mod patch;
 pub mod run;
+pub mod scope;
 pub mod thread;
 pub mod tool;
 pub mod usage;
+pub mod virtual_key;
 
 pub use assistant::Assistant;
 pub use clock::{Clock, Timestamp};
 pub use id::{
-    ApiKeyId, AssistantId, CallId, Id, IdGen, IdKind, MessageId, RunId, StepId, ThreadId,
-    WorkspaceId,
+    ApiKeyId, AssistantId, CallId, ConfigVersionId, FeedbackId, Id, IdGen, IdKind, LogId,
+    MessageId, RunId, StepId, ThreadId, WorkspaceId,
 };
 pub use limits::Limits;
 pub use message::Message;
@@ -38,5 +44,6 @@ pub use metadata::Metadata;
 pub use page::{Order, Page, PageRequest};
 pub use patch::Patch;
 pub use run::{Run, RunStep};
+pub use scope::{Scope, Scopes};
 pub use thread::Thread;
 pub use usage::Usage;
