@@ -1,9 +1,11 @@
 //! Runs: the record, its steps, its states and the machine that moves them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AssistantId, Metadata, RunId, ThreadId, Timestamp, Usage,
+    ApiKeyId, AssistantId, Metadata, RunId, ThreadId, Timestamp, Usage,
     tool::{ReasoningEffort, ResponseFormat, Tool, ToolChoice, ToolResources, Truncation},
 };
 
@@ -76,12 +78,35 @@ pub struct RunSettings {
     pub stream: bool,
     /// Which way its model calls go: a reference, never a credential.
     pub route: Route,
+    /// On whose behalf its model calls are made; none in runs of older releases.
+    #[serde(default)]
+    pub origin: Option<Origin>,
 }
 
 /// Which way model calls go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Route {
-    /// Through the virtual key of this name.
+    /// Through the virtual key of this slug.
     VirtualKey(String),
+    /// Through the saved config of this slug.
+    Config(String),
+    /// As the request said: a config or a credential of its own, sealed beside the run and erased
+    /// when the run ends.
+    Sealed,
+}
+
+/// On whose behalf model calls are made: what limits and logs go by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Whose limits they count against.
+    pub api_key: ApiKeyId,
+    /// `x-portkey-trace-id` of the request that made the run.
+    pub trace_id: String,
+    /// The span that the request named as its own.
+    #[serde(default)]
+    pub span_id: Option<String>,
+    /// `x-portkey-metadata` of that request, the key's own pairs included.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
 }

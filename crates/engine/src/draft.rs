@@ -281,6 +281,7 @@ impl Draft {
             put_messages: changed(&self.messages),
             remove_messages: self.removed.clone(),
             release: false,
+            charges: Vec::new(),
         }
     }
 

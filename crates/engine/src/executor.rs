@@ -24,7 +24,7 @@ use crate::{
     draft::Draft,
     engine::Shared,
     failure,
-    model::{ChatStream, ModelError, ModelErrorKind},
+    model::{ChatStream, ModelError, ModelErrorKind, ModelTurn, Receipt},
     tokens,
     turn::{Step, Turn},
 };
@@ -43,6 +43,8 @@ pub(crate) struct Executor {
     pub(crate) log: Option<Arc<RunLog>>,
     /// Fires when the run was cancelled, or the lease was lost.
     pub(crate) stop: CancellationToken,
+    /// What the next commit has to count.
+    pub(crate) due: Option<(Box<dyn Receipt>, Usage)>,
 }
 
 /// Why an executor lets go of a run that has not ended.
@@ -142,10 +144,13 @@ impl Executor {
         };
         let shared = Arc::clone(&self.shared);
         let workspace = self.guard.ws.clone();
-        let route = self.draft.run.settings.route.clone();
-        let call = shared.model.chat(&workspace, &route, &request);
-        let mut stream = match self.undisturbed(call).await {
-            Ok(Ok(stream)) => stream,
+        let run = self.draft.run.clone();
+        let call = shared.model.chat(&workspace, &run, &request);
+        let ModelTurn {
+            events: mut stream,
+            receipt,
+        } = match self.undisturbed(call).await {
+            Ok(Ok(turn)) => turn,
             Ok(Err(error)) => {
                 self.fail(failure::of_model(&error)).await?;
                 return Ok(Outcome::Settled);
@@ -160,33 +165,44 @@ impl Executor {
             known_calls(context),
             self.draft.run.settings.parallel_tool_calls,
         );
-        match self.read(&mut stream, &mut turn).await? {
+        let read = self.read(&mut stream, &mut turn).await?;
+        // The provider's connection is free again before anything is written.
+        drop(stream);
+        match read {
             Ok(()) => {
-                // The provider's connection is free again before anything is written.
-                drop(stream);
-                self.finish(turn, &request).await?;
+                self.finish(turn, &request, receipt).await?;
                 Ok(Outcome::Settled)
             }
-            Err(Stopped::Model(error))
-                if may_be_repeated && error.kind == ModelErrorKind::Broken =>
-            {
+            Err(stopped) => {
+                // What the provider counted is counted, also of a turn that came to nothing.
+                self.due = receipt.zip(turn.usage());
+                self.stopped(turn, stopped, may_be_repeated).await
+            }
+        }
+    }
+
+    /// A turn that did not come to its end.
+    async fn stopped(
+        &mut self,
+        turn: Turn,
+        stopped: Stopped,
+        may_be_repeated: bool,
+    ) -> Result<Outcome, Fault> {
+        match stopped {
+            Stopped::Model(error) if may_be_repeated && error.kind == ModelErrorKind::Broken => {
                 let now = self.shared.clock.now();
                 turn.write(&mut self.draft);
                 self.draft.step(now, Input::Abandon)?;
                 self.commit().await?;
-                Ok(Outcome::Broken(error))
+                return Ok(Outcome::Broken(error));
             }
-            Err(Stopped::Model(error)) => {
+            Stopped::Model(error) => {
                 turn.write(&mut self.draft);
                 self.fail(failure::of_model(&error)).await?;
-                Ok(Outcome::Settled)
             }
-            Err(Stopped::Interrupt(interrupt)) => {
-                drop(stream);
-                self.interrupted(Some(&turn), &interrupt).await?;
-                Ok(Outcome::Settled)
-            }
+            Stopped::Interrupt(interrupt) => self.interrupted(Some(&turn), &interrupt).await?,
         }
+        Ok(Outcome::Settled)
     }
 
     /// Counting the tokens of a long thread takes a while, which other runs do not have to wait for.
@@ -244,10 +260,16 @@ impl Executor {
         self.draft.run.settings.stream || self.log.is_some()
     }
 
-    async fn finish(&mut self, turn: Turn, request: &ChatRequest) -> Result<(), Fault> {
+    async fn finish(
+        &mut self,
+        turn: Turn,
+        request: &ChatRequest,
+        receipt: Option<Box<dyn Receipt>>,
+    ) -> Result<(), Fault> {
         let usage = turn
             .usage()
             .unwrap_or_else(|| estimate(request, turn.written()));
+        self.due = receipt.map(|receipt| (receipt, usage));
         turn.write(&mut self.draft);
         let before = self.draft.clone();
         turn.finish(&mut self.draft, self.shared.clock.now(), usage)?;
@@ -326,10 +348,17 @@ impl Executor {
 
     async fn commit(&mut self) -> Result<(), Fault> {
         let runs = self.shared.store.runs();
-        let change = self.draft.change();
+        let mut change = self.draft.change();
+        let due = self.due.take();
+        if let Some((receipt, usage)) = &due {
+            change.charges = receipt.charges(usage);
+        }
         let Some(committed) = runs.commit(self.guard.clone(), change).await? else {
             return Err(Fault::Lost);
         };
+        if let Some((receipt, usage)) = due {
+            receipt.settled(&usage);
+        }
         self.guard.version = committed.version;
         let frames = self.draft.committed(committed.metadata);
         self.push(frames);

@@ -30,6 +30,13 @@ pub(crate) fn of_model(error: &ModelError) -> Failure {
                 detail => detail.to_owned(),
             },
         ),
+        ModelErrorKind::Denied => (
+            ErrorCode::InvalidPrompt,
+            match detail {
+                "" => "A guardrail denied the request.".to_owned(),
+                detail => detail.to_owned(),
+            },
+        ),
         ModelErrorKind::Server => (
             ErrorCode::ServerError,
             with("Sorry, something went wrong at the model provider."),
@@ -90,6 +97,7 @@ mod tests {
             ModelErrorKind::InvalidRequest,
             ModelErrorKind::Unauthorized,
             ModelErrorKind::RateLimited,
+            ModelErrorKind::Denied,
             ModelErrorKind::Server,
             ModelErrorKind::Timeout,
             ModelErrorKind::Unreachable,

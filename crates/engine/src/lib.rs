@@ -33,4 +33,4 @@ pub use bus::Subscription;
 pub use commands::{Created, RunRequest, ThreadTarget, posted};
 pub use engine::{Engine, Settings};
 pub use error::{Action, Error};
-pub use model::{ChatModel, ChatStream, ModelError, ModelErrorKind};
+pub use model::{ChatModel, ChatStream, ModelError, ModelErrorKind, ModelTurn, Receipt};

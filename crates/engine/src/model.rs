@@ -1,7 +1,7 @@
 //! The seam to models: the engine asks for a turn, the server answers over its gateway.
 
 use futures::{future::BoxFuture, stream::BoxStream};
-use loomgate_domain::{WorkspaceId, run::Route};
+use loomgate_domain::{Run, Usage, WorkspaceId, limit::Charge};
 use loomgate_wire::chat::{ChatEvent, ChatRequest};
 
 /// The streamed answer of a model. Dropping it stops the call.
@@ -9,14 +9,32 @@ pub type ChatStream = BoxStream<'static, Result<ChatEvent, ModelError>>;
 
 /// Something that carries out model turns.
 pub trait ChatModel: Send + Sync + 'static {
-    /// Asks for one turn. Retrying what is transient before the first event is up to the
+    /// Asks for one turn of a run. Retrying what is transient before the first event is up to the
     /// implementation; the engine itself repeats only turns that broke midway.
     fn chat<'a>(
         &'a self,
         workspace: &'a WorkspaceId,
-        route: &'a Route,
+        run: &'a Run,
         request: &'a ChatRequest,
-    ) -> BoxFuture<'a, Result<ChatStream, ModelError>>;
+    ) -> BoxFuture<'a, Result<ModelTurn, ModelError>>;
+}
+
+/// A model turn that has begun.
+pub struct ModelTurn {
+    /// Its events.
+    pub events: ChatStream,
+    /// What it costs; `None` where nothing is counted.
+    pub receipt: Option<Box<dyn Receipt>>,
+}
+
+/// What a model turn costs, and whom. The engine writes it in the commit of the turn, so that it
+/// is counted once, whatever happens before or after.
+pub trait Receipt: Send + Sync {
+    /// The additions to write along with the turn.
+    fn charges(&self, usage: &Usage) -> Vec<Charge>;
+
+    /// They were written.
+    fn settled(&self, usage: &Usage);
 }
 
 /// A model turn that went wrong.
@@ -36,8 +54,10 @@ pub enum ModelErrorKind {
     InvalidRequest,
     /// The provider refused the credential (401, 403).
     Unauthorized,
-    /// The provider's rate or quota is used up (429).
+    /// The provider's rate or quota is used up (429), or a limit of the key is.
     RateLimited,
+    /// A guardrail said no.
+    Denied,
     /// The provider broke (5xx).
     Server,
     /// The provider did not answer in time.

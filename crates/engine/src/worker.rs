@@ -129,6 +129,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, draft: Draft) {
         },
         draft,
         stop,
+        due: None,
     };
     shared.tasks.spawn(attend(Arc::clone(shared), executor));
 }

@@ -1,6 +1,7 @@
 //! The built-in model: deterministic, free, and steered by directives in the last user message
 //! (`docs/echo.md`). For try-outs and for users' own tests.
 
+pub(crate) mod completion;
 mod directive;
 
 use std::{collections::HashMap, time::Duration};
@@ -16,10 +17,9 @@ use loomgate_wire::chat::{
 };
 
 use self::directive::{Call, Directives};
-use crate::{
-    ChatStream, Model,
-    error::{Error, Failure},
-};
+use serde_json::{Value, json};
+
+use crate::{ChatStream, error::Error};
 
 /// What the model will do, all of it decided beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,16 +30,12 @@ struct Script {
 }
 
 /// The model as `GET /v1/models` lists it. Its date is that of a fixed day, 2026-01-01.
-pub(crate) fn model() -> Model {
-    Model {
-        id: "echo".to_owned(),
-        created: 1_767_225_600,
-        owned_by: "loomgate".to_owned(),
-    }
+pub(crate) fn model() -> Value {
+    json!({"id": "echo", "object": "model", "created": 1_767_225_600, "owned_by": "loomgate"})
 }
 
 /// One turn of the echo model.
-pub(crate) fn chat(request: &ChatRequest, ids: &dyn IdGen) -> Result<ChatStream, Failure> {
+pub(crate) fn chat(request: &ChatRequest, ids: &dyn IdGen) -> Result<ChatStream, Error> {
     let Script { events, pace } = answer(request, ids)?;
     let events = stream::unfold(events.into_iter(), move |mut events| async move {
         let event = events.next()?;
@@ -139,7 +135,7 @@ fn final_text(request: &ChatRequest, directives: &Directives, done: &History) ->
     match request.response_format {
         ResponseFormat::Auto | ResponseFormat::Text => text,
         ResponseFormat::JsonObject | ResponseFormat::JsonSchema(_) => {
-            serde_json::json!({ "echo": text }).to_string()
+            json!({ "echo": text }).to_string()
         }
     }
 }

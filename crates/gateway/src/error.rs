@@ -1,9 +1,9 @@
 //! What a failed model call tells its caller: who failed, may it be tried again, and the
 //! provider's own words.
 
-use std::time::Duration;
-
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::retries::is_transient;
 
 /// The most characters of a provider's message that are kept.
 const MESSAGE_CHARS: usize = 1_000;
@@ -65,7 +65,7 @@ impl Error {
     pub(crate) fn status(status: u16, message: impl Into<String>) -> Self {
         Self {
             status: Some(status),
-            ..Self::new(Who::Upstream, transient(status), message)
+            ..Self::new(Who::Upstream, is_transient(status), message)
         }
     }
 
@@ -73,28 +73,6 @@ impl Error {
     pub(crate) fn nonsense(message: impl Into<String>) -> Self {
         Self::new(Who::Upstream, true, message)
     }
-}
-
-/// A failed attempt, before it is decided whether it was the last.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) error: Error,
-    /// How long the provider wants to be left alone.
-    pub(crate) retry_after: Option<Duration>,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            retry_after: None,
-        }
-    }
-}
-
-/// Statuses after which the same call may succeed.
-fn transient(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 529)
 }
 
 /// A provider's words, made fit to be shown: without the key, and not too long.

@@ -1,76 +1,168 @@
-//! The attempt loop.
+//! The way out, as the rest of the program sees it.
 
-use std::{fmt, sync::Arc};
-
-use loomgate_domain::IdGen;
-use loomgate_wire::chat::ChatRequest;
-use tokio::time::Instant;
-
-use crate::{
-    AttemptPolicy, ChatStream, Error, Provider, Target, client, echo, error::Failure, openai,
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicU32, atomic::Ordering},
+    time::Duration,
 };
 
-/// A model that a provider offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Model {
-    /// Its name.
-    pub id: String,
-    /// Seconds since 1970; 0 where the provider does not tell.
-    pub created: i64,
-    /// Whose it is; empty where the provider does not tell.
-    pub owned_by: String,
+use loomgate_domain::{Clock, IdGen, id};
+use loomgate_wire::chat::ChatRequest;
+
+use crate::{
+    AttemptPolicy, Error, Plan,
+    breaker::Breakers,
+    cache::Cache,
+    egress::{ClientSettings, Exceptions, HttpClient, SystemResolver},
+    ledger::Ledger,
+    meter::Meter,
+    price::PriceTable,
+    quirks::Quirks,
+    reading::Facts,
+    relay::{Answer, EndSink, RelayAttempt, RelayRequest, refuse_malformed},
+    turn::{ModelCall, Turn, TurnAttempt},
+    walk::Walker,
+};
+
+/// What a gateway is made of.
+#[derive(Debug)]
+pub struct Settings {
+    /// When model calls of runs are tried again, and how long pauses are.
+    pub policy: AttemptPolicy,
+    /// Time to connect, for all targets.
+    pub connect_timeout: Duration,
+    /// Addresses inside the operator's network that callers may name all the same.
+    pub exceptions: Exceptions,
+    /// Where this process itself listens: calls to itself would go round for ever.
+    pub own_addresses: Vec<SocketAddr>,
+    /// The most bytes of cached answers.
+    pub cache_bytes: u64,
+    /// What tokens cost.
+    pub prices: PriceTable,
 }
 
-/// Calls models. One for the whole process: it holds the pool of connections.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: AttemptPolicy::default(),
+            connect_timeout: Duration::from_secs(10),
+            exceptions: Exceptions::default(),
+            own_addresses: Vec::new(),
+            cache_bytes: 64 * 1024 * 1024,
+            prices: PriceTable::built_in(),
+        }
+    }
+}
+
+/// Calls models and relays calls. One for the whole process: it holds the pools of connections,
+/// the cache, the circuit breakers and what everybody has used.
 pub struct Gateway {
-    openai: openai::Client,
-    policy: AttemptPolicy,
-    ids: Arc<dyn IdGen>,
+    services: Services,
+}
+
+/// What attempts work with.
+pub(crate) struct Services {
+    pub(crate) http: HttpClient,
+    pub(crate) exceptions: Exceptions,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) cache: Cache,
+    pub(crate) breakers: Breakers,
+    pub(crate) quirks: Quirks,
+    pub(crate) policy: AttemptPolicy,
+    pub(crate) ids: Arc<dyn IdGen>,
 }
 
 impl Gateway {
-    /// A gateway without connections yet. `ids` makes ids of function calls where a provider gives
-    /// none, and spreads retries. Fails when the system's TLS set-up is unusable.
-    pub fn new(policy: AttemptPolicy, ids: Arc<dyn IdGen>) -> Result<Self, Error> {
-        let http = client::build(policy.connect_timeout)?;
+    /// A gateway without connections yet. `ids` makes ids where a provider gives none, draws
+    /// targets and spreads retries. Fails when the system's TLS set-up is unusable.
+    pub fn new(
+        settings: Settings,
+        ids: Arc<dyn IdGen>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        let http = HttpClient::new(ClientSettings {
+            connect_timeout: settings.connect_timeout,
+            exceptions: settings.exceptions.clone(),
+            own_addresses: settings.own_addresses,
+            resolver: Arc::new(SystemResolver),
+        })?;
         Ok(Self {
-            openai: openai::Client::new(http, Arc::clone(&ids)),
-            policy,
-            ids,
+            services: Services {
+                http,
+                exceptions: settings.exceptions,
+                ledger: Arc::new(Ledger {
+                    meter: Meter::new(),
+                    prices: settings.prices,
+                    clock,
+                }),
+                cache: Cache::new(settings.cache_bytes),
+                breakers: Breakers::new(),
+                quirks: Quirks::default(),
+                policy: settings.policy,
+                ids,
+            },
         })
     }
 
-    /// One model turn. Returns with the first event at hand; until then, faults that may pass are
-    /// tried again as the policy says. After that nothing is: an error in the stream is its end,
-    /// with [`crate::Phase::MidStream`].
-    pub async fn chat(&self, target: &Target, request: &ChatRequest) -> Result<ChatStream, Error> {
-        let mut attempts = Attempts::new(self, target);
-        loop {
-            let result = match &target.provider {
-                Provider::Echo => echo::chat(request, &*self.ids),
-                Provider::OpenAi(provider) => {
-                    Box::pin(self.openai.chat(target, provider, request)).await
-                }
-            };
-            match result {
-                Ok(stream) => return Ok(stream.at_attempt(attempts.made)),
-                Err(failure) => attempts.pause_or_fail(failure).await?,
-            }
-        }
+    /// Relays a call. There is always an answer: a provider's, or the gateway's own. `capture` is
+    /// how many bytes of it `sink` is to be given; `sink` is told once the answer has ended.
+    pub async fn relay(
+        &self,
+        plan: &Plan,
+        request: &RelayRequest,
+        capture: usize,
+        sink: EndSink,
+    ) -> Answer {
+        let attempt = match RelayAttempt::new(&self.services, request, capture) {
+            Ok(attempt) => attempt,
+            Err(malformed) => return refuse_malformed(&malformed, sink),
+        };
+        let walker = self.walker();
+        let got = walker.walk(plan, &attempt).await;
+        attempt.hand_out(got, walker.attempts.load(Ordering::Relaxed), sink)
     }
 
-    /// The models that a target offers, in the provider's order.
-    pub async fn models(&self, target: &Target) -> Result<Vec<Model>, Error> {
-        let mut attempts = Attempts::new(self, target);
-        loop {
-            let result = match &target.provider {
-                Provider::Echo => Ok(vec![echo::model()]),
-                Provider::OpenAi(provider) => Box::pin(self.openai.models(target, provider)).await,
-            };
-            match result {
-                Ok(models) => return Ok(models),
-                Err(failure) => attempts.pause_or_fail(failure).await?,
-            }
+    /// One model turn of a run. Returns with the first event at hand; until then, faults that may
+    /// pass are tried again, here or elsewhere, as plan and policy say. After that nothing is: an
+    /// error in the stream is its end, with [`crate::Phase::MidStream`]. `sink` is told once the
+    /// turn has ended, well or not.
+    pub async fn chat(
+        &self,
+        plan: &Plan,
+        call: &ModelCall,
+        request: &ChatRequest,
+        sink: EndSink,
+    ) -> Result<Turn, Error> {
+        let attempt = TurnAttempt::new(&self.services, call, request);
+        let walker = self.walker();
+        let outcome = walker.walk(plan, &attempt).await;
+        attempt.hand_out(outcome, walker.attempts.load(Ordering::Relaxed), sink)
+    }
+
+    /// Counts what keys use. The server feeds it from the database, and drains it into there.
+    pub fn meter(&self) -> &Meter {
+        &self.services.ledger.meter
+    }
+
+    fn walker(&self) -> Walker<'_> {
+        Walker {
+            ids: &*self.services.ids,
+            clock: &*self.services.ledger.clock,
+            breakers: &self.services.breakers,
+            attempts: AtomicU32::new(0),
+        }
+    }
+}
+
+impl Services {
+    /// What an answer has to say when its provider does not.
+    pub(crate) fn facts(&self, model: Option<&str>, include_usage: bool) -> Facts {
+        Facts {
+            id: format!("chatcmpl-{}", id::random_text(&*self.ids, 24)),
+            created: self.ledger.clock.now().0,
+            model: model.unwrap_or_default().to_owned(),
+            include_usage,
         }
     }
 }
@@ -78,53 +170,7 @@ impl Gateway {
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway")
-            .field("policy", &self.policy)
+            .field("policy", &self.services.policy)
             .finish_non_exhaustive()
-    }
-}
-
-/// The attempts of one call.
-struct Attempts<'a> {
-    gateway: &'a Gateway,
-    target: &'a Target,
-    since: Instant,
-    /// Attempts made, the present one included.
-    made: u32,
-}
-
-impl<'a> Attempts<'a> {
-    fn new(gateway: &'a Gateway, target: &'a Target) -> Self {
-        Self {
-            gateway,
-            target,
-            since: Instant::now(),
-            made: 1,
-        }
-    }
-
-    /// Returns when the next attempt may begin; or the error, when there is to be none.
-    async fn pause_or_fail(&mut self, failure: Failure) -> Result<(), Error> {
-        let mut jitter = [0];
-        self.gateway.ids.fill(&mut jitter);
-        let [jitter] = jitter;
-        let elapsed = self.since.elapsed();
-        let policy = &self.gateway.policy;
-        let Some(pause) = policy.pause(&failure, self.made, elapsed, jitter) else {
-            return Err(Error {
-                attempts: self.made,
-                ..failure.error
-            });
-        };
-        tracing::warn!(
-            virtual_key = self.target.name,
-            status = failure.error.status,
-            attempt = self.made,
-            pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-            "model call failed, will be tried again: {:?}",
-            failure.error.who,
-        );
-        tokio::time::sleep(pause).await;
-        self.made += 1;
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use loomgate_domain::{
     Assistant, AssistantId, Run, Thread, ThreadId, Usage, WorkspaceId,
     id::new_id,
-    run::{Route, RunEvent, RunSettings, RunState},
+    run::{Origin, Route, RunEvent, RunSettings, RunState},
     tool::{Tool, ToolChoice, ToolResources},
 };
 use loomgate_store::{NewRun, NewRunThread};
@@ -29,6 +29,10 @@ pub struct RunRequest {
     pub tool_resources: ToolResources,
     /// Which way its model calls go.
     pub route: Route,
+    /// What [`Route::Sealed`] stands for, sealed.
+    pub sealed: Option<String>,
+    /// On whose behalf they are made.
+    pub origin: Origin,
 }
 
 /// The thread of a new run.
@@ -106,6 +110,7 @@ impl Engine {
                     tool_resources: request.tool_resources,
                     expires_at,
                     route: request.route,
+                    origin: request.origin,
                 },
             )?,
             metadata,
@@ -118,6 +123,7 @@ impl Engine {
         let new = NewRun {
             thread,
             run: run.clone(),
+            sealed: request.sealed,
         };
         match store.runs().create(workspace, new).await {
             Ok(Some(())) => {}
@@ -151,6 +157,7 @@ struct Given {
     tool_resources: ToolResources,
     expires_at: loomgate_domain::Timestamp,
     route: Route,
+    origin: Origin,
 }
 
 /// Copies everything that the run needs, so that later changes to the assistant leave it alone.
@@ -188,6 +195,7 @@ fn settle(
         expires_at: given.expires_at,
         stream: options.stream,
         route: given.route,
+        origin: Some(given.origin),
     })
 }
 

@@ -2,23 +2,16 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use bytes::Bytes;
 use loomgate_wire::chat::ChatEvent;
-use reqwest::Response;
 use tokio::time::timeout;
 
-use super::{
-    chunk::{Decoder, Ending},
-    failure,
-};
+use super::chunk::{Decoder, Ending};
 use crate::{
     Timeouts,
-    error::{Error, Phase, Who},
+    error::{Error, Phase},
+    reading::Wire,
     sse::{Event, Splitter},
 };
-
-/// The most bytes of an answer that comes in one piece.
-pub(super) const WHOLE_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long a whole answer waits for the token counts that may follow it.
 const AFTER_THE_ANSWER: Duration = Duration::from_secs(5);
@@ -27,8 +20,8 @@ const AFTER_THE_ANSWER: Duration = Duration::from_secs(5);
 const AFTER_DONE: Duration = Duration::from_millis(20);
 
 /// A streamed answer in the middle of its way.
-pub(super) struct Body {
-    response: Response,
+pub(crate) struct Body {
+    wire: Wire,
     timeouts: Timeouts,
     splitter: Splitter,
     decoder: Decoder,
@@ -48,9 +41,9 @@ enum Then {
 }
 
 impl Body {
-    pub(super) fn new(response: Response, decoder: Decoder, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(wire: Wire, decoder: Decoder, timeouts: Timeouts) -> Self {
         Self {
-            response,
+            wire,
             timeouts,
             splitter: Splitter::default(),
             decoder,
@@ -61,21 +54,19 @@ impl Body {
     }
 
     /// An answer that comes in one piece, although a stream was asked for.
-    pub(super) async fn in_one_piece(
-        response: Response,
+    pub(crate) fn in_one_piece(
+        bytes: &[u8],
         decoder: Decoder,
-        idle: Duration,
     ) -> Result<VecDeque<ChatEvent>, Error> {
         let mut decoder = decoder;
         let mut events = VecDeque::new();
-        let bytes = whole(response, WHOLE_BYTES, idle).await?;
-        decoder.chunk(&bytes, false, &mut events)?;
+        decoder.chunk(bytes, false, &mut events)?;
         decoder.end(Ending::Said, &mut events)?;
         Ok(events)
     }
 
     /// The next event; `None` at the end, and after an error.
-    pub(super) async fn next(&mut self) -> Option<Result<ChatEvent, Error>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<ChatEvent, Error>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 self.begun = true;
@@ -107,7 +98,7 @@ impl Body {
             // Models that reason send headers at once, and then nothing while they think.
             idle.max(first_byte)
         };
-        let progress = match piece(&mut self.response, patience).await {
+        let progress = match self.wire.next(patience).await {
             Ok(Some(bytes)) => self.take(&bytes),
             Ok(None) => self.cut(None),
             Err(error) => self.cut(Some(error)),
@@ -118,7 +109,7 @@ impl Body {
     /// Reads the end of the body, which mostly came along with the last event: only a connection
     /// whose response was read to its end can serve the next call.
     async fn read_out(&mut self) {
-        let end = async { while let Ok(Some(_)) = self.response.chunk().await {} };
+        let end = async { while let Ok(Some(_)) = self.wire.next(AFTER_DONE).await {} };
         // Late is as good as never: the connection is closed then.
         timeout(AFTER_DONE, end).await.ok();
     }
@@ -175,32 +166,4 @@ impl Body {
 fn is_whole(event: &Event) -> bool {
     event.data.trim_ascii() == b"[DONE]"
         || serde_json::from_slice::<serde::de::IgnoredAny>(&event.data).is_ok()
-}
-
-/// The whole body, when it is not too large.
-pub(super) async fn whole(
-    mut response: Response,
-    most: usize,
-    idle: Duration,
-) -> Result<Vec<u8>, Error> {
-    let mut whole = Vec::new();
-    while let Some(bytes) = piece(&mut response, idle).await? {
-        if whole.len() + bytes.len() > most {
-            return Err(Error::nonsense("The provider's answer is too large."));
-        }
-        whole.extend_from_slice(&bytes);
-    }
-    Ok(whole)
-}
-
-async fn piece(response: &mut Response, idle: Duration) -> Result<Option<Bytes>, Error> {
-    match timeout(idle, response.chunk()).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(failure::of_transport(error)),
-        Err(_) => Err(Error::new(
-            Who::Timeout,
-            true,
-            format!("The provider sent nothing for {idle:?}."),
-        )),
-    }
 }

@@ -12,7 +12,10 @@ use super::{
     calls::{Calls, Piece},
     failure,
 };
-use crate::error::{Error, Who};
+use crate::{
+    error::{Error, Who},
+    usage::RawUsage,
+};
 
 /// The most bytes of an answer: words, refusal and arguments together.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -53,24 +56,6 @@ struct FunctionDelta {
     arguments: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
-struct RawUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Debug, Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
 /// How an answer ended, where it did not name a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -81,7 +66,7 @@ pub(super) enum Ending {
 }
 
 /// Turns chunks into events.
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     ids: Arc<dyn IdGen>,
     key: Option<SecretString>,
     calls: Calls,
@@ -94,7 +79,7 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// `key` is what error messages must not contain.
-    pub(super) fn new(ids: Arc<dyn IdGen>, key: Option<SecretString>) -> Self {
+    pub(crate) fn new(ids: Arc<dyn IdGen>, key: Option<SecretString>) -> Self {
         Self {
             ids,
             key,
@@ -242,23 +227,6 @@ impl From<CallDelta> for Piece {
                 Some(Value::String(text)) => text,
                 Some(object) => object.to_string(),
             },
-        }
-    }
-}
-
-impl From<RawUsage> for Usage {
-    fn from(raw: RawUsage) -> Self {
-        Self {
-            prompt_tokens: raw.prompt_tokens.unwrap_or(0),
-            completion_tokens: raw.completion_tokens.unwrap_or(0),
-            cached_tokens: raw
-                .prompt_tokens_details
-                .and_then(|details| details.cached_tokens)
-                .unwrap_or(0),
-            reasoning_tokens: raw
-                .completion_tokens_details
-                .and_then(|details| details.reasoning_tokens)
-                .unwrap_or(0),
         }
     }
 }

@@ -1,41 +1,18 @@
 //! What a provider's refusal says.
 
-use std::time::Duration;
-
-use reqwest::{Response, header::HeaderMap};
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::body;
-use crate::error::{Error, Failure, Who, presentable};
+use crate::error::{Error, Who, presentable};
 
-/// The most bytes of an error body that are read.
-const BODY_BYTES: usize = 64 * 1024;
-
-/// A response whose status is no success.
-pub(super) async fn of_response(
-    response: Response,
-    key: Option<&SecretString>,
-    idle: Duration,
-) -> Failure {
-    let status = response.status().as_u16();
-    let retry_after = retry_after(response.headers());
-    let error = if response.status().is_redirection() {
-        Error::status(
+/// What a refusal with this status and body says. `key` is what it must not contain.
+pub(crate) fn of_status(status: u16, body: &[u8], key: Option<&SecretString>) -> Error {
+    if (300..400).contains(&status) {
+        return Error::status(
             status,
             format!("The provider answered with a redirect ({status}), which is not followed."),
-        )
-    } else {
-        // A body that cannot be read takes nothing from what the status says.
-        let body = body::whole(response, BODY_BYTES, idle)
-            .await
-            .unwrap_or_default();
-        of_status(status, &body, key)
-    };
-    Failure { error, retry_after }
-}
-
-fn of_status(status: u16, body: &[u8], key: Option<&SecretString>) -> Error {
+        );
+    }
     let body = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let message = message(&body).map_or_else(
         || format!("The provider answered with status {status}."),
@@ -95,39 +72,6 @@ fn message(body: &Value) -> Option<String> {
     .filter(|message| !message.trim().is_empty())
 }
 
-/// How long to wait: `retry-after-ms`, or `retry-after` in seconds. The form with a date is not
-/// read.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name, unit: f64| {
-        let text = headers.get(name)?.to_str().ok()?;
-        let seconds = text.trim().parse::<f64>().ok()? * unit;
-        Duration::try_from_secs_f64(seconds).ok()
-    };
-    number("retry-after-ms", 0.001).or_else(|| number("retry-after", 1.0))
-}
-
-/// A request that got no response.
-pub(super) fn of_transport(error: reqwest::Error) -> Error {
-    let who = if error.is_timeout() {
-        Who::Timeout
-    } else if error.is_builder() {
-        Who::Local
-    } else {
-        Who::Network
-    };
-    let what = match who {
-        Who::Local => "The request to the provider could not be made",
-        _ if error.is_connect() => "The provider could not be reached",
-        _ => "The connection to the provider broke",
-    };
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    Error::new(who, who != Who::Local, format!("{what}: {cause}."))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -173,25 +117,5 @@ mod tests {
         let request = error(json!({"message": "no", "type": "invalid_request_error"}));
         assert_eq!((request.status, request.retryable), (None, false));
         assert_eq!(error(json!({})).message, "The provider reported an error.");
-    }
-
-    #[test]
-    fn retry_after_is_read_in_both_units() {
-        let read = |name: &'static str, value: &'static str| {
-            retry_after(&HeaderMap::from_iter([(
-                name.parse().unwrap(),
-                value.parse().unwrap(),
-            )]))
-        };
-        assert_eq!(
-            read("retry-after-ms", "250"),
-            Some(Duration::from_millis(250))
-        );
-        assert_eq!(
-            read("retry-after", "1.5"),
-            Some(Duration::from_millis(1_500))
-        );
-        assert_eq!(read("retry-after", "-1"), None);
-        assert_eq!(read("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT"), None);
     }
 }

@@ -13,15 +13,15 @@ use crate::MaxTokensField;
 
 /// What a server takes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Dialect {
-    pub(super) max_tokens_field: MaxTokensField,
+pub(crate) struct Dialect {
+    pub(crate) max_tokens_field: MaxTokensField,
     /// Whether `stream_options` may be sent, which asks for usage.
-    pub(super) stream_options: bool,
+    pub(crate) stream_options: bool,
 }
 
 /// The body of `POST /chat/completions`.
 #[derive(Debug, Serialize)]
-pub(super) struct Body<'a> {
+pub(crate) struct Body<'a> {
     model: &'a str,
     messages: &'a [ChatMessage],
     stream: bool,
@@ -69,7 +69,7 @@ struct Function<'a> {
 }
 
 /// Converts; `model` is the provider's name for the model.
-pub(super) fn body<'a>(request: &'a ChatRequest, model: &'a str, dialect: Dialect) -> Body<'a> {
+pub(crate) fn body<'a>(request: &'a ChatRequest, model: &'a str, dialect: Dialect) -> Body<'a> {
     let has_tools = !request.tools.is_empty();
     let (max_completion_tokens, max_tokens) = match dialect.max_tokens_field {
         MaxTokensField::MaxCompletionTokens => (request.max_completion_tokens, None),

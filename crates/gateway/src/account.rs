@@ -1,0 +1,280 @@
+//! From a call in OpenAI's form to the HTTP request that an account's server wants.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use url::Url;
+
+use crate::{
+    Account, Api,
+    egress::{Body, BoxBody},
+    endpoint::Endpoint,
+    error::{Error, Who},
+    reading::{Facts, Reading, Vendor},
+    vendor::{self, VendorRequest},
+};
+
+/// A call in OpenAI's form, on its way out.
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) endpoint: Endpoint,
+    /// Behind `/v1/`, as the caller wrote it.
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload,
+    /// The provider's name for the model, where the call names one.
+    pub(crate) model: Option<String>,
+    /// For what the answer has to say when the provider does not.
+    pub(crate) facts: Facts,
+}
+
+/// A body on its way out.
+pub(crate) enum Payload {
+    /// As it came, or as it was made.
+    Bytes(Bytes),
+    /// To be said in the server's own form.
+    Json(Value),
+    /// As it comes in.
+    Stream(BoxBody),
+}
+
+/// The request can not be made: the caller's fault, or the configuration's.
+#[derive(Debug)]
+pub(crate) enum Unsendable {
+    /// 400: which field this provider does not know.
+    Unsupported {
+        message: String,
+        param: Option<String>,
+    },
+    /// The virtual key makes no sense.
+    Misconfigured(Error),
+}
+
+/// Whether the call has to be read as JSON, because the server has a form of its own for it.
+pub(crate) fn speaks_differently(account: &Account, endpoint: Endpoint) -> bool {
+    match account.api {
+        Api::OpenAi | Api::Azure { .. } => false,
+        Api::Anthropic | Api::Google => matches!(endpoint, Endpoint::Chat | Endpoint::Embeddings),
+    }
+}
+
+/// The request, and how to read its answer. `base` goes before the account's own address.
+pub(crate) fn request(
+    account: &Account,
+    base: Option<&Url>,
+    outgoing: Outgoing,
+) -> Result<(Request<Body>, Reading), Unsendable> {
+    let base = base.unwrap_or(&account.base_url);
+    let vendor = match account.api {
+        Api::OpenAi | Api::Azure { .. } => None,
+        Api::Anthropic => Some(Vendor::Anthropic),
+        Api::Google => Some(Vendor::Google),
+    };
+    let Outgoing {
+        method,
+        endpoint,
+        path,
+        query,
+        headers,
+        payload,
+        model,
+        facts,
+    } = outgoing;
+    let (url, headers, body, reading) = match (vendor, endpoint, payload) {
+        (Some(vendor), Endpoint::Chat | Endpoint::Embeddings, Payload::Json(body)) => {
+            let model = model.unwrap_or_default();
+            let said = said(vendor, endpoint, &body, &model)?;
+            let streamed = body["stream"] == true;
+            let url = appended(base, &said.path, &said.query)?;
+            let headers = vendor_headers(headers, &said);
+            let body = bytes(&said.body)?;
+            let reading = Reading::of_vendor(vendor, endpoint, streamed, facts);
+            (url, headers, body, reading)
+        }
+        (vendor, _, payload) => {
+            let url = match &account.api {
+                Api::Azure {
+                    deployment,
+                    api_version,
+                } => vendor::azure::Azure {
+                    base: base.clone(),
+                    deployment: deployment.clone(),
+                    api_version: api_version.clone(),
+                }
+                .url(&path, query.as_deref(), model.as_deref()),
+                _ => plain(base, &path, query.as_deref())?,
+            };
+            let mut headers = headers;
+            if vendor == Some(Vendor::Anthropic) {
+                let version = HeaderValue::from_static("2023-06-01");
+                headers
+                    .entry(HeaderName::from_static("anthropic-version"))
+                    .or_insert(version);
+            }
+            let body = match payload {
+                Payload::Bytes(bytes) => Body::from(bytes),
+                Payload::Json(value) => Body::from(serde_json::to_vec(&value).map_err(|error| {
+                    misconfigured(&format!("the body is no JSON: {error}"))
+                })?),
+                Payload::Stream(body) => Body::Stream(body),
+            };
+            let reading = match (vendor, endpoint) {
+                (Some(vendor), Endpoint::Models) => Reading::of_vendor(vendor, endpoint, false, facts),
+                _ => Reading::as_is(),
+            };
+            (url, headers, body, reading)
+        }
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = url
+        .as_str()
+        .parse()
+        .map_err(|_| misconfigured("its address is no URI"))?;
+    *request.headers_mut() = headers;
+    authorize(account, request.headers_mut())?;
+    Ok((request, reading))
+}
+
+fn said(
+    vendor: Vendor,
+    endpoint: Endpoint,
+    body: &Value,
+    model: &str,
+) -> Result<VendorRequest, Unsendable> {
+    let said = match (vendor, endpoint) {
+        (Vendor::Anthropic, Endpoint::Chat) => vendor::anthropic::chat_request(body, model),
+        (Vendor::Google, Endpoint::Chat) => vendor::google::chat_request(body, model),
+        (Vendor::Google, _) => vendor::google::embeddings_request(body, model),
+        (Vendor::Anthropic, _) => {
+            return Err(Unsendable::Unsupported {
+                message: "Anthropic has no embeddings.".to_owned(),
+                param: None,
+            });
+        }
+    };
+    said.map_err(|unsupported| Unsendable::Unsupported {
+        message: unsupported.message,
+        param: unsupported.param,
+    })
+}
+
+/// What a caller sent for OpenAI means nothing to a vendor, but for these.
+fn vendor_headers(headers: HeaderMap, said: &VendorRequest) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for (name, value) in &headers {
+        if name == "user-agent" || name.as_str().starts_with("anthropic-") {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in &said.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            kept.insert(HeaderName::from_static(name), value);
+        }
+    }
+    kept
+}
+
+fn bytes(body: &Value) -> Result<Body, Unsendable> {
+    let bytes = serde_json::to_vec(body)
+        .map_err(|error| misconfigured(&format!("the body is no JSON: {error}")))?;
+    Ok(Body::from(bytes))
+}
+
+/// The account's credential, in its server's header. It goes over whatever the caller forwards,
+/// except a credential that the caller named in `forward_headers`.
+fn authorize(account: &Account, headers: &mut HeaderMap) -> Result<(), Unsendable> {
+    if let Some(key) = &account.api_key {
+        let key = key.expose_secret();
+        let (name, value) = match account.api {
+            Api::OpenAi => (AUTHORIZATION, format!("Bearer {key}")),
+            Api::Azure { .. } => (HeaderName::from_static("api-key"), key.to_owned()),
+            Api::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
+            Api::Google => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
+        };
+        // Said here, because the library's error would be about a header of the caller.
+        let mut value = HeaderValue::try_from(value)
+            .map_err(|_| misconfigured("its api_key is no possible header value"))?;
+        value.set_sensitive(true);
+        headers.entry(name).or_insert(value);
+    }
+    for (name, value) in [
+        ("openai-organization", &account.organization),
+        ("openai-project", &account.project),
+    ] {
+        if let Some(value) = value {
+            let value = HeaderValue::try_from(value)
+                .map_err(|_| misconfigured(&format!("{name} is no possible header value")))?;
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    Ok(())
+}
+
+/// `https://api.openai.com/v1` and `threads/a%2Fb?x=1`: the path and query byte for byte.
+fn plain(base: &Url, path: &str, query: Option<&str>) -> Result<Url, Unsendable> {
+    let mut text = base[..url::Position::AfterPath].trim_end_matches('/').to_owned();
+    if !path.is_empty() {
+        text.push('/');
+        text.push_str(path);
+    }
+    let queries = [base.query(), query];
+    for (index, query) in queries.into_iter().flatten().enumerate() {
+        text.push(if index == 0 { '?' } else { '&' });
+        text.push_str(query);
+    }
+    let url = Url::parse(&text).map_err(|_| misconfigured("its base_url is no http address"))?;
+    if url.cannot_be_a_base() || !url.username().is_empty() || url.password().is_some() {
+        return Err(misconfigured("its base_url must not contain a user or password"));
+    }
+    Ok(url)
+}
+
+fn appended(base: &Url, path: &str, query: &[(&str, String)]) -> Result<Url, Unsendable> {
+    let mut url = plain(base, path, None)?;
+    for (name, value) in query {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    Ok(url)
+}
+
+fn misconfigured(reason: &str) -> Unsendable {
+    let message = format!("The request to the provider could not be made: {reason}.");
+    Unsendable::Misconfigured(Error::new(Who::Local, false, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(base: &str, path: &str, query: Option<&str>) -> String {
+        let base = Url::parse(base).unwrap();
+        plain(&base, path, query).map(String::from).unwrap_or_default()
+    }
+
+    #[test]
+    fn paths_and_queries_stay_as_they_are() {
+        assert_eq!(
+            url("https://a.example/v1", "threads/a%2Fb/runs", Some("limit=2&x=%20")),
+            "https://a.example/v1/threads/a%2Fb/runs?limit=2&x=%20"
+        );
+        assert_eq!(
+            url("https://a.example/v1/?key=1", "models", Some("b=2")),
+            "https://a.example/v1/models?key=1&b=2"
+        );
+        assert_eq!(url("https://a.example", "", None), "https://a.example/");
+        assert_eq!(url("https://u:p@a.example", "models", None), "");
+    }
+
+    #[test]
+    fn a_path_does_not_leave_its_host() {
+        let url = url("https://a.example/v1", "../../@evil.example/x", None);
+        assert!(url.starts_with("https://a.example/"), "{url}");
+    }
+}

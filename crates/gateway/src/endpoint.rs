@@ -1,0 +1,96 @@
+//! What a path under `/v1` is about, as far as the gateway treats paths differently.
+
+/// A kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `POST /chat/completions`
+    Chat,
+    /// `POST /completions`
+    Completions,
+    /// `POST /embeddings`
+    Embeddings,
+    /// `POST /responses`
+    Responses,
+    /// Other calls that name a model and create nothing that stays: moderations, images, audio.
+    Model,
+    /// `/models`
+    Models,
+    /// Assistants, threads, runs, files, vector stores, uploads: things that stay with the account
+    /// that they were made in.
+    Assistants,
+    /// Everything else.
+    Other,
+}
+
+impl Endpoint {
+    /// Of a method and a path that begins with `/v1`.
+    pub fn of(method: &http::Method, path: &str) -> Self {
+        let rest = path.strip_prefix("/v1/").unwrap_or_default();
+        let rest = rest.trim_end_matches('/');
+        let resource = rest.split('/').next().unwrap_or_default();
+        let is_post = *method == http::Method::POST;
+        match (resource, rest) {
+            (_, "chat/completions") if is_post => Self::Chat,
+            (_, "completions") if is_post => Self::Completions,
+            (_, "embeddings") if is_post => Self::Embeddings,
+            (_, "responses") if is_post => Self::Responses,
+            ("moderations" | "images" | "audio" | "rerank", _) if is_post => Self::Model,
+            ("models", _) => Self::Models,
+            ("assistants" | "threads" | "files" | "vector_stores" | "uploads", _) => {
+                Self::Assistants
+            }
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether bodies of this kind name a model, so that aliases and parameters of configs apply.
+    pub fn has_parameters(self) -> bool {
+        matches!(
+            self,
+            Self::Chat | Self::Completions | Self::Embeddings | Self::Responses | Self::Model
+        )
+    }
+
+    /// The name that guardrails know it by; `None`: guardrails do not look at it.
+    pub fn guarded(self) -> Option<&'static str> {
+        match self {
+            Self::Chat => Some("chatComplete"),
+            Self::Completions => Some("complete"),
+            Self::Embeddings => Some("embed"),
+            Self::Responses | Self::Model | Self::Models | Self::Assistants | Self::Other => None,
+        }
+    }
+
+    /// Whether a stream of this kind has to end with `data: [DONE]`.
+    pub fn says_done(self) -> bool {
+        matches!(self, Self::Chat | Self::Completions | Self::Assistants)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_told_apart() {
+        for (method, path, endpoint) in [
+            (Method::POST, "/v1/chat/completions", Endpoint::Chat),
+            (Method::GET, "/v1/chat/completions", Endpoint::Other),
+            (Method::POST, "/v1/chat/completions/", Endpoint::Chat),
+            (Method::POST, "/v1/completions", Endpoint::Completions),
+            (Method::POST, "/v1/embeddings", Endpoint::Embeddings),
+            (Method::POST, "/v1/responses", Endpoint::Responses),
+            (Method::GET, "/v1/responses/resp_1", Endpoint::Other),
+            (Method::POST, "/v1/audio/speech", Endpoint::Model),
+            (Method::GET, "/v1/models/a/b", Endpoint::Models),
+            (Method::POST, "/v1/threads/thread_1/runs/run_1", Endpoint::Assistants),
+            (Method::GET, "/v1/files", Endpoint::Assistants),
+            (Method::POST, "/v1/batches", Endpoint::Other),
+            (Method::POST, "/v1", Endpoint::Other),
+        ] {
+            assert_eq!(Endpoint::of(&method, path), endpoint, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A plan: a config whose targets are known. What the attempt loop walks through.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    Target,
+    config::{Config, Destination, Leaf, Overrides},
+};
+
+/// Where a call may go, and in which order.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    config: Arc<Config>,
+    /// By the leaf's path; a plan of one target has it here alone.
+    targets: HashMap<Arc<str>, Arc<Target>>,
+    /// Tells this config from others, so that circuit breakers of equal paths do not mix.
+    identity: Arc<str>,
+}
+
+/// A leaf whose target is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) leaf: &'a Leaf,
+    pub(crate) target: &'a Arc<Target>,
+}
+
+impl Plan {
+    /// One target and no rules.
+    pub fn single(target: Arc<Target>) -> Self {
+        let config = Config::single(Destination::Request, &Overrides::default());
+        match Self::new(Arc::new(config), "", |_| {
+            Ok::<_, std::convert::Infallible>(Arc::clone(&target))
+        }) {
+            Ok(plan) => plan,
+        }
+    }
+
+    /// A config; `target` finds each leaf's account. `identity` tells this config from others: its
+    /// slug, or a hash of it.
+    pub fn new<E>(
+        config: Arc<Config>,
+        identity: &str,
+        mut target: impl FnMut(&Leaf) -> Result<Arc<Target>, E>,
+    ) -> Result<Self, E> {
+        let mut targets = HashMap::new();
+        for leaf in config.leaves() {
+            targets.insert(Arc::clone(&leaf.path), target(leaf)?);
+        }
+        Ok(Self {
+            config,
+            targets,
+            identity: identity.into(),
+        })
+    }
+
+    /// Whether assistants calls go upstream: `Err` when the plan's targets do not agree.
+    pub fn assistants_upstream(&self) -> Result<bool, Disagreement> {
+        let mut found = None;
+        for way in self.ways() {
+            let upstream = way
+                .leaf
+                .rules
+                .assistants_upstream
+                .unwrap_or(way.target.assistants_upstream);
+            if *found.get_or_insert(upstream) != upstream {
+                return Err(Disagreement);
+            }
+        }
+        Ok(found.unwrap_or(false))
+    }
+
+    /// The accounts, in the order of the config.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.ways().map(|way| way.target)
+    }
+
+    /// The same plan with only those leaves whose account has this identity; `None` when there is
+    /// no such leaf.
+    #[must_use]
+    pub fn only(&self, identity: &str) -> Option<Self> {
+        let way = self.ways().find(|way| *way.target.identity == *identity)?;
+        let mut leaf = way.leaf.clone();
+        leaf.weight = 1.0;
+        let targets = HashMap::from([(Arc::clone(&leaf.path), Arc::clone(way.target))]);
+        Some(Self {
+            config: Arc::new(Config {
+                root: crate::config::Node::Leaf(Box::new(leaf)),
+            }),
+            targets,
+            identity: Arc::clone(&self.identity),
+        })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The leaf with its account. Every leaf has one, since `new` asked for each.
+    pub(crate) fn way<'a>(&'a self, leaf: &'a Leaf) -> Option<Way<'a>> {
+        let target = self.targets.get(&leaf.path)?;
+        Some(Way { leaf, target })
+    }
+
+    fn ways(&self) -> impl Iterator<Item = Way<'_>> {
+        self.config.leaves().filter_map(|leaf| self.way(leaf))
+    }
+}
+
+/// Some targets of a plan serve assistants upstream, others here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "The targets of this config do not agree on whether assistants calls are served here or \
+     upstream."
+)]
+pub struct Disagreement;

@@ -1,0 +1,270 @@
+//! How a provider's answer becomes one in OpenAI's form: as it is, or through a vendor's
+//! conversions.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream::BoxStream};
+use http_body_util::BodyExt as _;
+use tokio::time::timeout;
+
+use crate::{
+    egress::Incoming,
+    endpoint::Endpoint,
+    error::{Error, Who},
+    sse::Splitter,
+    vendor::{self, AnswerFacts},
+};
+
+/// The most bytes of an answer that is read whole.
+pub(crate) const WHOLE_BYTES: usize = 16 * 1024 * 1024;
+
+/// What the answer has to say when the vendor does not.
+pub(crate) type Facts = AnswerFacts;
+
+/// A vendor with a form of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Vendor {
+    Anthropic,
+    Google,
+}
+
+/// How to read an answer.
+pub(crate) struct Reading(Option<Conversion>);
+
+struct Conversion {
+    vendor: Vendor,
+    endpoint: Endpoint,
+    streamed: bool,
+    facts: Facts,
+}
+
+impl Reading {
+    /// It is in OpenAI's form already.
+    pub(crate) fn as_is() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn of_vendor(
+        vendor: Vendor,
+        endpoint: Endpoint,
+        streamed: bool,
+        facts: Facts,
+    ) -> Self {
+        Self(Some(Conversion {
+            vendor,
+            endpoint,
+            streamed,
+            facts,
+        }))
+    }
+
+    /// Whether the provider's bytes are the caller's.
+    pub(crate) fn is_as_is(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// An answer that came whole.
+    pub(crate) fn whole(&self, status: u16, body: Bytes) -> Result<Bytes, Error> {
+        let Some(Conversion {
+            vendor,
+            endpoint,
+            facts,
+            ..
+        }) = &self.0
+        else {
+            return Ok(body);
+        };
+        if !(200..300).contains(&status) {
+            let error = match vendor {
+                Vendor::Anthropic => vendor::anthropic::error_body(status, &body),
+                Vendor::Google => vendor::google::error_body(status, &body),
+            };
+            return Ok(error.to_string().into());
+        }
+        let answer = serde_json::from_slice(&body)
+            .map_err(|_| Error::nonsense("The provider sent something else than JSON."))?;
+        let said = match (vendor, endpoint) {
+            (Vendor::Anthropic, Endpoint::Models) => vendor::anthropic::models(&answer),
+            (Vendor::Google, Endpoint::Models) => vendor::google::models(&answer),
+            (Vendor::Google, Endpoint::Embeddings) => {
+                vendor::google::embeddings_response(&answer, facts)
+            }
+            (Vendor::Anthropic, _) => vendor::anthropic::chat_response(&answer, facts),
+            (Vendor::Google, _) => vendor::google::chat_response(&answer, facts),
+        };
+        let said = said.map_err(Error::nonsense)?;
+        Ok(said.to_string().into())
+    }
+
+    /// Begins to read a body that comes piece by piece.
+    pub(crate) fn stream(self, body: Incoming) -> Wire {
+        let conversion = self.0.filter(|conversion| conversion.streamed);
+        let Some(conversion) = conversion else {
+            return Wire(Source::AsIs(body));
+        };
+        let stream = match conversion.vendor {
+            Vendor::Anthropic => {
+                VendorStream::Anthropic(vendor::anthropic::ChatStream::new(conversion.facts))
+            }
+            Vendor::Google => {
+                VendorStream::Google(vendor::google::ChatStream::new(conversion.facts))
+            }
+        };
+        let converter = Converter {
+            splitter: Splitter::default(),
+            stream,
+            ended: false,
+        };
+        Wire(Source::Converted(body, Box::new(converter)))
+    }
+}
+
+/// A body in OpenAI's form, as it comes.
+pub(crate) struct Wire(Source);
+
+enum Source {
+    /// The provider's own bytes.
+    AsIs(Incoming),
+    /// A vendor's, converted.
+    Converted(Incoming, Box<Converter>),
+    /// Made here.
+    Frames(BoxStream<'static, Bytes>),
+}
+
+struct Converter {
+    splitter: Splitter,
+    stream: VendorStream,
+    ended: bool,
+}
+
+enum VendorStream {
+    Anthropic(vendor::anthropic::ChatStream),
+    Google(vendor::google::ChatStream),
+}
+
+impl Wire {
+    /// Bytes that are made here.
+    pub(crate) fn of_frames(frames: BoxStream<'static, Bytes>) -> Self {
+        Self(Source::Frames(frames))
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(crate) async fn next(&mut self, patience: Duration) -> Result<Option<Bytes>, Error> {
+        match &mut self.0 {
+            Source::AsIs(body) => piece(body, patience).await,
+            Source::Frames(frames) => Ok(frames.next().await),
+            Source::Converted(body, converter) => loop {
+                if converter.ended {
+                    return Ok(None);
+                }
+                let mut out = Vec::new();
+                match piece(body, patience).await? {
+                    Some(bytes) => converter.take(&bytes, &mut out)?,
+                    None => converter.finish(&mut out)?,
+                }
+                if !out.is_empty() {
+                    return Ok(Some(out.into()));
+                }
+            },
+        }
+    }
+}
+
+impl Converter {
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut events = Vec::new();
+        let pushed = self.splitter.push(bytes, &mut events);
+        for event in events {
+            self.event(&event.data, out)?;
+        }
+        pushed.map_err(|too_large| Error::nonsense(format!("The provider sent {too_large}.")))
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        if let Some(event) = std::mem::take(&mut self.splitter).finish() {
+            self.event(&event.data, out)?;
+        }
+        self.ended = true;
+        let result = match &mut self.stream {
+            VendorStream::Anthropic(stream) => stream.finish(out),
+            VendorStream::Google(stream) => stream.finish(out),
+        };
+        result.map_err(of_stream)
+    }
+
+    fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let result = match &mut self.stream {
+            VendorStream::Anthropic(stream) => stream.event(None, data, out),
+            VendorStream::Google(stream) => stream.event(None, data, out),
+        };
+        result.map_err(of_stream)
+    }
+}
+
+fn of_stream(error: vendor::StreamError) -> Error {
+    match error.status {
+        Some(status) => Error::status(status, error.message),
+        None => Error::new(Who::Network, true, error.message),
+    }
+}
+
+/// The next piece of a body.
+async fn piece(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, Error> {
+    loop {
+        match timeout(patience, body.frame()).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => return Ok(Some(bytes)),
+                // Trailers say nothing that anybody here reads.
+                Err(_) => {}
+            },
+            Ok(Some(Err(error))) => {
+                let message = format!("The connection to the provider broke: {}.", cause(&error));
+                return Err(Error::new(Who::Network, true, message));
+            }
+            Err(_) => {
+                return Err(Error::new(
+                    Who::Timeout,
+                    true,
+                    format!("The provider sent nothing for {patience:?}."),
+                ));
+            }
+        }
+    }
+}
+
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// A whole body, when it is not too large.
+pub(crate) async fn whole(
+    body: &mut Incoming,
+    most: usize,
+    idle: Duration,
+) -> Result<Bytes, Error> {
+    let mut first = Bytes::new();
+    let mut rest = Vec::new();
+    while let Some(bytes) = piece(body, idle).await? {
+        if first.len() + rest.len() + bytes.len() > most {
+            return Err(Error::nonsense("The provider's answer is too large."));
+        }
+        if first.is_empty() {
+            first = bytes;
+        } else {
+            rest.extend_from_slice(&bytes);
+        }
+    }
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    let mut all = first.to_vec();
+    all.extend_from_slice(&rest);
+    Ok(all.into())
+}

@@ -1,0 +1,26 @@
+//! Relayed calls: what a caller sends to a provider through the gateway.
+
+mod answer;
+mod attempt;
+mod conclude;
+mod echo;
+mod headers;
+mod observe;
+mod own;
+mod request;
+mod send;
+
+pub(crate) use conclude::hook_results;
+pub use answer::{Answer, AnswerBody, CacheStatus, End, EndSink, Report};
+pub(crate) use attempt::RelayAttempt;
+pub use headers::is_forwarded;
+pub use request::{Cacheable, Caller, RelayBody, RelayRequest};
+
+use crate::relay::request::Malformed;
+
+/// 400: a body that has to be JSON and is not.
+pub(crate) fn refuse_malformed(malformed: &Malformed, sink: EndSink) -> Answer {
+    let answer = own::invalid(None, &malformed.to_string());
+    sink(&answer.report, End::default());
+    answer
+}

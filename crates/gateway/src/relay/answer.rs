@@ -1,0 +1,321 @@
+//! What comes back of a relayed call: the answer, and what there is to tell of it.
+
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use http::{HeaderMap, StatusCode};
+use loomgate_domain::{Usage, limit::Nanodollars};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::observe::Observer;
+use crate::{
+    Timeouts,
+    error::Error,
+    ledger::{Bill, Ledger},
+    meter::Admitted,
+    reading::Wire,
+};
+
+/// An answer to a relayed call, whether a provider gave it or the gateway itself.
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers; those of the provider's connection are gone.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: AnswerBody,
+    /// What there is to tell of it.
+    pub report: Report,
+}
+
+/// The body of an answer.
+pub enum AnswerBody {
+    /// All of it.
+    Whole(Bytes),
+    /// As it comes. An error in it is an answer that broke off. Dropping it drops the provider's
+    /// request.
+    Stream(Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>),
+}
+
+/// The provider's answer broke off; the connection to the caller has to do the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the provider's answer broke off")]
+pub struct BrokenOff;
+
+/// What there is to tell of an answer once it has begun.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The answer's status.
+    pub status: u16,
+    /// Which part of the config answered: `config.targets[1]`.
+    pub option_index: Arc<str>,
+    /// The provider's name; `None`: none was asked.
+    pub provider: Option<Arc<str>>,
+    /// The virtual key that was used.
+    pub virtual_key: Option<Arc<str>>,
+    /// The account, for whatever was made in it.
+    pub identity: Option<Arc<str>>,
+    /// 0: no retry. n: retry n succeeded. -1: all were used up.
+    pub retries: i32,
+    /// Calls made to providers, all targets together.
+    pub attempts: u32,
+    /// What the cache had to do with it.
+    pub cache: CacheStatus,
+    /// The model as the caller named it.
+    pub model: Option<String>,
+    /// Verdicts of guardrails.
+    pub guardrails: Option<Value>,
+    /// Why there is no proper answer, in words.
+    pub error: Option<String>,
+    /// How long providers took until their headers came, pauses between attempts apart.
+    pub upstream: Duration,
+    /// The gateway itself failed.
+    pub is_exception: bool,
+}
+
+impl Report {
+    /// Nobody was asked yet.
+    pub fn new() -> Self {
+        Self {
+            status: 200,
+            option_index: Arc::from("config"),
+            provider: None,
+            virtual_key: None,
+            identity: None,
+            retries: 0,
+            attempts: 0,
+            cache: CacheStatus::Disabled,
+            model: None,
+            guardrails: None,
+            error: None,
+            upstream: Duration::ZERO,
+            is_exception: false,
+        }
+    }
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the cache had to do with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheStatus {
+    /// The answer was in it.
+    Hit,
+    /// It was not.
+    Miss,
+    /// It was not looked for.
+    Refresh,
+    /// There is no cache for this call.
+    Disabled,
+}
+
+impl CacheStatus {
+    /// As the header says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "HIT",
+            Self::Miss => "MISS",
+            Self::Refresh => "REFRESH",
+            Self::Disabled => "DISABLED",
+        }
+    }
+}
+
+/// What there is to tell of an answer once it has ended.
+#[derive(Debug, Clone, Default)]
+pub struct End {
+    /// What the provider counted.
+    pub usage: Option<Usage>,
+    /// What that costs; `None` where the model has no price.
+    pub cost: Option<Nanodollars>,
+    /// The model that the provider says it was.
+    pub served_model: Option<String>,
+    /// Until the first byte of the body.
+    pub first_byte: Option<Duration>,
+    /// Until the last.
+    pub total: Duration,
+    /// Why the answer did not come to its end, in words.
+    pub cut: Option<String>,
+    /// The first bytes of the body, as many as were asked for.
+    pub body: Option<Bytes>,
+}
+
+/// Who is told of the end. Called once, also when the caller goes away.
+pub type EndSink = Box<dyn FnOnce(&Report, End) + Send>;
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits for the end of an answer, and tells it; at the latest when it is dropped.
+pub(super) struct Ending {
+    pub(super) report: Report,
+    pub(super) began: Instant,
+    pub(super) first_byte: Option<Duration>,
+    pub(super) observer: Observer,
+    pub(super) bill: Bill,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) capture: Capture,
+    /// The place in the virtual key's concurrency cap, held until the end.
+    pub(super) place: Option<Admitted>,
+    pub(super) sink: Option<EndSink>,
+}
+
+/// Keeps the beginning of a body for the log.
+#[derive(Debug, Default)]
+pub(super) struct Capture {
+    most: usize,
+    kept: Vec<u8>,
+}
+
+impl Capture {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            kept: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let room = self.most.saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+impl Ending {
+    /// Looks at the next bytes; gives those that go on.
+    pub(super) fn pass(&mut self, bytes: Bytes) -> Bytes {
+        if self.first_byte.is_none() {
+            self.first_byte = Some(self.began.elapsed());
+        }
+        self.capture.take(&bytes);
+        self.observer.take(bytes)
+    }
+
+    /// The answer is over; gives the bytes that were still held.
+    pub(super) fn finish(&mut self, cut: Option<String>) -> Bytes {
+        let held = self.observer.end();
+        self.tell(cut);
+        held
+    }
+
+    fn tell(&mut self, cut: Option<String>) {
+        let Some(sink) = self.sink.take() else {
+            return;
+        };
+        let seen = self.observer.seen();
+        let cost = self.ledger.book(&self.bill, seen.usage, seen.model.as_deref(), seen.bytes);
+        let end = End {
+            usage: seen.usage,
+            cost,
+            served_model: seen.model.clone(),
+            first_byte: self.first_byte,
+            total: self.began.elapsed(),
+            cut: cut.or_else(|| seen.error.clone()),
+            body: (self.capture.most > 0).then(|| std::mem::take(&mut self.capture.kept).into()),
+        };
+        sink(&self.report, end);
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.tell(Some("The caller went away.".to_owned()));
+    }
+}
+
+/// A body that goes on as it comes.
+pub(super) struct Streaming {
+    pub(super) wire: Wire,
+    pub(super) timeouts: Timeouts,
+    pub(super) ending: Ending,
+    /// Server-sent events: what breaks off ends with an error event.
+    pub(super) is_events: bool,
+    /// The stream has to say that it is done; an end without a word is a cut.
+    pub(super) says_done: bool,
+}
+
+enum State {
+    Open(Box<Streaming>),
+    /// One error to hand out, then the end.
+    Broken,
+}
+
+impl Streaming {
+    pub(super) fn into_body(self) -> AnswerBody {
+        let state = Some(State::Open(Box::new(self)));
+        AnswerBody::Stream(Box::pin(stream::unfold(state, |state| async {
+            match state? {
+                State::Open(streaming) => streaming.next().await,
+                State::Broken => Some((Err(BrokenOff), None)),
+            }
+        })))
+    }
+
+    async fn next(mut self: Box<Self>) -> Option<(Result<Bytes, BrokenOff>, Option<State>)> {
+        loop {
+            let patience = if self.ending.first_byte.is_some() {
+                self.timeouts.idle
+            } else {
+                // Models that reason send headers at once, and then nothing while they think.
+                self.timeouts.idle.max(self.timeouts.first_byte)
+            };
+            match self.wire.next(patience).await {
+                Ok(Some(bytes)) => {
+                    let bytes = self.ending.pass(bytes);
+                    if !bytes.is_empty() {
+                        return Some((Ok(bytes), Some(State::Open(self))));
+                    }
+                }
+                Ok(None) => {
+                    let held = self.ending.observer.end();
+                    let whole = self.ending.observer.seen().ended || !self.says_done;
+                    if whole {
+                        self.ending.finish(None);
+                        return (!held.is_empty()).then_some((Ok(held), None));
+                    }
+                    let message = "The provider ended its stream before its answer was complete.";
+                    return Some(self.broken(held, message));
+                }
+                Err(Error { message, .. }) => return Some(self.broken(Bytes::new(), &message)),
+            }
+        }
+    }
+
+    /// Events end with an event that says so; anything else just breaks off.
+    fn broken(
+        mut self: Box<Self>,
+        held: Bytes,
+        message: &str,
+    ) -> (Result<Bytes, BrokenOff>, Option<State>) {
+        self.ending.finish(Some(message.to_owned()));
+        if self.is_events {
+            let mut out = held.to_vec();
+            out.extend_from_slice(&error_event(message));
+            (Ok(out.into()), None)
+        } else if held.is_empty() {
+            (Err(BrokenOff), None)
+        } else {
+            (Ok(held), Some(State::Broken))
+        }
+    }
+}
+
+/// The event of a stream that broke off. The blank line first ends whatever stood unfinished.
+fn error_event(message: &str) -> Vec<u8> {
+    let error = json!({ "error": {
+        "message": message, "type": "server_error", "param": null, "code": "upstream_cut",
+    }});
+    format!("\n\nevent: error\ndata: {error}\n\n").into_bytes()
+}

@@ -1,0 +1,239 @@
+//! Turns a provider's response into an answer: reads it where somebody has to see all of it, and
+//! lets it stream through where not.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{
+    answer::{Answer, AnswerBody, Capture, Ending, Report},
+    attempt::{RelayAttempt, Ready, Response, Through},
+    headers,
+    observe::Observer,
+    own,
+};
+use crate::{
+    cache::Cached,
+    endpoint::Endpoint,
+    error::Error,
+    guardrail::{self, Hook, HookResult, Subject},
+    plan::Way,
+    reading,
+    retries::Verdict,
+    retry_after,
+    walk::Tries,
+};
+
+/// Answers up to this size are read before they are passed on: a cut can then still be answered
+/// properly, and one write does.
+const SMALL_BYTES: u64 = 64 * 1024;
+
+impl RelayAttempt<'_> {
+    /// The answer that a response makes.
+    pub(super) async fn read(
+        &self,
+        way: Way<'_>,
+        response: Response,
+        tries: Tries,
+    ) -> (Ready, Verdict) {
+        let Response {
+            response,
+            reading,
+            asked_for_usage,
+            mut bill,
+        } = response;
+        let (parts, mut body) = response.into_parts();
+        let (status, mut headers) = (parts.status, parts.headers);
+        let verdict = Verdict::of_status(status.as_u16(), retry_after::of(&headers));
+        let is_stream = is_events(&headers) && status.is_success();
+        let is_changed = !reading.is_as_is() || asked_for_usage && is_stream;
+        let is_read = !reading.is_as_is() && !is_stream
+            || !way.leaf.rules.after.is_empty() && self.known.endpoint.guarded().is_some()
+            || self.is_cached()
+            || is_small(&headers) && !is_stream;
+        headers::incoming(&mut headers, is_changed);
+        bill.free |= !status.is_success();
+        let mut ending = Ending {
+            report: Report {
+                retries: tries.retries,
+                upstream: tries.upstream,
+                ..self.report(way)
+            },
+            began: self.began,
+            first_byte: None,
+            observer: self.observer(status, is_stream, asked_for_usage),
+            bill,
+            ledger: std::sync::Arc::clone(&self.services.ledger),
+            capture: Capture::new(self.capture),
+            place: None,
+            sink: None,
+        };
+        if !is_read {
+            let ready = Ready {
+                answer: Answer {
+                    status,
+                    headers,
+                    body: AnswerBody::Whole(Bytes::new()),
+                    report: ending.report.clone(),
+                },
+                through: Some(Through {
+                    wire: reading.stream(body),
+                    timeouts: way.target.timeouts,
+                    is_events: is_stream,
+                    says_done: is_stream && self.known.endpoint.says_done(),
+                }),
+                ending: Some(ending),
+            };
+            return (ready, verdict);
+        }
+        let idle = way.target.timeouts.idle;
+        let whole = match reading::whole(&mut body, reading::WHOLE_BYTES, idle).await {
+            Ok(whole) => reading.whole(status.as_u16(), whole),
+            Err(error) => Err(error),
+        };
+        match whole {
+            Ok(bytes) => {
+                if is_changed {
+                    let json = HeaderValue::from_static("application/json");
+                    headers.insert(header::CONTENT_TYPE, json);
+                }
+                self.look_at(way, (status, headers, bytes), ending, verdict)
+            }
+            Err(Error { message, .. }) => {
+                let code = (Some("upstream_cut"), None);
+                let answer = own::failure(502, "server_error", code, &message);
+                ending.report.error = Some(message);
+                ending.bill.free = true;
+                let ready = Ready::of(Answer {
+                    report: ending.report,
+                    ..answer
+                });
+                (ready, Verdict::of_status(502, None))
+            }
+        }
+    }
+
+    /// An answer that is all there: guardrails look at it, and the cache keeps it.
+    pub(super) fn look_at(
+        &self,
+        way: Way<'_>,
+        (mut status, mut headers, mut bytes): (StatusCode, HeaderMap, Bytes),
+        mut ending: Ending,
+        mut verdict: Verdict,
+    ) -> (Ready, Verdict) {
+        let (cache, before) = self.taken();
+        let after = match self.known.endpoint.guarded() {
+            Some(endpoint) if status.is_success() && !way.leaf.rules.after.is_empty() => {
+                let body = serde_json::from_slice(&bytes).unwrap_or_default();
+                let text = guardrail::response_text(&body);
+                self.check(&way.leaf.rules.after, &text, &body, endpoint)
+            }
+            _ => Vec::new(),
+        };
+        // What the provider counted is counted, whatever becomes of the answer.
+        ending.pass(bytes.clone());
+        if after.iter().any(|result| result.deny && !result.verdict) {
+            let answer = own::denied(&before, &after);
+            ending.report.guardrails = hook_results(&before, &after);
+            ending.report.error.clone_from(&answer.report.error);
+            let ready = Ready {
+                answer: Answer {
+                    report: ending.report.clone(),
+                    ..answer
+                },
+                through: None,
+                ending: Some(ending),
+            };
+            return (ready, Verdict::of_status(446, None));
+        }
+        if !before.is_empty() || !after.is_empty() {
+            ending.report.guardrails = hook_results(&before, &after);
+            bytes = with_hook_results(&bytes, &before, &after);
+            headers.remove(header::CONTENT_LENGTH);
+            let failed = |results: &[HookResult]| results.iter().any(|result| !result.verdict);
+            if status.is_success() && (failed(&before) || failed(&after)) {
+                status = StatusCode::from_u16(246).unwrap_or(status);
+                verdict.status = 246;
+            }
+        }
+        if let Some((key, ttl)) = cache.filter(|_| status == StatusCode::OK) {
+            let cached = Cached {
+                status: status.as_u16(),
+                headers: headers.clone(),
+                body: bytes.clone(),
+            };
+            let now_ms = self.services.ledger.clock.now_ms();
+            self.services.cache.put(key, cached, ttl, now_ms);
+        }
+        let ready = Ready {
+            answer: Answer {
+                status,
+                headers,
+                body: AnswerBody::Whole(bytes),
+                report: ending.report.clone(),
+            },
+            through: None,
+            ending: Some(ending),
+        };
+        (ready, verdict)
+    }
+
+    /// What guardrails say of a text.
+    pub(super) fn check(
+        &self,
+        hooks: &[Hook],
+        text: &str,
+        body: &Value,
+        endpoint: &str,
+    ) -> Vec<HookResult> {
+        let subject = Subject {
+            text,
+            body,
+            model: self.known.model.as_deref(),
+            metadata: &self.request.caller.metadata,
+            endpoint,
+        };
+        let now_ms = self.services.ledger.clock.now_ms();
+        hooks.iter().map(|hook| hook.run(&subject, now_ms)).collect()
+    }
+
+    fn observer(&self, status: StatusCode, is_stream: bool, asked_for_usage: bool) -> Observer {
+        let endpoint = self.known.endpoint;
+        let counts = endpoint.has_parameters() || endpoint == Endpoint::Assistants;
+        match (status.is_success() && counts, is_stream) {
+            (true, true) if asked_for_usage => Observer::filtered(),
+            (true, true) => Observer::events(),
+            (true, false) if endpoint.has_parameters() => Observer::whole(),
+            _ => Observer::blind(),
+        }
+    }
+}
+
+/// The verdicts, as logs and answers show them; `None` where there were no guardrails.
+pub(crate) fn hook_results(before: &[HookResult], after: &[HookResult]) -> Option<Value> {
+    (!before.is_empty() || !after.is_empty())
+        .then(|| json!({"before_request_hooks": before, "after_request_hooks": after}))
+}
+
+/// A JSON object with the verdicts in it; anything else as it is.
+fn with_hook_results(bytes: &Bytes, before: &[HookResult], after: &[HookResult]) -> Bytes {
+    let results = hook_results(before, after).unwrap_or_default();
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(mut body)) => {
+            body.insert("hook_results".to_owned(), results);
+            Value::Object(body).to_string().into()
+        }
+        _ => bytes.clone(),
+    }
+}
+
+fn is_events(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+fn is_small(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length <= SMALL_BYTES)
+}
