@@ -37,6 +37,20 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).trim().to_owned()
 }
 
+/// Whether a text is a JSON web token, which Portkey takes and Loomgate does not.
+pub(crate) fn looks_like_jwt(key: &str) -> bool {
+    key.starts_with("eyJ") && key.split('.').count() == 3
+}
+
+/// 401: tokens are not built.
+pub(super) fn jwt_error() -> ApiError {
+    ApiError::unauthorized(
+        "JWT authorization is not supported. Use an API key of this server, which \
+         `loomgate keys create` or POST /v1/api-keys makes.",
+    )
+    .code("jwt_not_supported")
+}
+
 /// Whether a text can be a key at all. Others never reach the database.
 pub(crate) fn is_well_formed(key: &str) -> bool {
     (1..=LONGEST).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())

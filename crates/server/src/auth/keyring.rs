@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use loomgate_domain::{ApiKeyId, WorkspaceId, key::ApiKey};
+use loomgate_domain::{ApiKeyId, Timestamp, WorkspaceId, key::KeySettings};
+use loomgate_gateway::{Gateway, meter::Limited};
 use loomgate_store::Store;
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use crate::config::{Config, VirtualKeys};
+use crate::{config::Config, limits};
 
 /// How long a key that was found is trusted without another look. A revoked key is dead by then.
 const TRUSTED_FOR: Duration = Duration::from_secs(5);
@@ -48,10 +49,12 @@ impl std::fmt::Debug for KeyHasher {
 
 /// What a valid key opens.
 #[derive(Debug)]
-pub(super) struct KeyRecord {
-    pub(super) id: ApiKeyId,
-    pub(super) workspace: WorkspaceId,
-    pub(super) default_virtual_key: Arc<str>,
+pub(crate) struct KeyRecord {
+    pub(crate) id: ApiKeyId,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) settings: KeySettings,
+    /// What its calls are counted against; `None`: nothing limits it.
+    pub(crate) limited: Option<Limited>,
 }
 
 /// All valid keys: those of the config are held here and nowhere else, so that a key that is taken
@@ -62,7 +65,7 @@ pub struct Keyring {
     configured: HashMap<Hash, Arc<KeyRecord>>,
     remembered: Mutex<HashMap<Hash, (Instant, Arc<KeyRecord>)>>,
     store: Store,
-    virtual_keys: VirtualKeys,
+    gateway: Arc<Gateway>,
 }
 
 impl Keyring {
@@ -71,57 +74,101 @@ impl Keyring {
         config: &Config,
         hasher: KeyHasher,
         store: Store,
+        gateway: Arc<Gateway>,
     ) -> Result<Self, loomgate_store::Error> {
-        let mut configured = HashMap::new();
+        let mut keyring = Self {
+            hasher,
+            configured: HashMap::new(),
+            remembered: Mutex::default(),
+            store,
+            gateway,
+        };
         for key in &config.api_keys {
             let record = KeyRecord {
                 id: ApiKeyId::trusted(format!("key_config_{}", key.name)),
-                workspace: store.workspaces().ensure(&key.workspace).await?,
-                default_virtual_key: key.default_virtual_key.clone(),
+                workspace: keyring.store.workspaces().ensure(&key.workspace).await?,
+                limited: None,
+                settings: key.settings.clone(),
             };
-            let hash = hasher.hash(key.key.expose_secret());
-            configured.insert(hash, Arc::new(record));
+            let record = keyring.with_limits(record).await?;
+            let hash = keyring.hasher.hash(key.key.expose_secret());
+            keyring.configured.insert(hash, Arc::new(record));
         }
-        Ok(Self {
-            hasher,
-            configured,
-            remembered: Mutex::default(),
-            store,
-            virtual_keys: config.virtual_keys.clone(),
-        })
+        Ok(keyring)
     }
 
-    /// What a key opens; `None` when it is unknown or revoked.
-    pub(super) async fn find(
+    /// The hash of a key as the store keeps it.
+    pub(crate) fn hex(&self, key: &str) -> String {
+        self.hasher.hex(key)
+    }
+
+    /// What a key opens; `None` when it is unknown, revoked or expired.
+    pub(crate) async fn find(
         &self,
         key: &str,
+        now: Timestamp,
     ) -> Result<Option<Arc<KeyRecord>>, loomgate_store::Error> {
         let hash = self.hasher.hash(key);
-        if let Some(record) = self.configured.get(&hash) {
-            return Ok(Some(Arc::clone(record)));
-        }
-        if let Some(record) = self.remembered(&hash) {
-            return Ok(Some(record));
-        }
-        let found = self.store.keys().by_hash(&self.hasher.hex(key)).await?;
-        let Some(found) = found.filter(|key| key.revoked_at.is_none()) else {
+        let found = match self.configured.get(&hash) {
+            Some(record) => Some(Arc::clone(record)),
+            None => match self.remembered(&hash) {
+                Some(record) => Some(record),
+                None => self.look_up(key, hash, now).await?,
+            },
+        };
+        Ok(found.filter(|record| record.settings.expires_at.is_none_or(|end| now < end)))
+    }
+
+    /// Keys were changed: they are looked up again.
+    pub(crate) fn forget(&self) {
+        self.remembered.lock().clear();
+    }
+
+    /// The configured keys, as the admin API shows them.
+    pub(crate) fn configured(&self) -> impl Iterator<Item = &Arc<KeyRecord>> {
+        self.configured.values()
+    }
+
+    async fn look_up(
+        &self,
+        key: &str,
+        hash: Hash,
+        now: Timestamp,
+    ) -> Result<Option<Arc<KeyRecord>>, loomgate_store::Error> {
+        let hex = self.hasher.hex(key);
+        let Some(found) = self.store.keys().by_hash(&hex).await? else {
             return Ok(None);
         };
-        let record = Arc::new(self.record(found));
+        let rotated_out = found
+            .previous
+            .as_ref()
+            .is_some_and(|previous| previous.hash == hex && previous.until <= now);
+        if found.revoked_at.is_some() || rotated_out {
+            return Ok(None);
+        }
+        let record = KeyRecord {
+            id: found.id,
+            workspace: found.workspace,
+            limited: None,
+            settings: found.settings,
+        };
+        let record = Arc::new(self.with_limits(record).await?);
         self.remember(hash, &record);
         Ok(Some(record))
     }
 
-    /// A default that the config does not know any more stays as it is: the caller is told, rather
-    /// than served by another provider than the key was made for.
-    fn record(&self, key: ApiKey) -> KeyRecord {
-        let own = key.default_virtual_key.map(Arc::from);
-        let default = own.or_else(|| self.virtual_keys.default_name().cloned());
-        KeyRecord {
-            id: key.id,
-            workspace: key.workspace,
-            default_virtual_key: default.unwrap_or_else(|| Arc::from("")),
-        }
+    /// What was used before this process began counts too.
+    async fn with_limits(&self, record: KeyRecord) -> Result<KeyRecord, loomgate_store::Error> {
+        let settings = &record.settings;
+        let subject = format!("key:{}", record.id);
+        let limited = limits::limited(
+            (&self.store, &self.gateway),
+            subject,
+            "API key",
+            (&settings.allowance, settings.usage_since),
+        )
+        .await?;
+        Ok(KeyRecord { limited, ..record })
     }
 
     fn remembered(&self, hash: &Hash) -> Option<Arc<KeyRecord>> {

@@ -1,0 +1,164 @@
+//! Routes and who may use them. A route can only be added together with its [`Access`], and the
+//! one layer here enforces it: a handler that is reached has a [`Caller`].
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{MatchedPath, Request, State},
+    handler::Handler,
+    http::{Method, Response},
+    middleware::Next,
+    response::IntoResponse as _,
+    routing::{MethodFilter, on},
+};
+use loomgate_domain::Scope;
+
+use crate::{app::App, auth, error::ApiError, http::relay};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without a key.
+    Public,
+    /// Keys with this scope.
+    Scope(Scope),
+    /// Keys with this scope, and what is asked for may live upstream: then the call is relayed.
+    DataPlane,
+}
+
+/// What each route asks for, by its path and then by its method.
+#[derive(Debug, Default)]
+struct AccessTable(HashMap<&'static str, Vec<(Method, Access)>>);
+
+impl AccessTable {
+    /// `None`: no such path. A method that the path does not have is answered by axum, which needs
+    /// no key.
+    fn of(&self, path: &str, method: &Method) -> Option<Access> {
+        // Axum answers HEAD with the handler of GET.
+        let method = if *method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        let methods = self.0.get(path)?;
+        let declared = methods.iter().find(|(declared, _)| declared == method);
+        Some(declared.map_or(Access::Public, |(_, access)| *access))
+    }
+}
+
+/// Routes in the making.
+#[derive(Debug, Default)]
+pub struct Routes {
+    router: Router<App>,
+    table: AccessTable,
+}
+
+macro_rules! methods {
+    ($($name:ident $filter:ident $doc:literal;)*) => {$(
+        #[doc = $doc]
+        #[must_use]
+        pub fn $name<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+        where
+            H: Handler<T, App>,
+            T: 'static,
+        {
+            self.on(path, (MethodFilter::$filter, Method::$filter), access, handler)
+        }
+    )*};
+}
+
+impl Routes {
+    methods! {
+        get GET "Adds a `GET`.";
+        post POST "Adds a `POST`.";
+        put PUT "Adds a `PUT`.";
+        delete DELETE "Adds a `DELETE`.";
+    }
+
+    fn on<H, T>(
+        mut self,
+        path: &'static str,
+        (filter, method): (MethodFilter, Method),
+        access: Access,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        self.table.0.entry(path).or_default().push((method, access));
+        self.router = self.router.route(path, on(filter, handler));
+        self
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn merge(mut self, others: Self) -> Self {
+        self.router = self.router.merge(others.router);
+        for (path, methods) in others.table.0 {
+            self.table.0.entry(path).or_default().extend(methods);
+        }
+        self
+    }
+
+    /// The router, each route behind what it asks for.
+    pub fn into_router(self, app: &App) -> Router<App> {
+        let guard = Guard {
+            app: app.clone(),
+            table: Arc::new(self.table),
+        };
+        self.router
+            .route_layer(axum::middleware::from_fn_with_state(guard, enforce))
+    }
+
+    /// Every route: path, method and who may use it.
+    pub fn declared(&self) -> impl Iterator<Item = (&'static str, &Method, Access)> {
+        let paths = self.table.0.iter();
+        paths.flat_map(|(path, methods)| {
+            methods
+                .iter()
+                .map(|(method, access)| (*path, method, *access))
+        })
+    }
+}
+
+#[derive(Clone)]
+struct Guard {
+    app: App,
+    table: Arc<AccessTable>,
+}
+
+async fn enforce(
+    State(Guard { app, table }): State<Guard>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let path = request.extensions().get::<MatchedPath>();
+    let declared = path.and_then(|path| table.of(path.as_str(), request.method()));
+    let scope = match declared {
+        Some(Access::Public) => return next.run(request).await,
+        Some(Access::Scope(scope)) => scope,
+        Some(Access::DataPlane) => Scope::CompletionsWrite,
+        // A route without a word on access is closed.
+        None => return ApiError::internal_logged().into_response(),
+    };
+    let (mut parts, body) = request.into_parts();
+    let caller = match auth::admit(&mut parts, &app, scope).await {
+        Ok(caller) => caller,
+        Err(error) => return error.into_response(),
+    };
+    if declared == Some(Access::DataPlane) {
+        match relay::is_upstream(&app, &caller, &parts).await {
+            Ok(false) => {}
+            Ok(true) => {
+                let request = Request::from_parts(parts, body);
+                return relay::relay(app, caller, request).await;
+            }
+            Err(error) => return error.into_response(),
+        }
+    }
+    parts.extensions.insert(caller);
+    next.run(Request::from_parts(parts, body)).await
+}

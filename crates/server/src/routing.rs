@@ -1,0 +1,246 @@
+//! Which way a call goes: from a request's headers and its key's defaults to a plan (contract
+//! portkey.md section 1).
+
+mod accounts;
+mod inline;
+mod wishes;
+
+use std::{collections::HashMap, sync::Arc};
+
+use loomgate_domain::{WorkspaceId, run::Route};
+use loomgate_gateway::{
+    Plan, Target,
+    config::{Config, Destination, Leaf, Overrides},
+};
+
+pub(crate) use accounts::Accounts;
+pub(crate) use inline::build as build_account;
+pub(crate) use wishes::Wishes;
+
+use crate::{app::Services, auth::KeyRecord, error::ApiError};
+
+/// The way that a call goes.
+#[derive(Debug)]
+pub(crate) struct Way {
+    /// Where it may lead.
+    pub(crate) plan: Plan,
+    /// The slug of the saved config that says so.
+    pub(crate) config: Option<Arc<str>>,
+    /// How a run remembers it.
+    pub(crate) route: Route,
+}
+
+/// Finds the way of a request.
+pub(crate) async fn find(
+    services: &Services,
+    workspace: &WorkspaceId,
+    key: &KeyRecord,
+    wishes: &Wishes,
+) -> Result<Way, ApiError> {
+    let settings = &key.settings;
+    if wishes.config.is_some() && settings.default_config.is_some() && !settings.allow_config_override
+    {
+        return Err(ApiError::forbidden(
+            "Your API key has a config of its own that requests can not override: leave out the \
+             header 'x-portkey-config'.",
+        )
+        .code("config_override_not_allowed"));
+    }
+    let overrides = wishes.overrides()?;
+    if let Some(config) = wishes.config.as_deref() {
+        return of_config(services, (workspace, key), wishes, (config, &overrides)).await;
+    }
+    if wishes.names_a_target() {
+        return of_target(services, (workspace, key), wishes, &overrides).await;
+    }
+    if let Some(slug) = &settings.default_config {
+        return of_config(services, (workspace, key), wishes, (slug, &overrides)).await;
+    }
+    of_target(services, (workspace, key), wishes, &overrides).await
+}
+
+/// The way that a run took when it was made.
+pub(crate) async fn resume(
+    services: &Services,
+    workspace: &WorkspaceId,
+    route: &Route,
+    sealed: Option<&Wishes>,
+    key: Option<&KeyRecord>,
+) -> Result<Way, ApiError> {
+    let wishes = match (route, sealed) {
+        (Route::VirtualKey(slug), _) => Wishes {
+            virtual_key: Some(slug.clone()),
+            ..Wishes::default()
+        },
+        (Route::Config(slug), _) => Wishes {
+            config: Some(slug.clone()),
+            ..Wishes::default()
+        },
+        (Route::Sealed, Some(wishes)) => wishes.clone(),
+        (Route::Sealed, None) => {
+            return Err(ApiError::invalid("What the run was made with is gone.")
+                .code("invalid_virtual_key"));
+        }
+    };
+    let overrides = wishes.overrides()?;
+    let default = services.config.virtual_keys.default_name();
+    let default = key
+        .and_then(|key| key.settings.default_virtual_key.clone())
+        .or_else(|| default.map(ToString::to_string));
+    match &wishes.config {
+        Some(config) => plan(services, workspace, default, &wishes, (config, &overrides)).await,
+        None => single(services, workspace, default, &wishes, &overrides).await,
+    }
+}
+
+async fn of_config(
+    services: &Services,
+    (workspace, key): (&WorkspaceId, &KeyRecord),
+    wishes: &Wishes,
+    config: (&str, &Overrides),
+) -> Result<Way, ApiError> {
+    let default = default_virtual_key(services, key);
+    plan(services, workspace, default, wishes, config).await
+}
+
+async fn of_target(
+    services: &Services,
+    (workspace, key): (&WorkspaceId, &KeyRecord),
+    wishes: &Wishes,
+    overrides: &Overrides,
+) -> Result<Way, ApiError> {
+    let default = default_virtual_key(services, key);
+    single(services, workspace, default, wishes, overrides).await
+}
+
+fn default_virtual_key(services: &Services, key: &KeyRecord) -> Option<String> {
+    let own = key.settings.default_virtual_key.clone();
+    own.or_else(|| {
+        let default = services.config.virtual_keys.default_name();
+        default.map(ToString::to_string)
+    })
+}
+
+/// A plan of one target: what the headers name, or the default.
+async fn single(
+    services: &Services,
+    workspace: &WorkspaceId,
+    default: Option<String>,
+    wishes: &Wishes,
+    overrides: &Overrides,
+) -> Result<Way, ApiError> {
+    let target = requested(services, workspace, default.as_deref(), wishes).await?;
+    let route = if target.is_stored && wishes.is_plain() {
+        Route::VirtualKey(target.name.to_string())
+    } else {
+        Route::Sealed
+    };
+    let config = Config::single(Destination::Request, overrides);
+    let plan = Plan::new(Arc::new(config), "", |_| {
+        Ok::<_, std::convert::Infallible>(Arc::clone(&target))
+    });
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(never) => match never {},
+    };
+    Ok(Way {
+        plan,
+        config: None,
+        route,
+    })
+}
+
+/// The target of a request that brings no config, or of a config's leaf that names none.
+async fn requested(
+    services: &Services,
+    workspace: &WorkspaceId,
+    default: Option<&str>,
+    wishes: &Wishes,
+) -> Result<Arc<Target>, ApiError> {
+    if let Some(slug) = wishes.slug() {
+        return services.accounts.find(workspace, slug).await?.ok_or_else(|| {
+            ApiError::no_virtual_key(slug, "in your request")
+        });
+    }
+    if let Some(provider) = &wishes.provider {
+        let target = inline::target(services, provider, wishes.authorization(), &wishes.options)?;
+        return Ok(Arc::new(target));
+    }
+    let Some(slug) = default else {
+        return Err(ApiError::invalid(
+            "Either x-portkey-config or x-portkey-provider header is required",
+        ));
+    };
+    services
+        .accounts
+        .find(workspace, slug)
+        .await?
+        .ok_or_else(|| ApiError::no_virtual_key(slug, "as the default of your API key"))
+}
+
+/// A plan from a config: its JSON, or the slug of a saved one.
+async fn plan(
+    services: &Services,
+    workspace: &WorkspaceId,
+    default: Option<String>,
+    wishes: &Wishes,
+    (text, overrides): (&str, &Overrides),
+) -> Result<Way, ApiError> {
+    let is_inline = text.trim_start().starts_with('{');
+    let (value, slug) = if is_inline {
+        let value = serde_json::from_str(text).map_err(|_| {
+            ApiError::invalid("Invalid config passed. You need to pass a valid json")
+        })?;
+        (value, None)
+    } else {
+        let saved = services.accounts.config(workspace, text).await?;
+        let value = saved.ok_or_else(|| ApiError::no_config(text))?;
+        (value, Some(Arc::<str>::from(text)))
+    };
+    let config = Config::parse(&value, overrides).map_err(|invalid| ApiError::config(&invalid))?;
+    let mut targets = HashMap::new();
+    for leaf in config.leaves() {
+        let target = of_leaf(services, workspace, default.as_deref(), wishes, leaf).await?;
+        targets.insert(Arc::clone(&leaf.path), target);
+    }
+    let identity = match &slug {
+        Some(slug) => format!("{workspace}/{slug}"),
+        None => format!("{workspace}/{}", blake3::hash(text.as_bytes()).to_hex()),
+    };
+    let plan = Plan::new(Arc::new(config), &identity, |leaf| {
+        targets
+            .remove(&leaf.path)
+            .ok_or_else(ApiError::internal_logged)
+    })?;
+    let route = match &slug {
+        Some(slug) if wishes.is_plain() => Route::Config(slug.to_string()),
+        _ => Route::Sealed,
+    };
+    Ok(Way {
+        plan,
+        config: slug,
+        route,
+    })
+}
+
+async fn of_leaf(
+    services: &Services,
+    workspace: &WorkspaceId,
+    default: Option<&str>,
+    wishes: &Wishes,
+    leaf: &Leaf,
+) -> Result<Arc<Target>, ApiError> {
+    match &leaf.destination {
+        Destination::VirtualKey(slug) => {
+            let target = services.accounts.find(workspace, slug).await?;
+            target.ok_or_else(|| ApiError::no_virtual_key(slug, "in the config"))
+        }
+        Destination::Inline(inline) => {
+            // The caller's own key serves where the config has none.
+            let key = inline.api_key.clone().or_else(|| wishes.authorization());
+            let target = inline::target(services, &inline.provider, key, &inline.options)?;
+            Ok(Arc::new(target))
+        }
+        Destination::Request => requested(services, workspace, default, wishes).await,
+    }
+}

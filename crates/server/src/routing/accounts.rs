@@ -1,0 +1,186 @@
+//! The accounts that virtual keys stand for, and the configs that slugs stand for: those of the
+//! configuration file for everybody, those of the store for their workspace.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::Duration,
+};
+
+use loomgate_domain::{WorkspaceId, virtual_key::VirtualKey};
+use loomgate_gateway::{Gateway, Target, egress::Trust};
+use loomgate_store::Store;
+use loomgate_vault::Vault;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::inline;
+use crate::{
+    config::{SavedConfigs, VirtualKeys},
+    error::ApiError,
+    limits,
+};
+
+/// How long what was found is trusted without another look.
+const TRUSTED_FOR: Duration = Duration::from_secs(5);
+/// The most that is remembered of either kind.
+const REMEMBERED: usize = 10_000;
+
+type Remembered<T> = Mutex<HashMap<(WorkspaceId, String), (Instant, Arc<T>)>>;
+
+/// Finds accounts and configs by their slugs.
+pub(crate) struct Accounts {
+    configured: HashMap<String, Arc<Target>>,
+    saved_configs: SavedConfigs,
+    targets: Remembered<Target>,
+    configs: Remembered<Value>,
+    store: Store,
+    gateway: Arc<Gateway>,
+    vault: Arc<Vault>,
+}
+
+/// What a stored virtual key's secret is sealed for: it opens nowhere else.
+pub(crate) fn seal_context(workspace: &WorkspaceId, slug: &str) -> String {
+    format!("virtual_key:{workspace}/{slug}")
+}
+
+impl Accounts {
+    /// With those of the configuration file; their limits are loaded.
+    pub(crate) async fn new(
+        (virtual_keys, saved_configs): (&VirtualKeys, SavedConfigs),
+        (store, gateway, vault): (Store, Arc<Gateway>, Arc<Vault>),
+    ) -> Result<Self, loomgate_store::Error> {
+        let mut configured = HashMap::new();
+        for (name, configured_key) in virtual_keys.iter() {
+            let subject = format!("vk:config/{name}");
+            let allowance = (&configured_key.allowance, loomgate_domain::Timestamp(0));
+            let services = (&store, &*gateway);
+            let limited = limits::limited(services, subject, "virtual key", allowance).await?;
+            let target = Target {
+                limited,
+                ..configured_key.target.clone()
+            };
+            configured.insert(name.to_owned(), Arc::new(target));
+        }
+        Ok(Self {
+            configured,
+            saved_configs,
+            targets: Mutex::default(),
+            configs: Mutex::default(),
+            store,
+            gateway,
+            vault,
+        })
+    }
+
+    /// The account of a virtual key: the workspace's own goes before the configuration's.
+    pub(crate) async fn find(
+        &self,
+        workspace: &WorkspaceId,
+        slug: &str,
+    ) -> Result<Option<Arc<Target>>, ApiError> {
+        // The names of the configuration can not be taken in the store.
+        if let Some(target) = self.configured.get(slug) {
+            return Ok(Some(Arc::clone(target)));
+        }
+        if let Some(target) = remembered(&self.targets, workspace, slug) {
+            return Ok(Some(target));
+        }
+        let Some(stored) = self.store.virtual_keys().get(workspace, slug).await? else {
+            return Ok(None);
+        };
+        let target = Arc::new(self.target(stored).await?);
+        remember(&self.targets, workspace, slug, &target);
+        Ok(Some(target))
+    }
+
+    /// Whether the configuration file has a virtual key of this name.
+    pub(crate) fn is_configured(&self, slug: &str) -> bool {
+        self.configured.contains_key(slug)
+    }
+
+    /// A saved config.
+    pub(crate) async fn config(
+        &self,
+        workspace: &WorkspaceId,
+        slug: &str,
+    ) -> Result<Option<Arc<Value>>, ApiError> {
+        if let Some(config) = self.saved_configs.get(slug) {
+            return Ok(Some(Arc::clone(config)));
+        }
+        if let Some(config) = remembered(&self.configs, workspace, slug) {
+            return Ok(Some(config));
+        }
+        let Some(stored) = self.store.configs().get(workspace, slug).await? else {
+            return Ok(None);
+        };
+        let config = Arc::new(stored.config);
+        remember(&self.configs, workspace, slug, &config);
+        Ok(Some(config))
+    }
+
+    /// Something was changed: it is looked up again.
+    pub(crate) fn forget(&self) {
+        self.targets.lock().clear();
+        self.configs.lock().clear();
+    }
+
+    async fn target(&self, stored: VirtualKey) -> Result<Target, ApiError> {
+        let VirtualKey {
+            workspace,
+            slug,
+            provider,
+            sealed_key,
+            settings,
+            ..
+        } = stored;
+        let secret = sealed_key
+            .map(|sealed| self.vault.open(&seal_context(&workspace, &slug), &sealed))
+            .transpose()
+            .map_err(|error| ApiError::internal(&error))?;
+        let mut options = settings.options.clone();
+        if let Some(base_url) = &settings.base_url {
+            options.insert("base_url".to_owned(), base_url.clone());
+        }
+        let account = inline::build(&provider, secret, &options)?;
+        let subject = format!("vk:{workspace}/{slug}");
+        let allowance = (&settings.allowance, settings.usage_since);
+        let services = (&self.store, &*self.gateway);
+        let limited = limits::limited(services, subject.clone(), "virtual key", allowance).await?;
+        let mut target = Target::new(&slug, &account.brand, account.provider);
+        target.identity = subject.into();
+        target.model_aliases = settings.model_aliases;
+        // Whoever makes virtual keys over the API is no operator: only public addresses.
+        target.trust = Trust::Guarded;
+        target.assistants_upstream = settings.assistants_upstream;
+        target.limited = limited;
+        target.expires_at = settings.expires_at;
+        Ok(target)
+    }
+}
+
+fn remembered<T>(
+    entries: &Remembered<T>,
+    workspace: &WorkspaceId,
+    slug: &str,
+) -> Option<Arc<T>> {
+    let entries = entries.lock();
+    let (since, found) = entries.get(&(workspace.clone(), slug.to_owned()))?;
+    (since.elapsed() < TRUSTED_FOR).then(|| Arc::clone(found))
+}
+
+fn remember<T>(entries: &Remembered<T>, workspace: &WorkspaceId, slug: &str, found: &Arc<T>) {
+    let mut entries = entries.lock();
+    if entries.len() >= REMEMBERED {
+        entries.clear();
+    }
+    let key = (workspace.clone(), slug.to_owned());
+    entries.insert(key, (Instant::now(), Arc::clone(found)));
+}
+
+impl std::fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Accounts").finish_non_exhaustive()
+    }
+}
