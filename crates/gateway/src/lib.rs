@@ -17,8 +17,10 @@
 
 mod client;
 mod echo;
+pub mod egress;
 mod error;
 mod gateway;
+pub mod http_client;
 mod openai;
 mod policy;
 mod sse;
