@@ -11,9 +11,9 @@ use url::Url;
 
 use crate::{
     Account, Api,
-    egress::{Body, BoxBody},
     endpoint::Endpoint,
     error::{Error, Who},
+    http_client::{Body, BoxBody},
     reading::{Facts, Reading, Vendor},
     vendor::{self, VendorRequest},
 };

@@ -3,7 +3,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::retries::is_transient;
+use crate::{http_client::SendError, retries::is_transient};
 
 /// The most characters of a provider's message that are kept.
 const MESSAGE_CHARS: usize = 1_000;
@@ -72,6 +72,17 @@ impl Error {
     /// The provider's stream is not what it should be; another try may do better.
     pub(crate) fn nonsense(message: impl Into<String>) -> Self {
         Self::new(Who::Upstream, true, message)
+    }
+}
+
+/// Why a provider could not be asked, in words.
+pub(crate) fn unreachable(error: &SendError) -> String {
+    match error {
+        SendError::Refused(refusal) => refusal.to_string(),
+        SendError::Broken(_) => format!("The connection to the provider broke: {error}."),
+        SendError::Connect(_) | SendError::ConnectTimeout | SendError::Dns(_) | SendError::Tls => {
+            format!("The provider could not be reached: {error}.")
+        }
     }
 }
 

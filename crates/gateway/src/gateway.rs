@@ -14,7 +14,8 @@ use crate::{
     AttemptPolicy, Error, Plan,
     breaker::Breakers,
     cache::Cache,
-    egress::{ClientSettings, Exceptions, HttpClient, SystemResolver},
+    egress::{Exceptions, SystemResolver},
+    http_client::{ClientSettings, HttpClient},
     ledger::Ledger,
     meter::Meter,
     price::PriceTable,
@@ -85,7 +86,7 @@ impl Gateway {
             connect_timeout: settings.connect_timeout,
             exceptions: settings.exceptions.clone(),
             own_addresses: settings.own_addresses,
-            resolver: Arc::new(SystemResolver),
+            resolver: Arc::new(SystemResolver::default()),
         })?;
         Ok(Self {
             services: Services {

@@ -33,6 +33,7 @@ mod endpoint;
 mod error;
 mod gateway;
 pub mod guardrail;
+pub mod http_client;
 mod ledger;
 pub mod meter;
 mod openai;

@@ -9,9 +9,9 @@ use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use crate::{
-    egress::Incoming,
     endpoint::Endpoint,
     error::{Error, Who},
+    http_client::Incoming,
     sse::Splitter,
     vendor::{self, AnswerFacts},
 };

@@ -6,7 +6,7 @@ use loomgate_domain::Timestamp;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::{egress::Trust, meter::Limited};
+use crate::{http_client::Trust, meter::Limited};
 
 /// One provider account, ready to be called.
 #[derive(Debug, Clone)]

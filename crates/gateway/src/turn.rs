@@ -25,11 +25,11 @@ use crate::{
     account::{self, Outgoing, Payload, Unsendable},
     config::Leaf,
     echo,
-    egress::{SendError, Trust},
     endpoint::Endpoint,
-    error::{Error, Who},
+    error::{self, Error, Who},
     gateway::Services,
-    guardrail::{HookResult, Subject},
+    guardrail::{Hook, HookResult, Subject},
+    http_client::{SendError, Trust},
     ledger::{Bill, Ledger},
     meter::{Admitted, Refusal},
     openai::{Body, Decoder, failure, request},
@@ -371,7 +371,7 @@ impl<'a> TurnAttempt<'a> {
 
     fn run_hooks(
         &self,
-        hooks: &[crate::guardrail::Hook],
+        hooks: &[Hook],
         text: &str,
         body: &Value,
     ) -> Vec<HookResult> {
@@ -617,7 +617,7 @@ fn of_send(error: &SendError) -> Error {
         SendError::ConnectTimeout => (Who::Timeout, true),
         _ => (Who::Network, true),
     };
-    Error::new(who, retryable, error.to_string())
+    Error::new(who, retryable, error::unreachable(error))
 }
 
 /// What a denial says, where there is one.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::{egress::BoxBody, endpoint::Endpoint, meter::Limited};
+use crate::{endpoint::Endpoint, http_client::BoxBody, meter::Limited};
 
 /// Who calls, as far as plans, limits and caches go by it.
 #[derive(Debug, Clone)]

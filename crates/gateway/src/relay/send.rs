@@ -15,8 +15,10 @@ use super::{
 use crate::{
     Account, Target,
     account::{self, Outgoing, Payload, Unsendable},
-    egress::{self, SendError, Trust},
+    egress,
     endpoint::Endpoint,
+    error,
+    http_client::{SendError, Trust},
     ledger::Bill,
     params,
     plan::Way,
@@ -116,7 +118,7 @@ impl RelayAttempt<'_> {
     }
 
     fn unreachable(&self, way: Way<'_>, error: &SendError) -> (Got, Verdict) {
-        let message = error.to_string();
+        let message = error::unreachable(error);
         let (status, code) = match error {
             SendError::Refused(_) => {
                 return ended(self.told(way, own::invalid(Some("host_not_allowed"), &message)));

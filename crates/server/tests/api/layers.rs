@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("loomgate-wire", &["loomgate-domain"]),
     ("loomgate-store", &["loomgate-domain"]),
     ("loomgate-gateway", &["loomgate-domain", "loomgate-wire"]),
+    ("loomgate-vault", &[]),
     (
         "loomgate-engine",
         &["loomgate-domain", "loomgate-store", "loomgate-wire"],
@@ -21,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "loomgate-engine",
             "loomgate-gateway",
             "loomgate-store",
+            "loomgate-vault",
             "loomgate-wire",
         ],
     ),
@@ -29,6 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Library, and the only crates that may import it.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["loomgate-store"]),
+    ("chacha20poly1305", &["loomgate-vault"]),
     ("axum", &["loomgate-server", "loomgate-testkit"]),
     (
         "reqwest",
