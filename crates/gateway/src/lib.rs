@@ -15,6 +15,8 @@
 //! Invariant: redirects are not followed.
 //! Invariant: dropping a [`ChatStream`] drops the provider's request.
 
+pub mod meter;
+
 mod client;
 mod echo;
 mod error;
