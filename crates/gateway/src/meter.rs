@@ -18,10 +18,11 @@
 mod account;
 mod counter;
 mod refusal;
+mod shard;
+mod terms;
 mod window;
 
 use std::{
-    collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
         Arc,
@@ -29,81 +30,22 @@ use std::{
     },
 };
 
-use loomgate_domain::{
-    Timestamp,
-    limit::{Allowance, Charge, Nanodollars, RateKind, RateUnit, UsageKind, UsageLimit},
-};
+use loomgate_domain::limit::{Allowance, Charge, RateKind, UsageKind, UsageLimit};
 use parking_lot::Mutex;
 
-pub use self::refusal::{Refusal, RefusalKind};
 use self::{
     account::{Account, Growth, Refused, period, units},
     counter::Counter,
+    shard::Shard,
     window::Window,
+};
+pub use self::{
+    refusal::{Refusal, RefusalKind},
+    terms::{BudgetState, Limited, Remaining, Spent, Subject},
 };
 
 /// Parts of the meter with a lock of their own.
 const SHARDS: usize = 64;
-/// Subjects that are held without looking for some to forget.
-const HELD: usize = 100_000;
-/// A subject unused for so long may be forgotten: its longest windows that live in memory alone
-/// have passed five times over, and a write under way has ended.
-const IDLE_MS: i64 = 10 * 60 * 1000;
-
-/// Whose use: `key:key_abc`, `vk:ws_default/main`, `vk:config/main`. Cheap to clone.
-pub type Subject = Arc<str>;
-
-/// A subject, and what limits it.
-#[derive(Debug, Clone)]
-pub struct Limited {
-    /// Whose use is counted.
-    pub subject: Subject,
-    /// For texts: "API key", "virtual key".
-    pub whose: &'static str,
-    /// How much it may use.
-    pub allowance: Arc<Allowance>,
-    /// The budget counts from then on.
-    pub since: Timestamp,
-}
-
-/// What a call has used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spent {
-    /// Of the prompt and the answer.
-    pub tokens: u64,
-    /// By the table of prices; `None`: the model has none, and a budget of money counts nothing.
-    pub cost: Option<Nanodollars>,
-}
-
-/// How a budget stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BudgetState {
-    /// What is counted.
-    pub kind: UsageKind,
-    /// Billionths of a US dollar, or tokens.
-    pub used: u64,
-    /// In the same unit.
-    pub limit: u64,
-    /// Whether calls are refused.
-    pub exhausted: bool,
-    /// When it is renewed, if ever.
-    pub resets_at: Option<Timestamp>,
-}
-
-/// How a rate stands, for headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Remaining {
-    /// What is counted.
-    pub kind: RateKind,
-    /// The span.
-    pub unit: RateUnit,
-    /// How many in a span.
-    pub limit: u64,
-    /// How many more at once.
-    pub remaining: u64,
-    /// Milliseconds until all of `limit` remains, if nothing else is counted.
-    pub reset_ms: u64,
-}
 
 /// A call that was admitted. It holds its place among the calls at the same time until dropped.
 #[derive(Debug)]
@@ -123,17 +65,6 @@ impl Drop for Admitted {
 pub struct Meter {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
-}
-
-#[derive(Debug, Default)]
-struct Shard {
-    accounts: HashMap<Subject, Account>,
-    /// Those with something to write; one that was reset meanwhile may be here in vain.
-    dirty: Vec<Subject>,
-    /// With so many accounts some are forgotten.
-    full_at: usize,
-    /// The latest time that anybody told.
-    now_ms: i64,
 }
 
 impl Default for Meter {
@@ -267,7 +198,8 @@ impl Meter {
 
     /// Brings what the database has of a subject, before its first use. What was counted meanwhile
     /// and waits to be written is added to it. Does nothing for a subject that is known, so that
-    /// several callers may load at once.
+    /// several callers may load at once. (What was drained from an unknown subject and is just
+    /// being written is missed by a load that reads too early, until the next start.)
     #[expect(
         clippy::needless_pass_by_value,
         reason = "as the store hands it out; nobody needs it afterwards"
@@ -359,20 +291,6 @@ impl Meter {
         // The remainder is below 64.
         let index = usize::try_from(hash % SHARDS as u64).unwrap_or(0);
         &self.shards[index]
-    }
-}
-
-impl Shard {
-    /// Forgets idle accounts when there are too many. When most are in use, the next look comes
-    /// after an eighth more of them, so that the cost of looking stays small.
-    fn make_room(&mut self) {
-        if self.accounts.len() < self.full_at.max(HELD / SHARDS) {
-            return;
-        }
-        let now_ms = self.now_ms;
-        self.accounts
-            .retain(|_, account| !account.is_idle(IDLE_MS, now_ms));
-        self.full_at = self.accounts.len() + self.accounts.len() / 8 + 1;
     }
 }
 

@@ -2,9 +2,15 @@ mod budgets;
 mod kept;
 mod rates;
 
-use loomgate_domain::limit::{PeriodicReset, RateLimit};
+use loomgate_domain::{
+    Timestamp,
+    limit::{Nanodollars, PeriodicReset, RateLimit, RateUnit},
+};
 
-use super::*;
+use super::{
+    shard::{HELD, IDLE_MS},
+    *,
+};
 
 /// A multiple of every span: a Thursday, 2025-07-31 00:00 UTC.
 const START: i64 = 604_800_000 * 2_900;
