@@ -16,6 +16,7 @@
 //! Invariant: dropping a [`ChatStream`] drops the provider's request.
 
 pub mod meter;
+pub mod price;
 
 mod client;
 mod echo;
