@@ -15,6 +15,7 @@
 //! Invariant: redirects are not followed.
 //! Invariant: dropping a [`ChatStream`] drops the provider's request.
 
+pub mod breaker;
 pub mod cache;
 pub mod meter;
 pub mod price;
