@@ -1,5 +1,7 @@
 //! What an API key or a virtual key may use: rates and budgets (`docs/gateway.md`, "Limits").
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -123,6 +125,19 @@ pub struct Period {
     pub start: Timestamp,
     /// The first second of the next; `None`: it never ends.
     pub end: Option<Timestamp>,
+}
+
+/// So much more was used: an addition to a row of the counters table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    /// Whose use: `key:key_abc`, `vk:ws_default/main`.
+    pub subject: Arc<str>,
+    /// What is counted: `requests:rph`, `tokens:rpd`, `budget:cost`, `budget:tokens`.
+    pub meter: Cow<'static, str>,
+    /// First second of the window or the period that it is counted in.
+    pub start: i64,
+    /// Requests, tokens or billionths of a US dollar.
+    pub amount: u64,
 }
 
 impl UsageLimit {
