@@ -118,9 +118,7 @@ pub(crate) fn request(
             }
             let body = match payload {
                 Payload::Bytes(bytes) => Body::from(bytes),
-                Payload::Json(value) => Body::from(serde_json::to_vec(&value).map_err(|error| {
-                    misconfigured(&format!("the body is no JSON: {error}"))
-                })?),
+                Payload::Json(value) => bytes(&value)?,
                 Payload::Stream(body) => Body::Stream(body),
             };
             let reading = match (vendor, endpoint) {
@@ -184,7 +182,7 @@ fn vendor_headers(headers: HeaderMap, said: &VendorRequest) -> HeaderMap {
 fn bytes(body: &Value) -> Result<Body, Unsendable> {
     let bytes = serde_json::to_vec(body)
         .map_err(|error| misconfigured(&format!("the body is no JSON: {error}")))?;
-    Ok(Body::from(bytes))
+    Ok(Body::from(Bytes::from(bytes)))
 }
 
 /// The account's credential, in its server's header. It goes over whatever the caller forwards,

@@ -3,12 +3,11 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use http::{
     HeaderMap, HeaderValue, Method,

@@ -255,7 +255,7 @@ impl<'a> RelayAttempt<'a> {
             provider: &way.target.brand,
             destination: &way.target.identity,
             model: self.known.model.as_deref(),
-            content_type: kind.and_then(|kind| kind.to_str().ok()),
+            content_type: kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default(),
             metadata: &request.caller.metadata,
             body,
         };

@@ -105,7 +105,7 @@ impl RelayAttempt<'_> {
                 ending.report.error = Some(message);
                 ending.bill.free = true;
                 let ready = Ready::of(Answer {
-                    report: ending.report,
+                    report: ending.report.clone(),
                     ..answer
                 });
                 (ready, Verdict::of_status(502, None))
