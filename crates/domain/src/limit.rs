@@ -1,5 +1,7 @@
 //! What an API key or a virtual key may use: rates and budgets (`docs/gateway.md`, "Limits").
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -13,6 +15,19 @@ const WEEK: i64 = 7 * DAY;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nanodollars(pub u64);
+
+/// An addition to a counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    /// Who is charged.
+    pub subject: Arc<str>,
+    /// What is counted: `budget:cost`, `requests:rph`.
+    pub meter: Cow<'static, str>,
+    /// When the window begins in which it counts; unix seconds.
+    pub start: i64,
+    /// How much.
+    pub amount: u64,
+}
 
 /// Everything that limits one key. Empty: nothing does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
