@@ -14,7 +14,9 @@
 //! Invariant: a job that fails or panics changes nothing, and nothing of its neighbours.
 //! Invariant: no method shows or changes a row of another workspace.
 //! Invariant: at most one active run a thread.
-//! Invariant: a commit under an old fence or version writes nothing.
+//! Invariant: a commit under an old fence or version writes nothing, and charges nobody.
+//! Invariant: what came sealed with a run is gone once the run has ended.
+//! Invariant: logs never make a record wait: each database has a writer of its own.
 //! Invariant: a list reads at most `limit + 1` rows.
 
 pub mod affinity;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, StatementStatus};
 use crate::{
     affinity, assistants, configs, counters, keys, logs, messages, runs,
     schema::{self, Schema},
-    steps, store, threads, virtual_keys, workspaces,
+    sqlite, steps, store, threads, virtual_keys, workspaces,
 };
 
 /// Tables that grow with use.
@@ -140,6 +140,40 @@ fn lists_go_along_their_index() {
             .find(|(known, _)| *known == name);
         let plan = plan(&connection, found.unwrap().1);
         assert!(plan[0].contains("messages_of_run"), "{plan:?}");
+    }
+}
+
+#[test]
+fn logs_are_read_and_removed_along_their_ids() {
+    let plans = plans();
+    let of = |wanted: &str, table: &str| {
+        let found = plans.iter().filter(|((name, sql), _)| {
+            *name == wanted && sql.contains(&format!("FROM {table} WHERE"))
+        });
+        found.map(|(_, plan)| plan).collect::<Vec<_>>()
+    };
+    let stretch = "USING PRIMARY KEY (workspace_id=? AND id";
+    for name in ["LIST_ASC", "LIST_DESC", "MEASURES", "PURGE_EDGE", "PURGE"] {
+        let found = of(name, "logs");
+        assert_eq!(found.len(), 1, "{name}");
+        assert!(found[0][0].contains(stretch), "{name}: {found:?}");
+    }
+    assert!(of("PURGE_DETAILS", "log_details")[0][0].contains(stretch));
+    let previous = of("BY_PREVIOUS_HASH", "api_keys");
+    assert!(
+        previous[0][0].contains("INDEX api_keys_previous"),
+        "{previous:?}"
+    );
+}
+
+#[test]
+fn every_statement_stays_prepared() {
+    let schemas = all();
+    for schema in [&schema::RECORDS, &schema::LOGS] {
+        let of_it = schemas.iter().filter(|(of, _)| of.name == schema.name);
+        // And those that open and close transactions.
+        let count = of_it.count() + 8;
+        assert!(count <= sqlite::STATEMENT_CACHE, "{}: {count}", schema.name);
     }
 }
 

@@ -261,3 +261,40 @@ fn folder_of(path: &Path) -> Result<PathBuf, Error> {
     builder.create(folder)?;
     Ok(folder.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use loomgate_domain::{
+        Metadata, Thread, ThreadId, Timestamp, WorkspaceId, tool::ToolResources,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_record_is_written_while_the_logs_are_stuck() {
+        let store = Store::open(Options::memory()).unwrap();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (busy, is_busy) = tokio::sync::oneshot::channel();
+        let stuck = store.inner.logs.write(move |_| {
+            busy.send(()).unwrap();
+            released.recv().unwrap();
+            Ok(())
+        });
+        let work = async {
+            is_busy.await.unwrap();
+            let thread = Thread {
+                id: ThreadId::trusted("thread_1"),
+                created_at: Timestamp(0),
+                metadata: Metadata::default(),
+                tool_resources: ToolResources::default(),
+            };
+            let ws = WorkspaceId::trusted("ws_1");
+            let inserted = store.threads().insert(&ws, thread, Vec::new()).await;
+            inserted.unwrap();
+            assert_eq!((store.stats().commits, store.log_stats().commits), (1, 0));
+            release.send(()).unwrap();
+        };
+        let (stuck, ()) = tokio::join!(stuck, work);
+        stuck.unwrap();
+    }
+}

@@ -125,7 +125,7 @@ impl Logs<'_> {
     ) -> Result<Vec<FeedbackPoint>, Error> {
         let ws = ws.clone();
         self.0
-            .read(move |tx| graph(tx, &ws, from_ms.div_euclid(1000), to_ms, bucket_ms))
+            .read(move |tx| graph(tx, &ws, seconds(from_ms), seconds(to_ms), bucket_ms))
             .await
     }
 }
@@ -134,11 +134,9 @@ fn graph(
     tx: &mut dyn Tx,
     ws: &WorkspaceId,
     from: i64,
-    to_ms: i64,
+    to: i64,
     bucket_ms: i64,
 ) -> Result<Vec<FeedbackPoint>, Error> {
-    let from = from.clamp(0, 1 << 40);
-    let to = to_ms.clamp(0, 1 << 50).div_euclid(1000).max(from);
     let bucket = (bucket_ms / 1000)
         .max((to - from + POINTS - 1) / POINTS)
         .max(1);
@@ -165,9 +163,14 @@ fn graph(
     Ok(points)
 }
 
+/// The first whole second that is not before a time.
+fn seconds(ms: i64) -> i64 {
+    (ms.clamp(0, 1 << 50) + 999) / 1000
+}
+
 /// Removes what was given before a time, in every workspace.
 pub(super) fn purge(tx: &mut dyn Tx, before_ms: i64, most: usize) -> Result<usize, Error> {
-    let before = before_ms.div_euclid(1000);
+    let before = seconds(before_ms);
     let mut removed = 0;
     let mut ws = String::new();
     while removed < most {

@@ -35,7 +35,7 @@ pub(super) const USER: &str = "_user";
 /// A graph to draw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphQuery {
-    /// When it begins; milliseconds.
+    /// When it begins, and its first point; milliseconds.
     pub from_ms: i64,
     /// When it ends, exclusive; milliseconds.
     pub to_ms: i64,

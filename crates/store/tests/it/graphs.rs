@@ -326,4 +326,17 @@ async fn feedback_is_averaged_by_time_and_weight() {
         (NOW_MS + 20_000, 1, Some(3.0), None),
     ];
     assert_eq!(found, expected);
+    // The second of the last lies before the end; that of the first before the beginning.
+    let part = store
+        .logs()
+        .feedback_graph(&ws(), NOW_MS + 1, NOW_MS + 25_001, i64::MAX)
+        .await
+        .unwrap();
+    assert_eq!((part.len(), part[0].count), (1, 2));
+    let endless = store
+        .logs()
+        .feedback_graph(&ws(), i64::MIN, i64::MAX, i64::MIN)
+        .await
+        .unwrap();
+    assert!((900..=1000).contains(&endless.len()), "{}", endless.len());
 }
