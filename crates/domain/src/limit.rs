@@ -16,6 +16,19 @@ const WEEK: i64 = 7 * DAY;
 #[serde(transparent)]
 pub struct Nanodollars(pub u64);
 
+/// An addition to a counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    /// Who is charged.
+    pub subject: Arc<str>,
+    /// What is counted: `budget:cost`, `requests:rph`.
+    pub meter: Cow<'static, str>,
+    /// When the window begins in which it counts; unix seconds.
+    pub start: i64,
+    /// How much.
+    pub amount: u64,
+}
+
 /// Everything that limits one key. Empty: nothing does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -5,12 +5,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ApiKeyId, LogId, RunId, ThreadId, Usage, WorkspaceId, limit::Nanodollars};
+use crate::{
+    ApiKeyId, IdGen, IdKind, LogId, RunId, ThreadId, Usage, WorkspaceId, id, limit::Nanodollars,
+};
+
+/// Characters of a log id behind its time.
+const RANDOM_CHARS: usize = 16;
+
+/// The largest time that fits into a log id: the year 10889.
+const LAST_MS: i64 = 0xffff_ffff_ffff;
 
 /// One request, or one model call of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogRecord {
-    /// Its id. Ids sort by time.
+    /// Its id, from [`new_log_id`] and `created_at_ms`: ids sort by time.
     pub id: LogId,
     /// Whose it is.
     pub workspace: WorkspaceId,
@@ -96,4 +104,39 @@ pub struct Span {
     pub parent_id: Option<String>,
     /// `x-portkey-span-name`
     pub name: Option<String>,
+}
+
+/// A new id for a record that began at `created_at_ms`: ids sort by it.
+pub fn new_log_id(created_at_ms: i64, ids: &dyn IdGen) -> LogId {
+    let random = id::random_text(ids, RANDOM_CHARS);
+    LogId::trusted(format!("{}{random}", log_id_prefix(created_at_ms)))
+}
+
+/// What the ids of all records of a millisecond begin with: `log_` and 12 hexadecimal digits. Times
+/// before 1970 count as 1970.
+pub fn log_id_prefix(created_at_ms: i64) -> String {
+    let time = created_at_ms.clamp(0, LAST_MS);
+    format!("{}{time:012x}", id::LogKind::PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Zeros;
+
+    impl IdGen for Zeros {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(0);
+        }
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let times = [i64::MIN, 1, 15, 16, 1_700_000_000_000, LAST_MS];
+        let ids: Vec<_> = times.map(|ms| new_log_id(ms, &Zeros)).into();
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert_eq!(ids[4].as_str(), "log_018bcfe568000000000000000000");
+        assert_eq!(new_log_id(i64::MAX, &Zeros), ids[5]);
+    }
 }

@@ -1,106 +1,201 @@
 //! API keys. Only keyed hashes of the secrets are kept.
 
-use loomgate_domain::{ApiKeyId, Timestamp, key::ApiKey};
+use loomgate_domain::{
+    ApiKeyId, Timestamp, WorkspaceId,
+    key::{ApiKey, KeySettings, PreviousHash},
+};
 
 use crate::{
     Error, Store,
-    tx::{Row, Tx, statements, values},
+    tx::{Row, Tx, statements, to_json, values},
 };
 
 macro_rules! columns {
     () => {
-        "id, workspace_id, name, hash, hint, default_virtual_key, created_at, revoked_at"
-    };
-}
-
-macro_rules! insert {
-    () => {
-        concat!(
-            "INSERT INTO api_keys (",
-            columns!(),
-            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-        )
+        "id, workspace_id, name, hash, hint, previous_hash, previous_until, settings, created_at, \
+         updated_at, revoked_at"
     };
 }
 
 statements! {
-    INSERT = insert!();
+    INSERT = concat!("INSERT INTO api_keys (", columns!(), ") \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
     // The id, the time and above all a revocation stay.
-    PUT = concat!(insert!(), " ON CONFLICT (hash) DO UPDATE SET \
-        workspace_id = excluded.workspace_id, name = excluded.name, hint = excluded.hint, \
-        default_virtual_key = excluded.default_virtual_key RETURNING ", columns!());
+    REPLACE = concat!("UPDATE api_keys SET workspace_id = $1, name = $2, hint = $3, \
+        settings = $4, updated_at = $5 WHERE hash = $6 RETURNING ", columns!());
     BY_HASH = concat!("SELECT ", columns!(), " FROM api_keys WHERE hash = $1");
+    BY_PREVIOUS_HASH = concat!("SELECT ", columns!(), " FROM api_keys WHERE previous_hash = $1");
+    GET = concat!("SELECT ", columns!(), " FROM api_keys WHERE workspace_id = $1 AND id = $2");
     LIST = concat!("SELECT ", columns!(), " FROM api_keys ORDER BY seq");
-    REVOKE = "UPDATE api_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
+    LIST_OF_WORKSPACE = concat!("SELECT ", columns!(), " FROM api_keys \
+        WHERE workspace_id = $1 ORDER BY seq");
+    UPDATE = concat!("UPDATE api_keys SET settings = $1, name = $2, updated_at = $3 \
+        WHERE workspace_id = $4 AND id = $5 RETURNING ", columns!());
+    ROTATE = concat!("UPDATE api_keys SET previous_hash = hash, previous_until = $1, hash = $2, \
+        hint = $3, updated_at = $4 \
+        WHERE workspace_id = $5 AND id = $6 AND revoked_at IS NULL RETURNING ", columns!());
+    REVOKE = "UPDATE api_keys SET revoked_at = $1, updated_at = $2 \
+        WHERE id = $3 AND revoked_at IS NULL";
+    DELETE = "DELETE FROM api_keys WHERE workspace_id = $1 AND id = $2";
 }
 
-/// The API keys of a [`Store`]: those of all workspaces, since the key is what names one.
+/// The API keys of a [`Store`]. Some methods name no workspace: the key is what names one.
 #[derive(Debug)]
 pub struct Keys<'s>(pub(crate) &'s Store);
 
 impl Keys<'_> {
     /// Keeps a new key. Its workspace has to exist. Error: [`Error::Duplicate`].
     pub async fn insert(&self, key: ApiKey) -> Result<(), Error> {
-        self.0
-            .write(move |tx| write(tx, INSERT, &key).map(|_| ()))
-            .await
+        self.0.write(move |tx| insert(tx, &key)).await
     }
 
     /// Keeps a key, or changes the one of the same hash: for keys that stand in the config file.
-    /// Returns the key as it is now. A revoked key stays revoked.
-    pub async fn put(&self, key: ApiKey) -> Result<ApiKey, Error> {
+    /// Returns the key as it is now. A revoked key stays revoked, and what was used of a budget
+    /// stays used: `usage_since` is that of the first time.
+    pub async fn put(&self, mut key: ApiKey) -> Result<ApiKey, Error> {
         self.0
             .write(move |tx| {
-                write(tx, PUT, &key)?.ok_or_else(|| Error::corrupt("api_keys returned no row"))
+                let Some(before) = tx.row(BY_HASH, values![&key.hash], read)? else {
+                    insert(tx, &key)?;
+                    return Ok(key);
+                };
+                key.settings.usage_since = before.settings.usage_since;
+                let settings = to_json(&key.settings)?;
+                let (ws, name, hint) = (&key.workspace, &key.name, &key.hint);
+                let values = values![ws, name, hint, settings, key.updated_at, &key.hash];
+                tx.row(REPLACE, values, read)?
+                    .ok_or_else(|| Error::corrupt("a key vanished within a transaction"))
             })
             .await
     }
 
-    /// The key of this hash, revoked or not.
+    /// The key of this hash, revoked or not; or else the one that had it before it was rotated:
+    /// then [`ApiKey::previous`] says until when that opens anything.
     pub async fn by_hash(&self, hash: &str) -> Result<Option<ApiKey>, Error> {
         let hash = hash.to_owned();
         self.0
-            .read(move |tx| tx.row(BY_HASH, values![&hash], read))
+            .read(move |tx| {
+                let found = tx.row(BY_HASH, values![&hash], read)?;
+                match found {
+                    Some(key) => Ok(Some(key)),
+                    None => tx.row(BY_PREVIOUS_HASH, values![&hash], read),
+                }
+            })
             .await
     }
 
-    /// All keys, oldest first, revoked ones too.
-    pub async fn list(&self) -> Result<Vec<ApiKey>, Error> {
-        self.0.read(|tx| tx.rows(LIST, &[], read)).await
+    /// A key, revoked or not.
+    pub async fn get(&self, ws: &WorkspaceId, id: &ApiKeyId) -> Result<Option<ApiKey>, Error> {
+        let (ws, id) = (ws.clone(), id.clone());
+        self.0
+            .read(move |tx| tx.row(GET, values![&ws, &id], read))
+            .await
+    }
+
+    /// All keys of a workspace, or of every one, oldest first, revoked ones too.
+    pub async fn list(&self, ws: Option<&WorkspaceId>) -> Result<Vec<ApiKey>, Error> {
+        let ws = ws.cloned();
+        self.0
+            .read(move |tx| match &ws {
+                Some(ws) => tx.rows(LIST_OF_WORKSPACE, values![ws], read),
+                None => tx.rows(LIST, &[], read),
+            })
+            .await
+    }
+
+    /// Replaces a key's settings and name, and returns the key. `None`: no such key.
+    pub async fn update(
+        &self,
+        ws: &WorkspaceId,
+        id: &ApiKeyId,
+        settings: KeySettings,
+        name: String,
+        at: Timestamp,
+    ) -> Result<Option<ApiKey>, Error> {
+        let (ws, id) = (ws.clone(), id.clone());
+        self.0
+            .write(move |tx| {
+                let settings = to_json(&settings)?;
+                tx.row(UPDATE, values![settings, &name, at, &ws, &id], read)
+            })
+            .await
+    }
+
+    /// Gives a key another secret, and returns the key. The hash that it had goes on opening it
+    /// until `previous_until`; the one before that is forgotten. `None`: no such key, or it is
+    /// revoked. Error: [`Error::Duplicate`].
+    pub async fn rotate(
+        &self,
+        ws: &WorkspaceId,
+        id: &ApiKeyId,
+        hash: String,
+        hint: String,
+        previous_until: Timestamp,
+        at: Timestamp,
+    ) -> Result<Option<ApiKey>, Error> {
+        let (ws, id) = (ws.clone(), id.clone());
+        self.0
+            .write(move |tx| {
+                let values = values![previous_until, &hash, &hint, at, &ws, &id];
+                tx.row(ROTATE, values, read)
+            })
+            .await
     }
 
     /// Revokes a key. False: there is none, or it was revoked before.
     pub async fn revoke(&self, id: &ApiKeyId, at: Timestamp) -> Result<bool, Error> {
         let id = id.clone();
         self.0
-            .write(move |tx| Ok(tx.execute(REVOKE, values![at, &id])? > 0))
+            .write(move |tx| Ok(tx.execute(REVOKE, values![at, at, &id])? > 0))
+            .await
+    }
+
+    /// Removes a key. False: there was none.
+    pub async fn delete(&self, ws: &WorkspaceId, id: &ApiKeyId) -> Result<bool, Error> {
+        let (ws, id) = (ws.clone(), id.clone());
+        self.0
+            .write(move |tx| Ok(tx.execute(DELETE, values![&ws, &id])? > 0))
             .await
     }
 }
 
-fn write(tx: &mut dyn Tx, sql: &'static str, key: &ApiKey) -> Result<Option<ApiKey>, Error> {
+fn insert(tx: &mut dyn Tx, key: &ApiKey) -> Result<(), Error> {
+    let previous = key.previous.as_ref();
     let values = values![
         &key.id,
         &key.workspace,
         &key.name,
         &key.hash,
         &key.hint,
-        key.default_virtual_key.as_ref(),
+        previous.map(|previous| &previous.hash),
+        previous.map(|previous| previous.until),
+        to_json(&key.settings)?,
         key.created_at,
+        key.updated_at,
         key.revoked_at,
     ];
-    tx.row(sql, values, read)
+    tx.execute(INSERT, values)?;
+    Ok(())
 }
 
 fn read(row: &dyn Row) -> Result<ApiKey, Error> {
+    let previous = match row.optional_text(5)? {
+        Some(hash) => Some(PreviousHash {
+            hash: hash.to_owned(),
+            until: row.time(6)?,
+        }),
+        None => None,
+    };
     Ok(ApiKey {
         id: row.id(0)?,
         workspace: row.id(1)?,
         name: row.text(2)?.to_owned(),
         hash: row.text(3)?.to_owned(),
         hint: row.text(4)?.to_owned(),
-        default_virtual_key: row.optional_text(5)?.map(str::to_owned),
-        created_at: row.time(6)?,
-        revoked_at: row.optional_integer(7)?.map(Timestamp),
+        previous,
+        settings: row.json(7)?,
+        created_at: row.time(8)?,
+        updated_at: row.time(9)?,
+        revoked_at: row.optional_integer(10)?.map(Timestamp),
     })
 }

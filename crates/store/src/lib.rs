@@ -1,7 +1,8 @@
 //! Everything that Loomgate keeps, and the only crate that knows SQL.
 //!
 //! What it is: one async method per thing that happens to the records of `loomgate-domain`, each
-//! one transaction. [`Store`] hands out a view per kind of record; the engine behind is SQLite.
+//! one transaction. [`Store`] hands out a view per kind of record; the engine behind is SQLite, with
+//! one database for the records and one for the logs.
 //!
 //! What it is not: it makes no ids, reads no clock, and decides nothing about a run. Decisions
 //! come in as closures ([`Runs::claim`], [`Runs::command`]) that run inside the transaction; they
@@ -13,33 +14,48 @@
 //! Invariant: a job that fails or panics changes nothing, and nothing of its neighbours.
 //! Invariant: no method shows or changes a row of another workspace.
 //! Invariant: at most one active run a thread.
-//! Invariant: a commit under an old fence or version writes nothing.
+//! Invariant: a commit under an old fence or version writes nothing, and charges nobody.
+//! Invariant: what came sealed with a run is gone once the run has ended.
+//! Invariant: logs never make a record wait: each database has a writer of its own.
 //! Invariant: a list reads at most `limit + 1` rows.
 
+pub mod affinity;
 pub mod assistants;
+pub mod configs;
+pub mod counters;
 pub mod error;
 pub mod keys;
 mod lock;
+pub mod logs;
 pub mod messages;
-mod migrate;
 mod page;
+mod pool;
 mod queue;
 mod reader;
 pub mod runs;
+mod schema;
 mod sqlite;
 pub mod steps;
 pub mod store;
 pub mod threads;
 mod tx;
+pub mod virtual_keys;
 pub mod workspaces;
 mod writer;
 
 #[cfg(test)]
 mod plans;
 
+pub use affinity::Affinity;
 pub use assistants::Assistants;
+pub use configs::Configs;
+pub use counters::Counters;
 pub use error::Error;
 pub use keys::Keys;
+pub use logs::{
+    FeedbackPoint, Figure, GraphPoint, GraphQuery, GroupBy, GroupQuery, GroupRow, Groups, Latency,
+    LogFilter, Logs, Measure, Sums,
+};
 pub use messages::Messages;
 pub use runs::{
     Claim, ClaimRequest, ClaimedRow, Commanded, Committed, ContextLimits, Guard, Lease, NewRun,
@@ -48,4 +64,5 @@ pub use runs::{
 pub use steps::Steps;
 pub use store::{Database, Options, Stats, Store};
 pub use threads::{Deleted, Threads};
+pub use virtual_keys::VirtualKeys;
 pub use workspaces::Workspaces;

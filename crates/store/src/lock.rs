@@ -12,9 +12,11 @@ use crate::Error;
 pub(crate) const LOCK_FILE: &str = "loomgate.lock";
 
 /// Holds the folder until it is dropped; the operating system lets go of it when a process dies.
+/// A process that is just being started still has a copy of every open file, so that closing this
+/// one would not be enough.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    _file: File,
+    file: File,
 }
 
 impl FolderLock {
@@ -32,7 +34,7 @@ impl FolderLock {
                 file.set_len(0)?;
                 file.rewind()?;
                 writeln!(file, "{}", std::process::id())?;
-                Ok(Self { _file: file })
+                Ok(Self { file })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
@@ -44,5 +46,28 @@ impl FolderLock {
             }
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the data folder stays locked until this process ends");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_free_although_somebody_inherited_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::acquire(folder.path()).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        drop(lock);
+        FolderLock::acquire(folder.path()).unwrap();
+        drop(inherited);
     }
 }

@@ -2,17 +2,38 @@
 
 use rusqlite::{Connection, StatementStatus};
 
-use crate::{assistants, keys, messages, migrate, runs, steps, store, threads, workspaces};
+use crate::{
+    affinity, assistants, configs, counters, keys, logs, messages, runs,
+    schema::{self, Schema},
+    sqlite, steps, store, threads, virtual_keys, workspaces,
+};
 
 /// Tables that grow with use.
-const LARGE: [&str; 5] = ["assistants", "threads", "messages", "runs", "steps"];
+const LARGE: [&str; 10] = [
+    "assistants",
+    "threads",
+    "messages",
+    "runs",
+    "steps",
+    "counters",
+    "affinity",
+    "logs",
+    "log_details",
+    "feedback",
+];
 
 /// Indexes that hold active runs only: going through all of one is fine.
 const SMALL_INDEXES: [&str; 3] = ["runs_active", "runs_due", "runs_queue"];
 
-fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [
+type Statement = (&'static str, &'static str);
+
+/// Every statement, with the database that it is for.
+fn all() -> Vec<(&'static Schema, Statement)> {
+    let records = [
+        affinity::STATEMENTS,
         assistants::STATEMENTS,
+        configs::STATEMENTS,
+        counters::STATEMENTS,
         keys::STATEMENTS,
         messages::STATEMENTS,
         runs::STATEMENTS,
@@ -21,17 +42,35 @@ fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         steps::STATEMENTS,
         store::STATEMENTS,
         threads::STATEMENTS,
+        virtual_keys::STATEMENTS,
         workspaces::STATEMENTS,
-    ]
-    .into_iter()
-    .flatten()
-    .copied()
+    ];
+    let logs = [
+        logs::STATEMENTS,
+        logs::FEEDBACK_STATEMENTS,
+        logs::GRAPH_STATEMENTS,
+    ];
+    let of = |schema, statements: &[&'static [Statement]]| {
+        let all = statements.iter().copied().flatten();
+        all.map(|statement| (schema, *statement))
+            .collect::<Vec<_>>()
+    };
+    [of(&schema::RECORDS, &records), of(&schema::LOGS, &logs)].concat()
 }
 
-fn database() -> Connection {
+fn database(schema: &Schema) -> Connection {
     let mut connection = Connection::open_in_memory().unwrap();
-    migrate::migrate(&mut connection).unwrap();
+    schema.migrate(&mut connection).unwrap();
     connection
+}
+
+/// Asks for the plan of every statement.
+fn plans() -> Vec<(Statement, Vec<String>)> {
+    let databases = [&schema::RECORDS, &schema::LOGS].map(|schema| (schema.name, database(schema)));
+    let connection = |schema: &Schema| &databases.iter().find(|it| it.0 == schema.name).unwrap().1;
+    let all = all().into_iter();
+    all.map(|(schema, statement)| (statement, plan(connection(schema), statement.1)))
+        .collect()
 }
 
 fn plan(connection: &Connection, sql: &str) -> Vec<String> {
@@ -58,25 +97,23 @@ fn walks(detail: &str) -> bool {
 
 #[test]
 fn no_statement_walks_through_a_large_table() {
-    let connection = database();
-    for (name, sql) in statements() {
-        let plan = plan(&connection, sql);
+    for ((name, _), plan) in plans() {
         assert!(!plan.iter().any(|detail| walks(detail)), "{name}: {plan:?}");
     }
     // The rule notices one that does.
+    let connection = database(&schema::RECORDS);
     let walk = plan(&connection, "SELECT id FROM runs WHERE attempt = 1");
     assert!(walk.iter().any(|detail| walks(detail)), "{walk:?}");
 }
 
 #[test]
 fn no_list_is_sorted() {
-    let connection = database();
-    let lists: Vec<_> = statements()
-        .filter(|(_, sql)| sql.contains("ORDER BY"))
+    let lists: Vec<_> = plans()
+        .into_iter()
+        .filter(|((_, sql), _)| sql.contains("ORDER BY"))
         .collect();
-    assert!(lists.len() >= 15, "{}", lists.len());
-    for (name, sql) in lists {
-        let plan = plan(&connection, sql);
+    assert!(lists.len() >= 30, "{}", lists.len());
+    for ((name, _), plan) in lists {
         let sorts = plan.iter().any(|detail| detail.contains("TEMP B-TREE"));
         assert!(!sorts, "{name}: {plan:?}");
     }
@@ -84,7 +121,7 @@ fn no_list_is_sorted() {
 
 #[test]
 fn lists_go_along_their_index() {
-    let connection = database();
+    let connection = database(&schema::RECORDS);
     for (list, sql, index) in [
         ("messages", messages::STATEMENTS, "messages_list"),
         ("runs", runs::STATEMENTS, "runs_list"),
@@ -106,11 +143,45 @@ fn lists_go_along_their_index() {
     }
 }
 
+#[test]
+fn logs_are_read_and_removed_along_their_ids() {
+    let plans = plans();
+    let of = |wanted: &str, table: &str| {
+        let found = plans.iter().filter(|((name, sql), _)| {
+            *name == wanted && sql.contains(&format!("FROM {table} WHERE"))
+        });
+        found.map(|(_, plan)| plan).collect::<Vec<_>>()
+    };
+    let stretch = "USING PRIMARY KEY (workspace_id=? AND id";
+    for name in ["LIST_ASC", "LIST_DESC", "MEASURES", "PURGE_EDGE", "PURGE"] {
+        let found = of(name, "logs");
+        assert_eq!(found.len(), 1, "{name}");
+        assert!(found[0][0].contains(stretch), "{name}: {found:?}");
+    }
+    assert!(of("PURGE_DETAILS", "log_details")[0][0].contains(stretch));
+    let previous = of("BY_PREVIOUS_HASH", "api_keys");
+    assert!(
+        previous[0][0].contains("INDEX api_keys_previous"),
+        "{previous:?}"
+    );
+}
+
+#[test]
+fn every_statement_stays_prepared() {
+    let schemas = all();
+    for schema in [&schema::RECORDS, &schema::LOGS] {
+        let of_it = schemas.iter().filter(|(of, _)| of.name == schema.name);
+        // And those that open and close transactions.
+        let count = of_it.count() + 8;
+        assert!(count <= sqlite::STATEMENT_CACHE, "{}: {count}", schema.name);
+    }
+}
+
 /// Values are bound by position, and SQLite counts names in the order in which they appear.
 #[test]
 fn placeholders_appear_in_order() {
-    let connection = database();
-    for (name, sql) in statements() {
+    for (schema, (name, sql)) in all() {
+        let connection = database(schema);
         let statement = connection.prepare(sql).unwrap();
         for index in 1..=statement.parameter_count() {
             let expected = format!("${index}");
@@ -121,7 +192,7 @@ fn placeholders_appear_in_order() {
 
 #[test]
 fn a_deep_page_costs_what_the_first_one_does() {
-    let connection = database();
+    let connection = database(&schema::RECORDS);
     connection
         .execute_batch(
             "INSERT INTO threads (workspace_id, id, created_at, metadata, tool_resources)

@@ -19,7 +19,7 @@ use crate::{
     Error, Store, messages,
     page::{List, page},
     threads,
-    tx::{Tx, statements, to_json, values},
+    tx::{Row, Tx, statements, to_json, values},
 };
 
 mod advance;
@@ -38,8 +38,9 @@ pub(crate) use {advance::STATEMENTS as ADVANCE_STATEMENTS, queue::STATEMENTS as 
 
 statements! {
     INSERT = concat!("INSERT INTO runs (workspace_id, status, expires_at, version, fence, \
-        attempt, lease_until, ", columns!(), ") \
-        VALUES ($1, $2, $3, 0, 0, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
+        attempt, lease_until, sealed, ", columns!(), ") \
+        VALUES ($1, $2, $3, 0, 0, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)");
+    SEALED = "SELECT sealed FROM runs WHERE workspace_id = $1 AND id = $2";
     GET = concat!("SELECT ", columns!(), " FROM runs \
         WHERE workspace_id = $1 AND id = $2 AND thread_id = $3");
     EXISTS = "SELECT 1 FROM runs WHERE workspace_id = $1 AND id = $2 AND thread_id = $3";
@@ -71,6 +72,9 @@ pub struct NewRun {
     pub thread: NewRunThread,
     /// The run.
     pub run: Run,
+    /// Credentials and an inline config that came with the request, sealed. Erased by the commit
+    /// that ends the run.
+    pub sealed: Option<String>,
 }
 
 /// The thread of a new run.
@@ -112,6 +116,16 @@ impl Runs<'_> {
         self.0
             .read(move |tx| tx.row(GET, values![&ws, &id, &thread], row::read))
             .await
+    }
+
+    /// What came sealed with a run. `None`: no such run, nothing came with it, or it has ended.
+    pub async fn sealed(&self, ws: &WorkspaceId, id: &RunId) -> Result<Option<String>, Error> {
+        let (ws, id) = (ws.clone(), id.clone());
+        let read = |row: &dyn Row| Ok(row.optional_text(0)?.map(str::to_owned));
+        let found = self
+            .0
+            .read(move |tx| tx.row(SEALED, values![&ws, &id], read));
+        Ok(found.await?.flatten())
     }
 
     /// Replaces a run's metadata, in any status, and returns the run. One statement; the
@@ -180,6 +194,7 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
             status.as_str(),
             status.is_active().then_some(run.settings.expires_at),
             row::wants_worker(status).then_some(0),
+            new.sealed.as_ref().filter(|_| status.is_active()),
             &run.id,
             &run.thread_id,
             &run.assistant_id,

@@ -6,20 +6,18 @@ use rusqlite::{Connection, OpenFlags, types::ValueRef};
 
 use crate::{
     Error,
+    schema::{Durability, Schema},
     tx::{Row, Tx, Value, Visit},
 };
-
-/// "Loom": marks the file as ours, for `file(1)` and for [`claim_file`].
-const APPLICATION_ID: i64 = 0x4c6f_6f6d;
 
 /// How long a statement waits for a tool that looks into the file, a backup for example.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// More than the store has statements, so that none is ever prepared twice.
-const STATEMENT_CACHE: usize = 128;
+pub(crate) const STATEMENT_CACHE: usize = 128;
 
 /// The connection that writes. Creates the file.
-pub(crate) fn writer(path: Option<&Path>) -> Result<Connection, Error> {
+pub(crate) fn writer(path: Option<&Path>, schema: &Schema) -> Result<Connection, Error> {
     let connection = match path {
         Some(path) => {
             make_private(path)?;
@@ -29,7 +27,7 @@ pub(crate) fn writer(path: Option<&Path>) -> Result<Connection, Error> {
         None => Connection::open_in_memory()?,
     };
     settle(&connection)?;
-    claim_file(&connection)?;
+    claim_file(&connection, schema.application_id)?;
     if path.is_some() {
         let mode: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -39,9 +37,14 @@ pub(crate) fn writer(path: Option<&Path>) -> Result<Connection, Error> {
             )));
         }
     }
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    // A commit is on the disk, not in its cache, on systems where that is a difference.
-    connection.pragma_update(None, "fullfsync", true)?;
+    match schema.durability {
+        Durability::EachCommit => {
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            // On the disk, not in its cache, on systems where that is a difference.
+            connection.pragma_update(None, "fullfsync", true)?;
+        }
+        Durability::Checkpoints => connection.pragma_update(None, "synchronous", "NORMAL")?,
+    }
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     Ok(connection)
@@ -65,15 +68,15 @@ fn settle(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a file that belongs to another program.
-fn claim_file(connection: &Connection) -> Result<(), Error> {
+/// Refuses a file that belongs to another program, or is the other of our databases.
+fn claim_file(connection: &Connection, ours: i64) -> Result<(), Error> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let id = number("PRAGMA application_id")?;
     let tables = number("SELECT COUNT(*) FROM sqlite_schema")?;
     match (id, tables) {
-        (APPLICATION_ID, _) => Ok(()),
-        (0, 0) => Ok(connection.pragma_update(None, "application_id", APPLICATION_ID)?),
-        _ => Err(Error::corrupt("the file is another program's database")),
+        _ if id == ours => Ok(()),
+        (0, 0) => Ok(connection.pragma_update(None, "application_id", ours)?),
+        _ => Err(Error::corrupt("the file is another database")),
     }
 }
 

@@ -1,23 +1,25 @@
 //! Opening, using and closing the store.
 
 use std::{
+    io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::Ordering},
-    thread,
+    sync::Arc,
 };
-
-use tokio::sync::{mpsc, watch};
 
 use crate::{
-    Assistants, Error, Keys, Messages, Runs, Steps, Threads, Workspaces,
+    Affinity, Assistants, Configs, Counters, Error, Keys, Logs, Messages, Runs, Steps, Threads,
+    VirtualKeys, Workspaces,
     lock::FolderLock,
-    migrate,
-    queue::{Order, submit},
-    reader::Reader,
-    sqlite,
+    pool::{Pool, PoolOptions},
+    schema,
     tx::{Tx, statements},
-    writer::{Counters, Writer},
 };
+
+/// The file of the logs, beside that of the records.
+const LOGS_FILE: &str = "logs.db";
+
+/// Jobs that may wait for the writer of the logs: each carries many records.
+const LOGS_QUEUE: usize = 64;
 
 statements! {
     PING = "SELECT MAX(version) FROM schema_version";
@@ -26,7 +28,8 @@ statements! {
 /// Where the records are kept.
 #[derive(Debug, Clone)]
 pub enum Database {
-    /// In this file. Its folder, made when missing, is used by one process at a time.
+    /// In this file, and the logs in `logs.db` beside it. The folder, made when missing, is used
+    /// by one process at a time.
     File(PathBuf),
     /// In memory, for tests: gone with the store. One thread both reads and writes.
     Memory,
@@ -37,9 +40,11 @@ pub enum Database {
 pub struct Options {
     /// Where the records are kept.
     pub database: Database,
-    /// Threads that read, each with a connection of its own; 0: the writer reads too.
+    /// Threads that read the records, and as many that read the logs, each with a connection of
+    /// its own; 0: the writers read too.
     pub reader_threads: usize,
-    /// Jobs that may wait for the writer, and again for the readers, before callers wait.
+    /// Jobs that may wait for the writer, and again for the readers, before callers wait. Of those
+    /// that carry logs, 64 at most.
     pub queue: usize,
     /// The most jobs in one commit.
     pub batch: usize,
@@ -87,14 +92,12 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Inner {
-    writer: mpsc::Sender<Order>,
-    readers: Option<mpsc::Sender<Order>>,
-    counters: Arc<Counters>,
-    done: watch::Receiver<()>,
+    records: Pool,
+    logs: Pool,
 }
 
 impl Store {
-    /// Opens the database, brings its schema up to date and starts the threads. Blocks the
+    /// Opens both databases, brings their schemas up to date and starts the threads. Blocks the
     /// calling thread for some milliseconds.
     ///
     /// Errors: [`Error::Locked`], [`Error::NewerSchema`], [`Error::Corrupt`] (not a database, or
@@ -107,80 +110,63 @@ impl Store {
             batch,
             exclusive,
         } = options;
-        let (path, reader_threads) = match &database {
-            Database::File(path) => (Some(path.as_path()), reader_threads),
-            Database::Memory => (None, 0),
+        let (path, logs_path) = match &database {
+            Database::File(path) => (Some(path.as_path()), Some(path.with_file_name(LOGS_FILE))),
+            Database::Memory => (None, None),
         };
-        let folder = path.map(folder_of).transpose()?.filter(|_| exclusive);
+        if path.is_some() && path == logs_path.as_deref() {
+            let taken = format!("{LOGS_FILE} is the name of the database of the logs");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, taken).into());
+        }
+        let folder = path.map(folder_of).transpose()?;
+        let folder = folder.filter(|_| exclusive);
         let lock = folder
             .map(|folder| FolderLock::acquire(&folder))
-            .transpose()?;
-        let mut connection = sqlite::writer(path)?;
-        migrate::migrate(&mut connection)?;
-
-        let (read_sender, read_queue) = mpsc::channel(queue.max(1));
-        let read_queue = Arc::new(Mutex::new(read_queue));
-        let mut readers = Vec::new();
-        for _ in 0..reader_threads {
-            let Some(path) = path else { break };
-            let reader = Reader {
-                connection: sqlite::reader(path)?,
-                queue: Arc::clone(&read_queue),
-            };
-            let thread = thread::Builder::new().name("store-reader".to_owned());
-            readers.push(thread.spawn(move || reader.run())?);
-        }
-        let read_sender = (!readers.is_empty()).then_some(read_sender);
-
-        let counters = Arc::new(Counters::default());
-        let (write_sender, write_queue) = mpsc::channel(queue.max(1));
-        let (done_sender, done) = watch::channel(());
-        let writer = Writer {
-            connection,
-            queue: write_queue,
-            batch: batch.max(1),
-            counters: Arc::clone(&counters),
-            readers,
+            .transpose()?
+            .map(Arc::new);
+        let records = Pool::open(PoolOptions {
+            schema: &schema::RECORDS,
+            path,
+            reader_threads,
+            queue,
+            batch,
+            lock: lock.clone(),
+        })?;
+        let logs = Pool::open(PoolOptions {
+            schema: &schema::LOGS,
+            path: logs_path.as_deref(),
+            reader_threads,
+            queue: queue.min(LOGS_QUEUE),
+            batch: batch.min(LOGS_QUEUE),
             lock,
-            done: done_sender,
-        };
-        thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || writer.run())?;
+        })?;
         Ok(Self {
-            inner: Arc::new(Inner {
-                writer: write_sender,
-                readers: read_sender,
-                counters,
-                done,
-            }),
+            inner: Arc::new(Inner { records, logs }),
         })
     }
 
-    /// Whether the database answers.
+    /// Whether the database of the records answers. The logs are not asked: the server does its
+    /// work without them.
     pub async fn ping(&self) -> Result<(), Error> {
         self.read(|tx| tx.exists(PING, &[]).map(|_| ())).await
     }
 
-    /// Takes no more work from any clone, does what is queued, folds the write-ahead log into
-    /// the file and lets go of the folder. Later calls on other clones give
+    /// Takes no more work from any clone, does what is queued, folds the write-ahead logs into
+    /// the files and lets go of the folder. Later calls on other clones give
     /// [`Error::Unavailable`].
     pub async fn close(self) {
-        // Sending fails only when a thread has ended already.
-        if let Some(readers) = &self.inner.readers {
-            let _ = readers.send(Order::Close).await;
-        }
-        let _ = self.inner.writer.send(Order::Close).await;
-        let mut done = self.inner.done.clone();
-        while done.changed().await.is_ok() {}
+        self.inner.records.close().await;
+        self.inner.logs.close().await;
     }
 
-    /// How much was written so far.
+    /// How much was written to the records so far.
     pub fn stats(&self) -> Stats {
-        Stats {
-            commits: self.inner.counters.commits.load(Ordering::Relaxed),
-            jobs: self.inner.counters.jobs.load(Ordering::Relaxed),
-        }
+        self.inner.records.stats()
+    }
+
+    /// How much was written to the logs so far.
+    pub fn log_stats(&self) -> Stats {
+        self.inner.logs.stats()
     }
 
     /// The assistants.
@@ -218,23 +204,47 @@ impl Store {
         Workspaces(self)
     }
 
-    /// Runs a job on the thread that writes; answers once it is committed.
+    /// The virtual keys.
+    pub fn virtual_keys(&self) -> VirtualKeys<'_> {
+        VirtualKeys(self)
+    }
+
+    /// The saved configs.
+    pub fn configs(&self) -> Configs<'_> {
+        Configs(self)
+    }
+
+    /// The counters of limits.
+    pub fn counters(&self) -> Counters<'_> {
+        Counters(self)
+    }
+
+    /// Which target keeps which object.
+    pub fn affinity(&self) -> Affinity<'_> {
+        Affinity(self)
+    }
+
+    /// The logs, and what people thought of what is in them.
+    pub fn logs(&self) -> Logs<'_> {
+        Logs(&self.inner.logs)
+    }
+
+    /// Runs a job on the thread that writes the records; answers once it is committed.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
     {
-        submit(&self.inner.writer, work).await
+        self.inner.records.write(work).await
     }
 
-    /// Runs a job on a thread that reads.
+    /// Runs a job on a thread that reads the records.
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
     {
-        let queue = self.inner.readers.as_ref().unwrap_or(&self.inner.writer);
-        submit(queue, work).await
+        self.inner.records.read(work).await
     }
 }
 
@@ -254,30 +264,37 @@ fn folder_of(path: &Path) -> Result<PathBuf, Error> {
 
 #[cfg(test)]
 mod tests {
+    use loomgate_domain::{
+        Metadata, Thread, ThreadId, Timestamp, WorkspaceId, tool::ToolResources,
+    };
+
     use super::*;
 
-    fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
-
     #[tokio::test]
-    async fn the_last_clone_ends_the_threads_after_the_queued_work() {
+    async fn a_record_is_written_while_the_logs_are_stuck() {
         let store = Store::open(Options::memory()).unwrap();
-        shared(&store);
-        let mut done = store.inner.done.clone();
-        let (report, reported) = tokio::sync::oneshot::channel();
-        let writer = store.inner.writer.clone();
-        let job = submit(&writer, move |_| {
-            report
-                .send(())
-                .map_err(|()| Error::Unavailable("nobody listens"))
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (busy, is_busy) = tokio::sync::oneshot::channel();
+        let stuck = store.inner.logs.write(move |_| {
+            busy.send(()).unwrap();
+            released.recv().unwrap();
+            Ok(())
         });
-        let clone = store.clone();
-        drop(store);
-        assert!(!clone.inner.writer.is_closed());
-        drop(clone);
-        // One sender is left: it sends, and is the last.
-        job.await.unwrap();
-        drop(writer);
-        reported.await.unwrap();
-        assert!(done.changed().await.is_err(), "the writer has ended");
+        let work = async {
+            is_busy.await.unwrap();
+            let thread = Thread {
+                id: ThreadId::trusted("thread_1"),
+                created_at: Timestamp(0),
+                metadata: Metadata::default(),
+                tool_resources: ToolResources::default(),
+            };
+            let ws = WorkspaceId::trusted("ws_1");
+            let inserted = store.threads().insert(&ws, thread, Vec::new()).await;
+            inserted.unwrap();
+            assert_eq!((store.stats().commits, store.log_stats().commits), (1, 0));
+            release.send(()).unwrap();
+        };
+        let (stuck, ()) = tokio::join!(stuck, work);
+        stuck.unwrap();
     }
 }

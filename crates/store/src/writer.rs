@@ -23,7 +23,7 @@ use crate::{
 
 /// Counts what the writer has done.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub(crate) struct Tally {
     pub(crate) commits: AtomicU64,
     pub(crate) jobs: AtomicU64,
 }
@@ -33,10 +33,11 @@ pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) queue: mpsc::Receiver<Order>,
     pub(crate) batch: usize,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) tally: Arc<Tally>,
     /// The threads that read: they end before the database is closed.
     pub(crate) readers: Vec<JoinHandle<()>>,
-    pub(crate) lock: Option<FolderLock>,
+    /// Shared with the writer of the other database.
+    pub(crate) lock: Option<Arc<FolderLock>>,
     /// Dropped when all is done.
     pub(crate) done: watch::Sender<()>,
 }
@@ -71,8 +72,8 @@ impl Writer {
         }
         let count = batch.len() as u64;
         let kept = self.transaction(batch);
-        self.counters.jobs.fetch_add(count, Ordering::Relaxed);
-        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        self.tally.jobs.fetch_add(count, Ordering::Relaxed);
+        self.tally.commits.fetch_add(1, Ordering::Relaxed);
         for job in batch.drain(..) {
             job.answer(kept.clone());
         }
@@ -112,7 +113,7 @@ impl Writer {
     fn finish(self) {
         for reader in self.readers {
             if reader.join().is_err() {
-                tracing::error!("a store reader ended in a panic");
+                tracing::error!("a thread that reads the database ended in a panic");
             }
         }
         let checkpoint = self

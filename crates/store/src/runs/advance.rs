@@ -2,12 +2,13 @@
 
 use loomgate_domain::{
     Message, MessageId, Metadata, Run, RunId, RunStep, ThreadId, Usage, WorkspaceId,
+    limit::Charge,
     run::{RunState, RunStatus},
 };
 
 use super::row::{self, COLUMNS, columns};
 use crate::{
-    Error, Runs, messages, steps,
+    Error, Runs, counters, messages, steps,
     tx::{Tx, Value, statements, to_json, values},
 };
 
@@ -31,8 +32,8 @@ statements! {
     RELEASE = advance!("lease_owner = NULL, lease_until = 0");
     // No worker is wanted until a command.
     PAUSE = advance!("lease_owner = NULL, lease_until = NULL");
-    // No worker is wanted any more, and the thread is free.
-    FINISH = advance!("lease_owner = NULL, lease_until = NULL, expires_at = NULL");
+    // No worker is wanted any more, the thread is free, and secrets are not kept for nothing.
+    FINISH = advance!("lease_owner = NULL, lease_until = NULL, expires_at = NULL, sealed = NULL");
     SNAPSHOT = concat!("SELECT ", columns!(), ", fence, version, COALESCE(lease_until, 0) \
         FROM runs WHERE workspace_id = $1 AND id = $2 AND thread_id = $3");
     RELOAD = concat!("SELECT ", columns!(), ", version FROM runs \
@@ -55,6 +56,8 @@ pub struct RunChange {
     pub remove_messages: Vec<MessageId>,
     /// Whether to give the lease up in any case, so that any worker may take the run at once.
     pub release: bool,
+    /// What the change costs whom: counted with it, or not at all.
+    pub charges: Vec<Charge>,
 }
 
 impl RunChange {
@@ -67,6 +70,7 @@ impl RunChange {
             put_messages: Vec::new(),
             remove_messages: Vec::new(),
             release: false,
+            charges: Vec::new(),
         }
     }
 }
@@ -267,6 +271,7 @@ pub(super) fn apply(
     for step in &change.put_steps {
         steps::put(tx, &guard.ws, step)?;
     }
+    counters::add(tx, &change.charges)?;
     Ok(Some(committed))
 }
 

@@ -20,7 +20,7 @@ statements! {
     NEXT = "SELECT workspace_id, id FROM runs WHERE lease_until = 0 ORDER BY seq LIMIT $1";
     TAKE = concat!("UPDATE runs SET fence = fence + 1, attempt = attempt + 1, \
         lease_owner = $1, lease_until = $2 WHERE workspace_id = $3 AND id = $4 \
-        RETURNING ", columns!(), ", fence, version, attempt");
+        RETURNING ", columns!(), ", fence, version, attempt, sealed");
     HEARTBEAT = "UPDATE runs SET lease_until = $1 \
         WHERE workspace_id = $2 AND id = $3 AND fence = $4 AND lease_owner = $5";
     RELEASE_ALL = "UPDATE runs SET lease_owner = NULL, lease_until = 0 \
@@ -70,6 +70,8 @@ pub struct Claim {
     pub version: i64,
     /// How often it has been taken, this time included.
     pub attempt: i64,
+    /// What came sealed with the run ([`crate::NewRun::sealed`]), unless it ended with the claim.
+    pub sealed: Option<String>,
 }
 
 /// A lease that a worker holds, or believes it holds.
@@ -202,9 +204,10 @@ fn take(
             row.integer(COLUMNS)?,
             row.integer(COLUMNS + 1)?,
             row.integer(COLUMNS + 2)?,
+            row.optional_text(COLUMNS + 3)?.map(str::to_owned),
         ))
     })?;
-    let (run, fence, version, attempt) =
+    let (run, fence, version, attempt, sealed) =
         taken.ok_or_else(|| Error::corrupt("a run vanished within a transaction"))?;
     let before = ClaimedRow {
         steps: steps::open(tx, &ws, &run.id)?,
@@ -221,9 +224,11 @@ fn take(
     };
     let committed = apply(tx, &guard, &change)?
         .ok_or_else(|| Error::corrupt("a run changed within a transaction"))?;
+    let run = after(before.run, change);
     Ok(Claim {
         ws: guard.ws,
-        run: after(before.run, change),
+        sealed: sealed.filter(|_| run.state.status().is_active()),
+        run,
         fence,
         version: committed.version,
         attempt,

@@ -189,7 +189,13 @@ async fn only_the_owner_may_read_the_files() {
         .unwrap();
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
-    for file in ["test.db", "test.db-wal", "test.db-shm"] {
+    for file in [
+        "test.db",
+        "test.db-wal",
+        "test.db-shm",
+        "logs.db",
+        "logs.db-wal",
+    ] {
         assert_eq!(mode(&data.join(file)), 0o600, "{file}");
     }
     store.close().await;

@@ -172,6 +172,7 @@ pub(crate) async fn queued(store: &Store, n: u32) -> Run {
             messages: Vec::new(),
         },
         run: run.clone(),
+        sealed: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     run

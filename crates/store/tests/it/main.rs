@@ -4,8 +4,12 @@
 
 mod durability;
 mod fixtures;
+mod gateway;
+mod graphs;
 mod keys;
 mod lists;
+mod logs;
+mod migration;
 mod queue;
 mod records;
 mod runs;

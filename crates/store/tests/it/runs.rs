@@ -39,6 +39,7 @@ async fn a_run_is_created_with_its_thread_or_on_one() {
             messages: vec![message(&id(thread), n)],
         },
         run: run(&id(thread), n),
+        sealed: None,
     };
     let refused = store.runs().create(&ws(), on(1, 2)).await;
     assert!(
@@ -69,6 +70,7 @@ async fn a_refused_run_leaves_no_thread_behind() {
             messages: vec![message(&id(2), 1)],
         },
         run: run(&id(2), 1),
+        sealed: None,
     };
     let refused = store.runs().create(&ws(), new).await;
     assert!(matches!(refused, Err(Error::Duplicate)), "{refused:?}");

@@ -1,13 +1,21 @@
 //! A workspace sees nothing of another, and changes nothing in it, whatever ids it knows.
 
-use loomgate_domain::{Metadata, PageRequest, WorkspaceId};
+use std::collections::BTreeMap;
+
+use loomgate_domain::{Metadata, PageRequest, WorkspaceId, feedback::Feedback, key::KeySettings};
 use loomgate_store::{
-    Commanded, ContextLimits, Guard, Lease, NewRun, NewRunThread, RunChange, RunContext,
+    Commanded, ContextLimits, GraphPoint, GraphQuery, GroupBy, GroupQuery, Groups, Guard, Lease,
+    LogFilter, Measure, NewRun, NewRunThread, RunChange, RunContext,
 };
 
-use crate::fixtures::{
-    NOW_MS, assistant, completed, draft, get_run, guard, id, message, metadata, run, running, step,
-    store, thread, ws,
+use crate::{
+    fixtures::{
+        NOW, NOW_MS, assistant, completed, draft, get_run, guard, id, message, metadata, run,
+        running, step, store, thread, ws,
+    },
+    gateway::{config, virtual_key},
+    keys::key,
+    logs::{log_id, record},
 };
 
 #[tokio::test]
@@ -104,6 +112,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing() {
             messages: Vec::new(),
         },
         run: run(t, 9),
+        sealed: None,
     };
     assert_eq!(runs.create(ws2, new_run).await.unwrap(), None);
 
@@ -132,4 +141,134 @@ async fn two_workspaces_may_hold_the_same_ids() {
     store.threads().delete(&one, &id(1)).await.unwrap().unwrap();
     let kept = store.messages().get(&two, &id(1), &id(1)).await.unwrap();
     assert_eq!(kept, Some(message(&id(1), 1)));
+}
+
+#[tokio::test]
+async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway() {
+    let store = store();
+    let own = store.workspaces().ensure("own").await.unwrap();
+    let foreign: WorkspaceId = id(2);
+    let ws2 = &foreign;
+
+    let keys = store.keys();
+    keys.insert(key(&own, 1)).await.unwrap();
+    assert_eq!(keys.get(ws2, &id(1)).await.unwrap(), None);
+    assert!(keys.list(Some(ws2)).await.unwrap().is_empty());
+    let settings = KeySettings::default();
+    let updated = keys
+        .update(ws2, &id(1), settings, "stolen".into(), NOW)
+        .await;
+    assert_eq!(updated.unwrap(), None);
+    let rotated = keys
+        .rotate(ws2, &id(1), "new".into(), "lg-".into(), NOW, NOW)
+        .await;
+    assert_eq!(rotated.unwrap(), None);
+    assert!(!keys.delete(ws2, &id(1)).await.unwrap());
+    assert_eq!(keys.get(&own, &id(1)).await.unwrap(), Some(key(&own, 1)));
+
+    let virtual_keys = store.virtual_keys();
+    virtual_keys.insert(virtual_key("main")).await.unwrap();
+    assert_eq!(virtual_keys.get(ws2, "main").await.unwrap(), None);
+    assert!(virtual_keys.list(ws2).await.unwrap().is_empty());
+    // The record names its workspace; the argument counts.
+    assert!(!virtual_keys.update(ws2, virtual_key("main")).await.unwrap());
+    let resealed = virtual_keys
+        .reseal(ws2, "main", "sealed-main", "stolen")
+        .await;
+    assert!(!resealed.unwrap());
+    assert!(!virtual_keys.delete(ws2, "main").await.unwrap());
+    let kept = virtual_keys.get(&ws(), "main").await.unwrap();
+    assert_eq!(kept, Some(virtual_key("main")));
+
+    let configs = store.configs();
+    configs.insert(config("pc-main")).await.unwrap();
+    assert_eq!(configs.get(ws2, "pc-main").await.unwrap(), None);
+    assert!(configs.list(ws2).await.unwrap().is_empty());
+    let version = Some((id(2), serde_json::json!({})));
+    let updated = configs
+        .update(ws2, "pc-main", Some("stolen".into()), version, NOW)
+        .await;
+    assert_eq!(updated.unwrap(), None);
+    assert_eq!(configs.versions(ws2, "pc-main").await.unwrap(), None);
+    assert!(!configs.delete(ws2, "pc-main").await.unwrap());
+    let kept = configs.get(&ws(), "pc-main").await.unwrap();
+    assert_eq!(kept, Some(config("pc-main")));
+
+    let affinity = store.affinity();
+    let pair = |target: &str| vec![("thread_1".to_owned(), target.to_owned())];
+    affinity.put(&ws(), pair("own")).await.unwrap();
+    let objects = ["thread_1".to_owned()];
+    assert!(affinity.get(ws2, &objects).await.unwrap().is_empty());
+    affinity.put(ws2, pair("theirs")).await.unwrap();
+    assert_eq!(affinity.get(&ws(), &objects).await.unwrap(), pair("own"));
+
+    let thread = thread(1);
+    let new = NewRun {
+        run: run(&thread.id, 1),
+        thread: NewRunThread::New {
+            thread,
+            messages: Vec::new(),
+        },
+        sealed: Some("sealed".into()),
+    };
+    store.runs().create(&ws(), new).await.unwrap().unwrap();
+    assert_eq!(store.runs().sealed(ws2, &id(1)).await.unwrap(), None);
+    let kept = store.runs().sealed(&ws(), &id(1)).await.unwrap();
+    assert_eq!(kept.as_deref(), Some("sealed"));
+}
+
+#[tokio::test]
+async fn a_foreign_workspace_sees_and_changes_nothing_of_the_logs() {
+    let store = store();
+    let foreign: WorkspaceId = id(2);
+    let (ws2, logs) = (&foreign, store.logs());
+    logs.insert(vec![record(&ws(), 1)]).await.unwrap();
+    assert_eq!(logs.get(ws2, &log_id(1)).await.unwrap(), None);
+    let request = PageRequest {
+        before: Some(log_id(0)),
+        ..PageRequest::default()
+    };
+    let listed = logs.list(ws2, LogFilter::default(), request).await.unwrap();
+    assert!(listed.items.is_empty());
+    let graph = GraphQuery {
+        from_ms: 0,
+        to_ms: 2 * NOW_MS,
+        bucket_ms: 2 * NOW_MS,
+        filter: LogFilter::default(),
+        measure: Measure::Requests,
+    };
+    let point = |graph: Vec<GraphPoint>| graph[0].requests;
+    assert_eq!(point(logs.graph(ws2, graph.clone()).await.unwrap()), 0);
+    assert_eq!(point(logs.graph(&ws(), graph).await.unwrap()), 1);
+    let table = GroupQuery {
+        from_ms: 0,
+        to_ms: 2 * NOW_MS,
+        filter: LogFilter::default(),
+        by: GroupBy::ApiKey,
+        most: 10,
+    };
+    let groups = logs.group(ws2, table).await.unwrap();
+    assert_eq!(groups, Groups::default());
+
+    let feedback = Feedback {
+        id: id(1),
+        workspace: ws(),
+        trace_id: "trace".into(),
+        value: 1,
+        weight: 1.0,
+        metadata: BTreeMap::new(),
+        created_at: NOW,
+    };
+    logs.add_feedback(feedback.clone()).await.unwrap();
+    assert!(logs.feedback(ws2, "trace").await.unwrap().is_empty());
+    let updated = logs
+        .update_feedback(ws2, &id(1), -1, 1.0, BTreeMap::new())
+        .await;
+    assert!(!updated.unwrap());
+    let graph = logs
+        .feedback_graph(ws2, 0, 2 * NOW_MS, NOW_MS)
+        .await
+        .unwrap();
+    assert!(graph.iter().all(|point| point.count == 0), "{graph:?}");
+    assert_eq!(logs.feedback(&ws(), "trace").await.unwrap(), [feedback]);
 }

@@ -1,15 +1,55 @@
-//! The schema: numbered steps, forward only.
+//! What is in each database: numbered steps, forward only.
 
 use rusqlite::Connection;
 
 use crate::Error;
 
-/// Step `n` of this list, counted from 1, leads to schema `n`.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0001_initial.sql")];
+/// What keeps the assistants, the runs, and everything else that must not be lost: "Loom".
+pub(crate) const RECORDS: Schema = Schema {
+    name: "store",
+    application_id: 0x4c6f_6f6d,
+    durability: Durability::EachCommit,
+    migrations: &[
+        include_str!("../migrations/sqlite/0001_initial.sql"),
+        include_str!("../migrations/sqlite/0002_gateway.sql"),
+    ],
+};
 
-/// Brings the database to the newest schema, in one transaction; refuses one that is newer.
-pub(crate) fn migrate(connection: &mut Connection) -> Result<(), Error> {
-    apply(connection, MIGRATIONS)
+/// What keeps the logs, apart from the records, so that a flood of logs delays no run: "Lool".
+pub(crate) const LOGS: Schema = Schema {
+    name: "logs",
+    application_id: 0x4c6f_6f6c,
+    durability: Durability::Checkpoints,
+    migrations: &[include_str!("../migrations/sqlite/logs/0001_initial.sql")],
+};
+
+/// One of the databases.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// What its threads are called.
+    pub(crate) name: &'static str,
+    /// Marks its file, for `file(1)` and so that no other file is taken for it.
+    pub(crate) application_id: i64,
+    /// What outlives a loss of power.
+    pub(crate) durability: Durability,
+    /// Step `n` of this list, counted from 1, leads to version `n`.
+    migrations: &'static [&'static str],
+}
+
+/// What outlives a loss of power. A crash of the process loses nothing either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Every answered write: it waits for the disk.
+    EachCommit,
+    /// Everything up to a checkpoint, some seconds old at most under load.
+    Checkpoints,
+}
+
+impl Schema {
+    /// Brings a database to the newest version, in one transaction; refuses one that is newer.
+    pub(crate) fn migrate(&self, connection: &mut Connection) -> Result<(), Error> {
+        apply(connection, self.migrations)
+    }
 }
 
 fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> {

@@ -1,0 +1,331 @@
+//! What the gateway keeps: virtual keys, configs, counters, affinity.
+
+use loomgate_domain::{
+    Timestamp,
+    config::{ConfigVersion, SavedConfig},
+    limit::Charge,
+    virtual_key::{VirtualKey, VirtualKeySettings},
+};
+use loomgate_store::{Error, Guard, RunChange};
+use serde_json::json;
+
+use crate::fixtures::{
+    LEASE_MS, NOW, NOW_MS, claim, completed, guard, id, in_progress, queued, running, store, ws,
+};
+
+pub(crate) fn virtual_key(slug: &str) -> VirtualKey {
+    VirtualKey {
+        workspace: ws(),
+        slug: slug.into(),
+        name: format!("The {slug}"),
+        provider: "openai".into(),
+        sealed_key: Some(format!("sealed-{slug}")),
+        masked_key: Some("sk-****wxyz".into()),
+        settings: VirtualKeySettings {
+            base_url: Some("http://localhost".into()),
+            usage_since: NOW,
+            ..VirtualKeySettings::default()
+        },
+        created_at: NOW,
+        updated_at: NOW,
+    }
+}
+
+pub(crate) fn config(slug: &str) -> SavedConfig {
+    SavedConfig {
+        workspace: ws(),
+        slug: slug.into(),
+        name: format!("The {slug}"),
+        version: id(1),
+        config: json!({ "virtual_key": "main" }),
+        created_at: NOW,
+        updated_at: NOW,
+    }
+}
+
+pub(crate) fn charge(subject: &str, meter: &'static str, start: i64, amount: u64) -> Charge {
+    Charge {
+        subject: subject.into(),
+        meter: meter.into(),
+        start,
+        amount,
+    }
+}
+
+#[tokio::test]
+async fn a_virtual_key_is_kept_changed_and_removed() {
+    let store = store();
+    let keys = store.virtual_keys();
+    keys.insert(virtual_key("main")).await.unwrap();
+    keys.insert(virtual_key("other")).await.unwrap();
+    let again = keys.insert(virtual_key("main")).await;
+    assert!(matches!(again, Err(Error::Duplicate)), "{again:?}");
+    let found = keys.get(&ws(), "main").await.unwrap();
+    assert_eq!(found, Some(virtual_key("main")));
+
+    let changed = VirtualKey {
+        provider: "anthropic".into(),
+        sealed_key: None,
+        masked_key: None,
+        created_at: Timestamp(0),
+        updated_at: NOW.plus(5),
+        ..virtual_key("main")
+    };
+    assert!(keys.update(&ws(), changed.clone()).await.unwrap());
+    let expected = VirtualKey {
+        created_at: NOW,
+        ..changed
+    };
+    let listed = keys.list(&ws()).await.unwrap();
+    assert_eq!(listed, [expected, virtual_key("other")]);
+    assert!(!keys.update(&ws(), virtual_key("missing")).await.unwrap());
+
+    assert!(keys.delete(&ws(), "main").await.unwrap());
+    assert!(!keys.delete(&ws(), "main").await.unwrap());
+    assert_eq!(keys.get(&ws(), "main").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_secret_is_sealed_anew_only_if_it_is_still_the_same() {
+    let store = store();
+    let keys = store.virtual_keys();
+    let elsewhere = VirtualKey {
+        workspace: id(2),
+        ..virtual_key("main")
+    };
+    keys.insert(virtual_key("main")).await.unwrap();
+    keys.insert(elsewhere.clone()).await.unwrap();
+    let all = keys.all().await.unwrap();
+    assert_eq!(all, [virtual_key("main"), elsewhere.clone()]);
+
+    let reseal = |old: &'static str| keys.reseal(&elsewhere.workspace, "main", old, "new");
+    assert!(reseal("sealed-main").await.unwrap());
+    assert!(!reseal("sealed-main").await.unwrap());
+    let sealed = |all: Vec<VirtualKey>| all.into_iter().map(|key| key.sealed_key.unwrap());
+    let all: Vec<_> = sealed(keys.all().await.unwrap()).collect();
+    assert_eq!(all, ["sealed-main", "new"]);
+}
+
+#[tokio::test]
+async fn a_config_has_versions() {
+    let store = store();
+    let configs = store.configs();
+    configs.insert(config("pc-main")).await.unwrap();
+    let again = configs.insert(config("pc-main")).await;
+    assert!(matches!(again, Err(Error::Duplicate)), "{again:?}");
+
+    let at = NOW.plus(1);
+    let renamed = configs
+        .update(&ws(), "pc-main", Some("New name".into()), None, at)
+        .await;
+    let mut expected = SavedConfig {
+        name: "New name".into(),
+        updated_at: at,
+        ..config("pc-main")
+    };
+    assert_eq!(renamed.unwrap(), Some(expected.clone()));
+
+    let (at, body) = (NOW.plus(2), json!({ "cache": { "mode": "simple" } }));
+    let version = Some((id(2), body.clone()));
+    let changed = configs
+        .update(&ws(), "pc-main", None, version.clone(), at)
+        .await;
+    expected.version = id(2);
+    expected.config = body.clone();
+    expected.updated_at = at;
+    assert_eq!(changed.unwrap(), Some(expected.clone()));
+    assert_eq!(
+        configs.get(&ws(), "pc-main").await.unwrap(),
+        Some(expected.clone())
+    );
+    let twice = configs
+        .update(&ws(), "pc-main", Some("lost".into()), version.clone(), at)
+        .await;
+    assert!(matches!(twice, Err(Error::Duplicate)), "{twice:?}");
+
+    let versions = configs.versions(&ws(), "pc-main").await.unwrap().unwrap();
+    let first = ConfigVersion {
+        id: id(1),
+        config: config("pc-main").config,
+        created_at: NOW,
+    };
+    let second = ConfigVersion {
+        id: id(2),
+        config: body,
+        created_at: at,
+    };
+    assert_eq!(versions, [second, first]);
+
+    configs.insert(config("pc-other")).await.unwrap();
+    let listed = configs.list(&ws()).await.unwrap();
+    assert_eq!(listed, [expected, config("pc-other")]);
+    assert_eq!(configs.versions(&ws(), "pc-none").await.unwrap(), None);
+    let missing = configs.update(&ws(), "pc-none", None, version, at).await;
+    assert_eq!(missing.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_deleted_config_leaves_no_versions_behind() {
+    let store = store();
+    let configs = store.configs();
+    configs.insert(config("pc-main")).await.unwrap();
+    assert!(configs.delete(&ws(), "pc-main").await.unwrap());
+    assert!(!configs.delete(&ws(), "pc-main").await.unwrap());
+    assert_eq!(configs.get(&ws(), "pc-main").await.unwrap(), None);
+    // Of the same slug, with the same version: nothing is in its way.
+    configs.insert(config("pc-main")).await.unwrap();
+    let versions = configs.versions(&ws(), "pc-main").await.unwrap();
+    assert_eq!(versions.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn counters_add_up_and_never_wrap() {
+    let store = store();
+    let counters = store.counters();
+    let first = vec![
+        charge("key:1", "requests:rph", 3600, 1),
+        charge("key:1", "requests:rph", 3600, 2),
+        charge("key:1", "budget:cost", 0, u64::MAX),
+        charge("key:2", "requests:rph", 3600, 9),
+    ];
+    counters.add(first).await.unwrap();
+    let second = vec![
+        charge("key:1", "requests:rph", 7200, 5),
+        charge("key:1", "requests:rph", 3600, 4),
+        charge("key:1", "budget:cost", 0, 10),
+    ];
+    counters.add(second).await.unwrap();
+    let largest = i64::MAX.unsigned_abs();
+    let expected = [
+        charge("key:1", "budget:cost", 0, largest),
+        charge("key:1", "requests:rph", 3600, 7),
+        charge("key:1", "requests:rph", 7200, 5),
+    ];
+    assert_eq!(counters.load("key:1").await.unwrap(), expected);
+    assert!(counters.load("key:3").await.unwrap().is_empty());
+
+    counters.reset("key:1").await.unwrap();
+    assert!(counters.load("key:1").await.unwrap().is_empty());
+    assert_eq!(counters.load("key:2").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn old_windows_are_purged_and_budgets_stay() {
+    let store = store();
+    let counters = store.counters();
+    let mut charges: Vec<_> = (0..2500)
+        .map(|n| charge("key:1", "requests:rph", n, 1))
+        .collect();
+    charges.push(charge("key:1", "budget:cost", 0, 1));
+    charges.push(charge("key:1", "requests:rph", 5000, 1));
+    counters.add(charges).await.unwrap();
+    assert_eq!(counters.purge(5000).await.unwrap(), 2500);
+    let expected = [
+        charge("key:1", "budget:cost", 0, 1),
+        charge("key:1", "requests:rph", 5000, 1),
+    ];
+    assert_eq!(counters.load("key:1").await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_object_is_found_where_it_was_put_last() {
+    let store = store();
+    let affinity = store.affinity();
+    let pair = |object: &str, target: &str| (object.to_owned(), target.to_owned());
+    let put = vec![
+        pair("thread_1", "a"),
+        pair("run_1", "a"),
+        pair("thread_1", "b"),
+    ];
+    affinity.put(&ws(), put).await.unwrap();
+    let asked = ["run_1", "run_9", "thread_1"].map(str::to_owned);
+    let found = affinity.get(&ws(), &asked).await.unwrap();
+    assert_eq!(found, [pair("run_1", "a"), pair("thread_1", "b")]);
+}
+
+#[tokio::test]
+async fn a_commit_charges_once_and_a_stale_worker_nothing() {
+    let store = store();
+    let lost = running(&store, 1).await;
+    let spent = |state| RunChange {
+        charges: vec![charge("key:1", "budget:tokens", 0, 7)],
+        ..RunChange::to(state)
+    };
+    let late = NOW_MS + LEASE_MS + 1;
+    let taken = claim(&store, "other", late, 1).await.remove(0);
+    let stale = store.runs().commit(guard(&lost), spent(completed())).await;
+    assert_eq!(stale.unwrap(), None);
+    assert!(store.counters().load("key:1").await.unwrap().is_empty());
+
+    let version = store
+        .runs()
+        .commit(guard(&taken), spent(in_progress()))
+        .await;
+    let version = version.unwrap().unwrap().version;
+    let next = Guard {
+        version,
+        ..guard(&taken)
+    };
+    let decide = move |_| Ok::<_, ()>(Some(spent(completed())));
+    let commanded = store
+        .runs()
+        .command(&ws(), &next.thread, &next.run, decide, late)
+        .await;
+    assert!(commanded.unwrap().unwrap().unwrap().changed);
+    let again = store.runs().commit(next, RunChange::to(completed())).await;
+    assert_eq!(again.unwrap(), None);
+    let expected = [charge("key:1", "budget:tokens", 0, 14)];
+    assert_eq!(store.counters().load("key:1").await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn what_came_sealed_with_a_run_is_erased_when_it_ends() {
+    use loomgate_store::{ClaimRequest, NewRun, NewRunThread};
+    let store = store();
+    queued(&store, 9).await;
+    claim(&store, "w", NOW_MS, 1).await;
+    for n in 1..=3 {
+        let thread = crate::fixtures::thread(n);
+        let new = NewRun {
+            run: crate::fixtures::run(&thread.id, n),
+            thread: NewRunThread::New {
+                thread,
+                messages: Vec::new(),
+            },
+            sealed: Some(format!("sealed {n}")),
+        };
+        store.runs().create(&ws(), new).await.unwrap().unwrap();
+    }
+    let sealed = async |n: u32| store.runs().sealed(&ws(), &id(n)).await.unwrap();
+    // By a worker's commit.
+    let first = claim(&store, "w", NOW_MS, 1).await.remove(0);
+    assert_eq!(first.sealed.as_deref(), Some("sealed 1"));
+    assert_eq!(sealed(1).await.as_deref(), Some("sealed 1"));
+    let ended = store
+        .runs()
+        .commit(guard(&first), RunChange::to(completed()))
+        .await;
+    assert!(ended.unwrap().is_some());
+    assert_eq!(sealed(1).await, None);
+    // By a command or an expiry.
+    let decide = |_| Ok::<_, ()>(Some(RunChange::to(completed())));
+    let ended = store
+        .runs()
+        .command(&ws(), &id(2), &id(2), decide, NOW_MS)
+        .await;
+    assert!(ended.unwrap().unwrap().unwrap().changed);
+    assert_eq!(sealed(2).await, None);
+    // By the claim itself.
+    assert_eq!(sealed(3).await.as_deref(), Some("sealed 3"));
+    let request = ClaimRequest {
+        worker: "w".into(),
+        now_ms: NOW_MS,
+        lease_ms: LEASE_MS,
+        max: 1,
+    };
+    let end = |_: &loomgate_store::ClaimedRow| RunChange::to(completed());
+    let third = store.runs().claim(request, end).await.unwrap().remove(0);
+    assert_eq!((third.sealed, sealed(3).await), (None, None));
+    // Where nothing came, nothing is.
+    assert_eq!(sealed(9).await, None);
+}
