@@ -15,11 +15,15 @@
 //! Invariant: redirects are not followed.
 //! Invariant: dropping a [`ChatStream`] drops the provider's request.
 
+#[cfg(test)]
+mod arbitrary;
 mod client;
 mod echo;
 mod error;
 mod gateway;
+pub mod guardrail;
 mod openai;
+mod pattern;
 mod policy;
 mod sse;
 mod stream;
