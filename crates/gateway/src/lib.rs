@@ -18,6 +18,7 @@
 #[cfg(test)]
 mod arbitrary;
 mod client;
+pub mod condition;
 mod echo;
 mod error;
 mod gateway;
