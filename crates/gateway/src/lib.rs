@@ -19,6 +19,7 @@
 mod arbitrary;
 mod client;
 pub mod condition;
+pub mod config;
 mod echo;
 mod error;
 mod gateway;
