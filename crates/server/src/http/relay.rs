@@ -114,9 +114,13 @@ async fn try_relay(app: &App, caller: Caller, request: Request) -> Result<Respon
     let creates = affinity::creates(&relayed.method, &relayed.path);
     let capture = app.logbook.body_bytes();
     let sink = record::relayed(app, &caller, &context, config, &relayed);
-    let answer = app.gateway.relay(&plan, &relayed, capture, sink).await;
-    if creates {
-        affinity::remember(app, &caller.workspace, &answer).await?;
+    let mut answer = app.gateway.relay(&plan, &relayed, capture, sink).await;
+    if let Some(made) = creates.then(|| affinity::made(&answer)).flatten() {
+        app.store.affinity().put(&caller.workspace, made).await?;
+    }
+    if let (true, Some(identity)) = (creates, answer.report.identity.clone()) {
+        let workspace = caller.workspace.clone();
+        answer.body = affinity::remembering(app.clone(), workspace, identity, answer.body);
     }
     Ok(respond(answer, &context))
 }

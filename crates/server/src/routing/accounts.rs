@@ -8,7 +8,7 @@ use std::{
 };
 
 use loomgate_domain::{WorkspaceId, virtual_key::VirtualKey};
-use loomgate_gateway::{Gateway, Target, egress::Trust};
+use loomgate_gateway::{Gateway, Target, http_client::Trust};
 use loomgate_store::Store;
 use loomgate_vault::Vault;
 use parking_lot::Mutex;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use loomgate_gateway::{Account, Api, Provider, Target, egress::Trust, preset::preset};
-use secrecy::{ExposeSecret as _, SecretString};
+use loomgate_gateway::{Account, Api, Provider, Target, http_client::Trust, preset::preset};
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{app::Services, error::ApiError};
