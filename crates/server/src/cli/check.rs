@@ -48,7 +48,11 @@ fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "virtual key   {name}: {provider}{mark}")?;
     }
     for key in &config.api_keys {
-        let (name, workspace, virtual_key) = (&key.name, &key.workspace, key.settings.default_virtual_key.as_deref().unwrap_or("-"));
+        let (name, workspace, virtual_key) = (
+            &key.name,
+            &key.workspace,
+            key.settings.default_virtual_key.as_deref().unwrap_or("-"),
+        );
         writeln!(
             out,
             "API key       {name}: workspace {workspace}, virtual key {virtual_key}"

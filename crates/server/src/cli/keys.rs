@@ -3,7 +3,10 @@
 use std::{fmt::Write as _, io::Write};
 
 use clap::{Args, Subcommand};
-use loomgate_domain::{Clock as _, Timestamp, key::{ApiKey, KeySettings}};
+use loomgate_domain::{
+    Clock as _, Timestamp,
+    key::{ApiKey, KeySettings},
+};
 use loomgate_store::Store;
 use secrecy::ExposeSecret as _;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -154,7 +157,8 @@ fn row(key: &ApiKey) -> [String; 7] {
             .strip_prefix("ws_")
             .unwrap_or(workspace)
             .to_owned(),
-        key.settings.default_virtual_key
+        key.settings
+            .default_virtual_key
             .clone()
             .unwrap_or_else(|| "-".to_owned()),
         format!("{}...", key.hint),

@@ -1,10 +1,6 @@
 //! Virtual keys: the names of provider accounts.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use loomgate_gateway::{Account, MaxTokensField, Provider, Target, Timeouts};
 use secrecy::SecretString;
@@ -62,7 +58,9 @@ impl VirtualKeys {
 
     /// All of them, sorted by name.
     pub fn targets_by_name(&self) -> impl Iterator<Item = (&str, &Target)> {
-        self.targets.iter().map(|(name, key)| (&**name, &key.target))
+        self.targets
+            .iter()
+            .map(|(name, key)| (&**name, &key.target))
     }
 
     /// All names in one line.
