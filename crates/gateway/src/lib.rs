@@ -7,7 +7,8 @@
 //! call goes to has been decided before it gets here.
 //!
 //! Start at [`Gateway::chat`]; then [`AttemptPolicy`] for what is tried again, `openai` for the
-//! conversions, `echo` for the built-in model (`docs/echo.md`).
+//! conversions, `echo` for the built-in model (`docs/echo.md`), `vendor` for the vendors whose JSON
+//! is not OpenAI's.
 //!
 //! Invariant: a provider's key is in no error, log line or `Debug` output.
 //! Invariant: nothing of the caller's request but the [`ChatRequest`] reaches a provider.
@@ -24,6 +25,15 @@ mod policy;
 mod sse;
 mod stream;
 mod target;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the conversions come before the calls that use them"
+    )
+)]
+mod vendor;
 
 pub use error::{Error, Phase, Who};
 pub use gateway::{Gateway, Model};
