@@ -89,6 +89,7 @@ pub(crate) fn build(
                 "azure_deployment_name",
             ]),
             api_version: option(&["api_version", "azure_api_version"]),
+            is_token: options.contains_key("azure_ad_token"),
         },
         _ => Api::OpenAi,
     };
