@@ -10,11 +10,12 @@ mod tests;
 mod valid;
 mod virtual_keys;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use loomgate_domain::Limits;
-use loomgate_gateway::AttemptPolicy;
+use loomgate_domain::{Limits, key::KeySettings};
+use loomgate_gateway::{AttemptPolicy, egress::Exceptions, price::PriceEntry};
 use secrecy::SecretString;
+use serde_json::Value;
 use url::Url;
 
 pub use environment::Environment;
@@ -41,8 +42,14 @@ pub struct Config {
     pub virtual_keys: VirtualKeys,
     /// How patient the server is with connections.
     pub http: Http,
-    /// When model calls are tried again.
-    pub attempts: AttemptPolicy,
+    /// How providers are called.
+    pub gateway: GatewayConfig,
+    /// What is recorded of requests.
+    pub logs: Logs,
+    /// Routing configs by their slug.
+    pub saved_configs: SavedConfigs,
+    /// The keys that seal secrets, when they are given; otherwise they are kept in the data folder.
+    pub master_key: Option<SecretString>,
     /// How runs are carried out.
     pub worker: Worker,
     /// The numbers of contract section 12.
@@ -65,8 +72,52 @@ pub struct ConfiguredKey {
     pub key: SecretString,
     /// The name of the workspace that it opens.
     pub workspace: String,
-    /// Where its model calls go.
-    pub default_virtual_key: Arc<str>,
+    /// What it may do, and what its requests do when they say nothing.
+    pub settings: KeySettings,
+}
+
+/// Routing configs by their slug.
+pub type SavedConfigs = Arc<BTreeMap<String, Arc<Value>>>;
+
+/// How providers are called.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// When model calls of runs are tried again.
+    pub attempts: AttemptPolicy,
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Addresses that are not public and may be named by callers all the same.
+    pub exceptions: Exceptions,
+    /// The most bytes of cached answers.
+    pub cache_bytes: u64,
+    /// Prices that go before the built-in ones.
+    pub prices: Vec<PriceEntry>,
+}
+
+/// What is recorded of requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Logs {
+    /// Of which.
+    pub record: Recording,
+    /// Whether bodies are kept.
+    pub bodies: bool,
+    /// How much of a body.
+    pub body_bytes: usize,
+    /// For how long.
+    pub retention: Duration,
+    /// Records that may wait to be written.
+    pub queue: usize,
+}
+
+/// Which requests are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// All that have an API key, and the model calls of runs.
+    All,
+    /// Those that went on to a provider, and the model calls of runs.
+    Relayed,
+    /// None.
+    Off,
 }
 
 /// How patient the server is with connections.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use loomgate_domain::IdGen;
+use loomgate_vault::MasterKeys;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::KeyHasher;
@@ -15,6 +16,7 @@ use crate::auth::KeyHasher;
 const DATABASE: &str = "loomgate.db";
 const API_KEY: &str = "api-key";
 const HASH_KEY: &str = "hash-key";
+const MASTER_KEY: &str = "master-key";
 const HASH_KEY_BYTES: usize = 32;
 
 /// The folder. Nobody but its owner can enter it.
@@ -53,6 +55,27 @@ impl DataDir {
     /// Keeps the API key that was made at the first start.
     pub fn keep_api_key(&self, key: &SecretString) -> io::Result<()> {
         write(&self.api_key_file(), &format!("{}\n", key.expose_secret()))
+    }
+
+    /// The keys that seal secrets: those that are given, else those that are kept here, which are
+    /// made at the first start.
+    pub fn master_keys(
+        &self,
+        given: Option<&SecretString>,
+        ids: &dyn IdGen,
+    ) -> io::Result<MasterKeys> {
+        let path = self.0.join(MASTER_KEY);
+        let text = match (given, read(&path)?) {
+            (Some(given), _) => given.clone(),
+            (None, Some(kept)) => SecretString::from(kept),
+            (None, None) => {
+                let keys = MasterKeys::generate(&mut |bytes| ids.fill(bytes));
+                write(&path, keys.to_text().expose_secret())?;
+                return Ok(keys);
+            }
+        };
+        MasterKeys::parse(text.expose_secret())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
     }
 
     /// The hasher of API keys: with the secret that is given, else with the one that is kept here,

@@ -3,16 +3,18 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::{
     answer::{Answer, AnswerBody, Capture, Ending, Report},
-    attempt::{RelayAttempt, Ready, Response, Through},
+    attempt::{Ready, RelayAttempt, Response, Through},
     headers,
     observe::Observer,
     own,
 };
 use crate::{
+    Account, Provider, Target,
     cache::Cached,
     endpoint::Endpoint,
     error::Error,
@@ -50,6 +52,11 @@ impl RelayAttempt<'_> {
         let is_read = !reading.is_as_is() && !is_stream
             || !way.leaf.rules.after.is_empty() && self.known.endpoint.guarded().is_some()
             || self.is_cached()
+            // What was made has to be read, to be found again.
+            || self.known.endpoint == Endpoint::Assistants
+                && self.request.method == http::Method::POST
+                && !is_stream
+            || !status.is_success()
             || is_small(&headers) && !is_stream;
         headers::incoming(&mut headers, is_changed);
         bill.free |= !status.is_success();
@@ -92,7 +99,14 @@ impl RelayAttempt<'_> {
             Err(error) => Err(error),
         };
         match whole {
-            Ok(bytes) => {
+            Ok(mut bytes) => {
+                if !status.is_success() {
+                    let before = bytes.len();
+                    bytes = without_key(bytes, way.target);
+                    if bytes.len() != before {
+                        headers.remove(header::CONTENT_LENGTH);
+                    }
+                }
                 if is_changed {
                     let json = HeaderValue::from_static("application/json");
                     headers.insert(header::CONTENT_TYPE, json);
@@ -194,7 +208,10 @@ impl RelayAttempt<'_> {
             endpoint,
         };
         let now_ms = self.services.ledger.clock.now_ms();
-        hooks.iter().map(|hook| hook.run(&subject, now_ms)).collect()
+        hooks
+            .iter()
+            .map(|hook| hook.run(&subject, now_ms))
+            .collect()
     }
 
     fn observer(&self, status: StatusCode, is_stream: bool, asked_for_usage: bool) -> Observer {
@@ -225,6 +242,24 @@ fn with_hook_results(bytes: &Bytes, before: &[HookResult], after: &[HookResult])
         }
         _ => bytes.clone(),
     }
+}
+
+/// A refusal without the credential that is kept here: some servers repeat it to the caller, whose
+/// it is not.
+fn without_key(bytes: Bytes, target: &Target) -> Bytes {
+    let Provider::Http(Account {
+        api_key: Some(key), ..
+    }) = &target.provider
+    else {
+        return bytes;
+    };
+    let key = key.expose_secret().as_bytes();
+    let is_in = !key.is_empty() && bytes.windows(key.len()).any(|window| window == key);
+    if !target.is_stored || !is_in {
+        return bytes;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    text.replace(&*String::from_utf8_lossy(key), "[key]").into()
 }
 
 fn is_events(headers: &HeaderMap) -> bool {

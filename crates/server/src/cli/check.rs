@@ -35,7 +35,7 @@ fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
     for (name, target) in config.virtual_keys.targets_by_name() {
         let provider = match &target.provider {
             Provider::Echo => "echo, the built-in model".to_owned(),
-            Provider::OpenAi(openai) => match openai.base_url.host_str() {
+            Provider::Http(openai) => match openai.base_url.host_str() {
                 Some(host) => format!("openai, at {host}"),
                 None => "openai".to_owned(),
             },
@@ -48,7 +48,11 @@ fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "virtual key   {name}: {provider}{mark}")?;
     }
     for key in &config.api_keys {
-        let (name, workspace, virtual_key) = (&key.name, &key.workspace, &key.default_virtual_key);
+        let (name, workspace, virtual_key) = (
+            &key.name,
+            &key.workspace,
+            key.settings.default_virtual_key.as_deref().unwrap_or("-"),
+        );
         writeln!(
             out,
             "API key       {name}: workspace {workspace}, virtual key {virtual_key}"

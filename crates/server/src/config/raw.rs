@@ -37,6 +37,7 @@ pub(super) struct RawApiKey {
     pub(super) key_env: Option<String>,
     pub(super) workspace: Option<String>,
     pub(super) default_virtual_key: Option<String>,
+    pub(super) scopes: Vec<loomgate_domain::Scope>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

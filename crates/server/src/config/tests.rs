@@ -42,7 +42,7 @@ fn nothing_at_all_is_a_config() {
     assert_eq!(config.listen, "127.0.0.1:8787");
     assert_eq!(config.data_dir, Path::new("loomgate-data"));
     assert_eq!(config.limits, Limits::default());
-    assert_eq!(config.attempts, AttemptPolicy::default());
+    assert_eq!(config.gateway.attempts, AttemptPolicy::default());
     assert_eq!(config.worker.concurrency, 256);
     assert_eq!(config.virtual_keys.list(), "echo");
     assert_eq!(&**config.virtual_keys.default_name().unwrap(), "echo");
@@ -272,7 +272,7 @@ fn variables_are_text_where_text_is_wanted() {
         ],
     )
     .unwrap();
-    let Provider::OpenAi(openai) = &config.virtual_keys.get("main").unwrap().provider else {
+    let Provider::Http(openai) = &config.virtual_keys.get("main").unwrap().provider else {
         panic!("not an openai provider");
     };
     assert_eq!(openai.api_key.as_ref().unwrap().expose_secret(), "0012");
@@ -280,7 +280,10 @@ fn variables_are_text_where_text_is_wanted() {
         config.api_keys[0].key.expose_secret(),
         "lg-0123456789abcdef"
     );
-    assert_eq!(&*config.api_keys[0].default_virtual_key, "main");
+    assert_eq!(
+        config.api_keys[0].settings.default_virtual_key.as_deref(),
+        Some("main")
+    );
     assert_eq!(config.virtual_keys.list(), "echo, main");
 }
 
@@ -454,10 +457,13 @@ fn numbers_in_the_default_file_are_the_defaults() {
     );
     let of_workspace = raw.http.max_requests_per_workspace.unwrap();
     assert_eq!(of_workspace, http.max_requests_per_workspace);
-    assert_eq!(raw.gateway.retries.unwrap(), config.attempts.retries);
+    assert_eq!(
+        raw.gateway.retries.unwrap(),
+        config.gateway.attempts.retries
+    );
     assert_eq!(
         raw.gateway.connect_s.unwrap(),
-        config.attempts.connect_timeout.as_secs()
+        config.gateway.connect_timeout.as_secs()
     );
     assert_eq!(raw.worker.concurrency.unwrap(), config.worker.concurrency);
     assert_eq!(

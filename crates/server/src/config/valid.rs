@@ -53,7 +53,24 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
         api_keys,
         virtual_keys,
         http: http(&raw.http)?,
-        attempts: attempts(&raw.gateway),
+        gateway: super::GatewayConfig {
+            attempts: attempts(&raw.gateway),
+            connect_timeout: Duration::from_secs(raw.gateway.connect_s.unwrap_or(10)),
+            exceptions: loomgate_gateway::egress::Exceptions::default(),
+            cache_bytes: 64 * 1024 * 1024,
+            prices: Vec::new(),
+        },
+        logs: super::Logs {
+            record: super::Recording::All,
+            bodies: false,
+            body_bytes: 16 * 1024,
+            retention: Duration::from_secs(30 * 86_400),
+            queue: 10_000,
+        },
+        saved_configs: std::sync::Arc::default(),
+        master_key: environment
+            .get("LOOMGATE_MASTER_KEY")
+            .map(SecretString::from),
         worker: worker(&raw.worker)?,
         limits,
         log: log(raw.log)?,
@@ -179,7 +196,15 @@ fn api_key(
         name,
         key,
         workspace,
-        default_virtual_key,
+        settings: loomgate_domain::key::KeySettings {
+            default_virtual_key: Some(default_virtual_key.to_string()),
+            scopes: if raw.scopes.is_empty() {
+                loomgate_domain::Scopes::usual()
+            } else {
+                loomgate_domain::Scopes::new(raw.scopes)
+            },
+            ..loomgate_domain::key::KeySettings::default()
+        },
     })
 }
 
@@ -237,9 +262,6 @@ fn attempts(raw: &RawGateway) -> AttemptPolicy {
     let default = AttemptPolicy::default();
     AttemptPolicy {
         retries: raw.retries.unwrap_or(default.retries),
-        connect_timeout: raw
-            .connect_s
-            .map_or(default.connect_timeout, Duration::from_secs),
         ..default
     }
 }

@@ -1,12 +1,8 @@
 //! Virtual keys: the names of provider accounts.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use loomgate_gateway::{MaxTokensField, OpenAi, Provider, Target, Timeouts};
+use loomgate_gateway::{Account, MaxTokensField, Provider, Target, Timeouts};
 use secrecy::SecretString;
 use url::Url;
 
@@ -17,25 +13,31 @@ const OPENAI_URL: &str = "https://api.openai.com/v1";
 /// What Loomgate's own API keys begin with.
 const OWN_KEY: &str = "lg-";
 
+/// A virtual key of the configuration.
+#[derive(Debug, Clone)]
+pub struct ConfiguredVirtualKey {
+    /// Where its calls go.
+    pub target: Target,
+    /// How much it may use.
+    pub allowance: loomgate_domain::limit::Allowance,
+}
+
 /// All virtual keys, and the one for API keys that name none.
 #[derive(Debug, Clone)]
 pub struct VirtualKeys {
-    targets: BTreeMap<Arc<str>, Target>,
+    targets: BTreeMap<Arc<str>, ConfiguredVirtualKey>,
     default: Option<Arc<str>>,
 }
 
 impl VirtualKeys {
     /// Where the calls of a virtual key go.
     pub fn get(&self, name: &str) -> Option<&Target> {
-        self.targets.get(name)
+        self.targets.get(name).map(|key| &key.target)
     }
 
-    /// All of them, by name.
-    pub fn targets(&self) -> HashMap<String, Target> {
-        let entries = self.targets.iter();
-        entries
-            .map(|(name, target)| (name.to_string(), target.clone()))
-            .collect()
+    /// All of them, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ConfiguredVirtualKey)> {
+        self.targets.iter().map(|(name, key)| (&**name, key))
     }
 
     /// The shared form of a name that is known.
@@ -56,7 +58,9 @@ impl VirtualKeys {
 
     /// All of them, sorted by name.
     pub fn targets_by_name(&self) -> impl Iterator<Item = (&str, &Target)> {
-        self.targets.iter().map(|(name, target)| (&**name, target))
+        self.targets
+            .iter()
+            .map(|(name, key)| (&**name, &key.target))
     }
 
     /// All names in one line.
@@ -78,18 +82,18 @@ impl VirtualKeys {
             for (name, raw) in raw {
                 let target = target(&name, raw, environment)?;
                 first = only.then(|| name.clone());
-                targets.insert(Arc::from(name), target);
+                targets.insert(Arc::from(name), plain_key(target));
             }
         } else {
             for target in from_environment(environment, notes)? {
-                first.get_or_insert_with(|| target.name.clone());
-                targets.insert(Arc::from(target.name.as_str()), target);
+                first.get_or_insert_with(|| target.name.to_string());
+                targets.insert(Arc::clone(&target.name), plain_key(target));
             }
             first.get_or_insert_with(|| ECHO.to_owned());
         }
         targets
             .entry(Arc::from(ECHO))
-            .or_insert_with(|| plain(ECHO, Provider::Echo));
+            .or_insert_with(|| plain_key(plain(ECHO, Provider::Echo)));
         let mut keys = Self {
             targets,
             default: None,
@@ -123,12 +127,7 @@ fn target(
     }
     match raw.assistants.as_deref() {
         None | Some("native") => {}
-        Some("upstream") => {
-            return Err(ConfigError::not_built(&format!(
-                "`{} = \"upstream\"`",
-                at("assistants")
-            )));
-        }
+        Some("upstream") => {}
         Some(other) => return Err(unknown_value(&at("assistants"), other, &["native"])),
     }
     let provider = match raw.provider.as_deref() {
@@ -136,7 +135,7 @@ fn target(
             refuse_for_echo(&raw, &at)?;
             Provider::Echo
         }
-        Some("openai") => Provider::OpenAi(openai(&raw, environment, &at)?),
+        Some("openai") => Provider::Http(openai(&raw, environment, &at)?),
         Some(known @ ("anthropic" | "google" | "azure-openai" | "ollama" | "vllm")) => {
             return Err(other_provider(&at("provider"), known));
         }
@@ -147,29 +146,29 @@ fn target(
         }
     };
     let default = Timeouts::default();
-    Ok(Target {
-        name: name.to_owned(),
-        provider,
-        model_aliases: raw.model_aliases,
-        timeouts: Timeouts {
-            first_byte: raw
-                .first_byte_s
-                .map_or(default.first_byte, Duration::from_secs),
-            idle: raw.idle_s.map_or(default.idle, Duration::from_secs),
-        },
-    })
+    let brand = raw.provider.as_deref().unwrap_or_default().to_owned();
+    let mut target = Target::new(name, &brand, provider);
+    target.assistants_upstream = raw.assistants.as_deref() == Some("upstream");
+    target.model_aliases = raw.model_aliases;
+    target.timeouts = Timeouts {
+        first_byte: raw
+            .first_byte_s
+            .map_or(default.first_byte, Duration::from_secs),
+        idle: raw.idle_s.map_or(default.idle, Duration::from_secs),
+    };
+    Ok(target)
 }
 
 fn openai(
     raw: &RawVirtualKey,
     environment: &Environment,
     at: &dyn Fn(&str) -> String,
-) -> Result<OpenAi, ConfigError> {
+) -> Result<Account, ConfigError> {
     let base_url = raw.base_url.as_deref().unwrap_or(OPENAI_URL);
     let base_url = http_url(base_url, &at("base_url"))?;
     let key = (&raw.api_key, &raw.api_key_env);
     let api_key = secret_of(key, &[at("api_key"), at("api_key_env")], environment)?;
-    let mut provider = OpenAi::new(base_url, api_key);
+    let mut provider = Account::openai(base_url, api_key);
     provider.organization.clone_from(&raw.organization);
     provider.project.clone_from(&raw.project);
     match raw.max_tokens_field.as_deref() {
@@ -225,8 +224,8 @@ fn from_environment(
         ),
         Some(key) => {
             let url = http_url(OPENAI_URL, "OPENAI_API_KEY")?;
-            let provider = OpenAi::new(url, Some(SecretString::from(key)));
-            targets.push(plain("openai", Provider::OpenAi(provider)));
+            let provider = Account::openai(url, Some(SecretString::from(key)));
+            targets.push(plain("openai", Provider::Http(provider)));
         }
         None => {}
     }
@@ -242,8 +241,8 @@ fn from_environment(
             ConfigError::new("environment variable OLLAMA_HOST: no address of a server")
                 .help("for example OLLAMA_HOST=127.0.0.1:11434")
         })?;
-        let provider = OpenAi::new(url, None);
-        targets.push(plain("ollama", Provider::OpenAi(provider)));
+        let provider = Account::openai(url, None);
+        targets.push(plain("ollama", Provider::Http(provider)));
     }
     Ok(targets)
 }
@@ -276,11 +275,13 @@ fn ollama_url(host: &str) -> Option<Url> {
 }
 
 fn plain(name: &str, provider: Provider) -> Target {
-    Target {
-        name: name.to_owned(),
-        provider,
-        model_aliases: BTreeMap::new(),
-        timeouts: Timeouts::default(),
+    Target::new(name, "openai", provider)
+}
+
+fn plain_key(target: Target) -> ConfiguredVirtualKey {
+    ConfiguredVirtualKey {
+        target,
+        allowance: loomgate_domain::limit::Allowance::default(),
     }
 }
 

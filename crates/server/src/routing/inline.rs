@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use loomgate_gateway::{Account, Api, Provider, Target, egress::Trust, preset::preset};
-use secrecy::{ExposeSecret as _, SecretString};
+use loomgate_gateway::{Account, Api, Provider, Target, http_client::Trust, preset::preset};
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{app::Services, error::ApiError};
@@ -58,12 +58,13 @@ pub(crate) fn build(
         });
     }
     let resource = option(&["resource_name", "azure_resource_name"]);
-    let base_url = option(&["base_url", "custom_host"]).or_else(|| match (preset.name, &resource) {
-        ("azure-openai", Some(resource)) if is_label(resource) => {
-            Some(format!("https://{resource}.openai.azure.com/openai"))
-        }
-        _ => preset.base_url.map(str::to_owned),
-    });
+    let base_url =
+        option(&["base_url", "custom_host"]).or_else(|| match (preset.name, &resource) {
+            ("azure-openai", Some(resource)) if is_label(resource) => {
+                Some(format!("https://{resource}.openai.azure.com/openai"))
+            }
+            _ => preset.base_url.map(str::to_owned),
+        });
     let Some(base_url) = base_url else {
         return Err(ApiError::invalid(format!(
             "The provider '{}' needs {}.",
@@ -117,7 +118,8 @@ fn is_label(text: &str) -> bool {
 }
 
 fn http_url(text: &str) -> Result<Url, ApiError> {
-    let wrong = |what: &str| ApiError::invalid(format!("Invalid 'base_url': {what}.")).param("base_url");
+    let wrong =
+        |what: &str| ApiError::invalid(format!("Invalid 'base_url': {what}.")).param("base_url");
     let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(wrong("it has to begin with http:// or https://"));

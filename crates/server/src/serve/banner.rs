@@ -90,10 +90,10 @@ print(client.beta.threads.messages.list(run.thread_id).data[0].content[0].text.v
 fn model(target: &Target) -> String {
     match &target.provider {
         Provider::Echo => "\"echo\"".to_owned(),
-        Provider::OpenAi(openai) if openai.base_url.host_str() == Some("api.openai.com") => {
+        Provider::Http(openai) if openai.base_url.host_str() == Some("api.openai.com") => {
             "\"gpt-4o-mini\"".to_owned()
         }
-        Provider::OpenAi(_) => "client.models.list().data[0].id".to_owned(),
+        Provider::Http(_) => "client.models.list().data[0].id".to_owned(),
     }
 }
 
