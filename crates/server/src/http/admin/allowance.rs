@@ -48,7 +48,9 @@ pub(super) fn apply(body: &mut Fields, allowance: &mut Allowance) -> Result<(), 
             let limits: Vec<_> = limits.collect::<Result<_, _>>()?;
             let twice = limits.iter().enumerate().any(|(index, limit)| {
                 let before = limits.iter().take(index);
-                before.clone().any(|other| (other.kind, other.unit) == (limit.kind, limit.unit))
+                before
+                    .clone()
+                    .any(|other| (other.kind, other.unit) == (limit.kind, limit.unit))
             });
             if twice {
                 let message = "Invalid 'rate_limits': two of them are of the same type and unit.";
@@ -220,7 +222,10 @@ pub(super) async fn reset(services: &Services, subject: &str) -> Result<(), Admi
 }
 
 /// US dollars.
-#[expect(clippy::cast_precision_loss, reason = "sums of money far below 2^53 billionths")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "sums of money far below 2^53 billionths"
+)]
 pub(super) fn dollars(amount: Nanodollars) -> f64 {
     amount.0 as f64 / 1e9
 }

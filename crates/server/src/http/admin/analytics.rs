@@ -72,9 +72,8 @@ impl Span {
         let filter = filters(query)?;
         let end = |end: Option<i64>, name: &'static str| {
             end.ok_or_else(|| {
-                let message = format!(
-                    "Missing parameter '{name}': a time such as '2026-01-31T12:00:00Z'."
-                );
+                let message =
+                    format!("Missing parameter '{name}': a time such as '2026-01-31T12:00:00Z'.");
                 ApiError::invalid(message).param(name)
             })
         };

@@ -40,8 +40,16 @@ pub(super) fn routes() -> Routes {
     let one = "/v1/api-keys/{id}";
     Routes::default()
         .get("/v1/api-keys", Needs(Scope::ApiKeysList), index)
-        .post("/v1/api-keys/{id}/rotate", Needs(Scope::ApiKeysUpdate), rotate)
-        .post("/v1/api-keys/{id}/{sub_type}", Needs(Scope::ApiKeysCreate), create)
+        .post(
+            "/v1/api-keys/{id}/rotate",
+            Needs(Scope::ApiKeysUpdate),
+            rotate,
+        )
+        .post(
+            "/v1/api-keys/{id}/{sub_type}",
+            Needs(Scope::ApiKeysCreate),
+            create,
+        )
         .get(one, Needs(Scope::ApiKeysRead), show)
         .put(one, Needs(Scope::ApiKeysUpdate), update)
         .delete(one, Needs(Scope::ApiKeysDelete), delete)
@@ -54,9 +62,8 @@ async fn create(
     mut body: Fields,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
-    if kind == Kind::Organisation && !tenant.is_admin() {
-        let message = "Only keys with the scope 'admin' can make keys of the organisation.";
-        return Err(ApiError::forbidden(message).into());
+    if kind == Kind::Organisation {
+        tenant.caller.require(Scope::Admin)?;
     }
     let named = body.text("workspace_id", 128)?.into_option();
     let creation = Creation::read(body, kind, app.clock.now())?;
@@ -130,7 +137,13 @@ async fn update(
     let keys = app.store.keys();
     let now = app.clock.now();
     let updated = keys
-        .update(&before.workspace, &before.id, change.settings, change.name, now)
+        .update(
+            &before.workspace,
+            &before.id,
+            change.settings,
+            change.name,
+            now,
+        )
         .await?;
     let key = updated.ok_or_else(|| not_found(&id))?;
     if change.reset_usage {
@@ -155,7 +168,14 @@ async fn rotate(
     let until = now.plus(overlap);
     let keys = app.store.keys();
     let rotated = keys
-        .rotate(&before.workspace, &before.id, hash, hint(&secret), until, now)
+        .rotate(
+            &before.workspace,
+            &before.id,
+            hash,
+            hint(&secret),
+            until,
+            now,
+        )
         .await?;
     let key = rotated.ok_or_else(|| not_found(&id))?;
     app.keyring.forget();

@@ -36,7 +36,11 @@ pub(super) fn routes() -> Routes {
         .get(one, Needs(Scope::ConfigsRead), show)
         .put(one, Needs(Scope::ConfigsUpdate), update)
         .delete(one, Needs(Scope::ConfigsDelete), delete)
-        .get("/v1/configs/{slug}/versions", Needs(Scope::ConfigsRead), versions)
+        .get(
+            "/v1/configs/{slug}/versions",
+            Needs(Scope::ConfigsRead),
+            versions,
+        )
 }
 
 async fn create(

@@ -317,7 +317,9 @@ impl Fields {
 
     /// 400 about a field, in whole sentences.
     pub(crate) fn refuse(&self, name: &str, message: impl Into<String>) -> AdminError {
-        ApiError::invalid(message.into()).param(self.at(name)).into()
+        ApiError::invalid(message.into())
+            .param(self.at(name))
+            .into()
     }
 
     fn at(&self, name: &str) -> String {
@@ -366,9 +368,11 @@ pub(super) fn unknown_name(
 
 fn wrong(place: &str, expected: impl Display, got: impl Display) -> AdminError {
     let place = if place.is_empty() { "body" } else { place };
-    ApiError::invalid(format!("Invalid '{place}': expected {expected}, but got {got}."))
-        .param(place.to_owned())
-        .into()
+    ApiError::invalid(format!(
+        "Invalid '{place}': expected {expected}, but got {got}."
+    ))
+    .param(place.to_owned())
+    .into()
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -418,7 +422,10 @@ mod tests {
         for value in [json!("sk-\u{7}canary"), json!(4_711), json!(["canary"])] {
             let mut fields = fields(json!({"key": value}));
             let error = format!("{:?}", fields.secret("key", 99).unwrap_err());
-            assert!(!error.contains("canary") && !error.contains("4711"), "{error}");
+            assert!(
+                !error.contains("canary") && !error.contains("4711"),
+                "{error}"
+            );
         }
     }
 

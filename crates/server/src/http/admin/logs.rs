@@ -46,7 +46,11 @@ async fn index(State(app): State<App>, mut tenant: Tenant) -> Result<Response, A
     let filter = filters(&mut tenant.query)?;
     let page = page(&mut tenant.query)?;
     tenant.query.finish()?;
-    let found = app.store.logs().list(&tenant.workspace, filter, page).await?;
+    let found = app
+        .store
+        .logs()
+        .list(&tenant.workspace, filter, page)
+        .await?;
     let objects: Vec<Value> = found.items.iter().map(shown::summary).collect();
     let id = |object: Option<&Value>| object.map(|object| object["id"].clone());
     Ok(reply::json(&json!({

@@ -60,7 +60,13 @@ mod tests {
         ] {
             assert_eq!(parse_ms(text), Some(ms), "{text}");
         }
-        for text in ["", "yesterday", "2026-02-30", "2026-01-31T25:00:00Z", "1769860800"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-02-30",
+            "2026-01-31T25:00:00Z",
+            "1769860800",
+        ] {
             assert_eq!(parse_ms(text), None, "{text}");
         }
         assert_eq!(text(Timestamp(1_769_860_800)), "2026-01-31T12:00:00Z");

@@ -56,7 +56,9 @@ impl Query {
         }
         let parameters = fields.iter().filter(|(_, value)| !value.is_null());
         let parameters = parameters.map(|(name, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
             (name.clone(), text)
         });
         Ok(Self {
@@ -68,7 +70,10 @@ impl Query {
     /// Takes a parameter. One without a value counts as absent.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
         self.asked.push(name);
-        let index = self.parameters.iter().position(|(known, _)| known == name)?;
+        let index = self
+            .parameters
+            .iter()
+            .position(|(known, _)| known == name)?;
         let (_, value) = self.parameters.remove(index);
         (!value.is_empty()).then_some(value)
     }

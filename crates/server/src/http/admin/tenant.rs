@@ -45,11 +45,6 @@ impl FromRequestParts<App> for Tenant {
 }
 
 impl Tenant {
-    /// Whether the caller may do everything everywhere.
-    pub(crate) fn is_admin(&self) -> bool {
-        self.caller.key.settings.scopes.allow(Scope::Admin)
-    }
-
     /// The workspace that something is to be made in: that of the body, or else of the query. It
     /// is made when it is new, which only an admin can bring about.
     pub(crate) async fn home(
@@ -88,7 +83,7 @@ fn allowed(caller: &Caller, named: &str) -> Result<WorkspaceId, AdminError> {
         return Err(ApiError::invalid(message).param("workspace_id").into());
     }
     let workspace = WorkspaceId::trusted(format!("{}{plain}", WorkspaceKind::PREFIX));
-    if workspace != caller.workspace && !caller.key.settings.scopes.allow(Scope::Admin) {
+    if workspace != caller.workspace && caller.require(Scope::Admin).is_err() {
         let message = "Only keys with the scope 'admin' can name another workspace than their \
                        own: leave out 'workspace_id'.";
         return Err(ApiError::forbidden(message).param("workspace_id").into());

@@ -64,7 +64,11 @@ async fn insert(
     for _ in 0..ATTEMPTS {
         let chosen = creation.slug.clone();
         let slug = chosen.unwrap_or_else(|| slug::of_name("", &creation.name, &*app.ids));
-        let key = sealed(app, creation.record(workspace, slug, app.clock.now()), &creation.key);
+        let key = sealed(
+            app,
+            creation.record(workspace, slug, app.clock.now()),
+            &creation.key,
+        );
         if !app.accounts.is_configured(&key.slug) {
             match app.store.virtual_keys().insert(key.clone()).await {
                 Err(loomgate_store::Error::Duplicate) => {}
@@ -110,7 +114,8 @@ async fn show(
     Path(slug): Path<String>,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
-    if let Some(key) = app.config.virtual_keys.get(&slug) {
+    let mut configured = app.config.virtual_keys.iter();
+    if let Some((_, key)) = configured.find(|(name, _)| *name == slug) {
         return reply::object(&shown_configured(&app, &slug, key).await?);
     }
     let key = find(&app, &tenant, &slug).await?;
@@ -134,7 +139,10 @@ async fn update(
     } = Change::read(body, before, app.clock.now())?;
     let record = sealed(&app, record, &key);
     let virtual_keys = app.store.virtual_keys();
-    if !virtual_keys.update(&tenant.workspace, record.clone()).await? {
+    if !virtual_keys
+        .update(&tenant.workspace, record.clone())
+        .await?
+    {
         return Err(not_found(&slug));
     }
     if reset_usage {

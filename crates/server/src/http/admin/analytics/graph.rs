@@ -115,7 +115,11 @@ pub(super) async fn draw(
 
 fn step(length: i64) -> i64 {
     let fits = |step: &&i64| length / **step <= POINTS;
-    STEPS.iter().find(fits).copied().unwrap_or(STEPS[STEPS.len() - 1])
+    STEPS
+        .iter()
+        .find(fits)
+        .copied()
+        .unwrap_or(STEPS[STEPS.len() - 1])
 }
 
 type Drawn = (Vec<(i64, Map<String, Value>)>, Map<String, Value>);
@@ -148,7 +152,9 @@ async fn of_records(
     };
     let logs = app.store.logs();
     let points = logs.graph(workspace, query).await?;
-    let points = points.iter().map(|point| (point.start_ms, figures(kind, point)));
+    let points = points
+        .iter()
+        .map(|point| (point.start_ms, figures(kind, point)));
     let points = points.collect();
     let whole = logs.graph(workspace, whole).await?;
     let summary = whole.first().map(|point| figures(kind, point));
@@ -175,9 +181,16 @@ async fn of_feedback(
         .feedback_graph(workspace, span.from_ms, span.to_ms, step)
         .await?;
     let whole = logs
-        .feedback_graph(workspace, span.from_ms, span.to_ms, span.to_ms - span.from_ms)
+        .feedback_graph(
+            workspace,
+            span.from_ms,
+            span.to_ms,
+            span.to_ms - span.from_ms,
+        )
         .await?;
-    let points = points.iter().map(|point| (point.start_ms, opinions(kind, point)));
+    let points = points
+        .iter()
+        .map(|point| (point.start_ms, opinions(kind, point)));
     let points = points.collect();
     let summary = whole.first().map(|point| opinions(kind, point));
     Ok((points, summary.unwrap_or_default()))

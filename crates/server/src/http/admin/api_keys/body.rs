@@ -117,11 +117,7 @@ impl Change {
 }
 
 /// Applies everything but names, kinds and users.
-fn apply(
-    body: &mut Fields,
-    settings: &mut KeySettings,
-    now: Timestamp,
-) -> Result<(), AdminError> {
+fn apply(body: &mut Fields, settings: &mut KeySettings, now: Timestamp) -> Result<(), AdminError> {
     body.text("description", 1_024)?
         .apply_option(&mut settings.description);
     match body.texts("scopes", 100)? {

@@ -23,17 +23,25 @@ pub(super) async fn shown(app: &App, key: &ApiKey) -> Result<Value, AdminError> 
     let mut answer = common(&key.id, &key.workspace, &key.settings);
     answer.insert("name".to_owned(), json!(key.name));
     answer.insert("key".to_owned(), json!(format!("{}...", key.hint)));
-    let times = [("created_at", key.created_at), ("last_updated_at", key.updated_at)];
+    let times = [
+        ("created_at", key.created_at),
+        ("last_updated_at", key.updated_at),
+    ];
     for (name, time) in times {
         answer.insert(name.to_owned(), json!(moment::text(time)));
     }
     let now = app.clock.now();
-    let previous = key.previous.as_ref().filter(|previous| now < previous.until);
+    let previous = key
+        .previous
+        .as_ref()
+        .filter(|previous| now < previous.until);
     let until: Option<Timestamp> = previous.map(|previous| previous.until);
     let until = json!(until.map(moment::text));
     answer.insert("key_transition_expires_at".to_owned(), until);
     answer.insert("read_only".to_owned(), Value::Bool(false));
-    holder(&key.id, &key.settings).show(app, &mut answer).await?;
+    holder(&key.id, &key.settings)
+        .show(app, &mut answer)
+        .await?;
     Ok(Value::Object(answer))
 }
 
@@ -43,11 +51,18 @@ pub(super) async fn shown_configured(app: &App, key: &KeyRecord) -> Result<Value
     let id = key.id.as_str();
     let name = id.strip_prefix(CONFIGURED).unwrap_or(id);
     answer.insert("name".to_owned(), json!(name));
-    for absent in ["key", "created_at", "last_updated_at", "key_transition_expires_at"] {
+    for absent in [
+        "key",
+        "created_at",
+        "last_updated_at",
+        "key_transition_expires_at",
+    ] {
         answer.insert(absent.to_owned(), Value::Null);
     }
     answer.insert("read_only".to_owned(), Value::Bool(true));
-    holder(&key.id, &key.settings).show(app, &mut answer).await?;
+    holder(&key.id, &key.settings)
+        .show(app, &mut answer)
+        .await?;
     Ok(Value::Object(answer))
 }
 

@@ -47,7 +47,11 @@ impl Change {
     pub(super) fn read(mut body: Fields) -> Result<Self, AdminError> {
         let name = body.text("name", 256)?.into_option();
         let config = config(&mut body)?;
-        if body.text("status", 32)?.into_option().is_some_and(|status| status != "active") {
+        if body
+            .text("status", 32)?
+            .into_option()
+            .is_some_and(|status| status != "active")
+        {
             let message = "Every config is 'active' here: delete the one that is not wanted.";
             return Err(body.refuse("status", message));
         }
@@ -176,7 +180,10 @@ pub(super) async fn check_virtual_keys(
         if let Destination::VirtualKey(slug) = &leaf.destination
             && app.accounts.find(workspace, slug).await?.is_none()
         {
-            let message = format!("Invalid 'config': {} names the virtual key '{slug}', which is not there.", leaf.path);
+            let message = format!(
+                "Invalid 'config': {} names the virtual key '{slug}', which is not there.",
+                leaf.path
+            );
             return Err(ApiError::invalid(message).param("config").into());
         }
     }
@@ -192,14 +199,29 @@ mod tests {
     #[test]
     fn credentials_are_found_wherever_they_stand() {
         for (config, place) in [
-            (json!({"provider": "openai", "api_key": "sk-x"}), "config.api_key"),
-            (json!({"targets": [{}, {"apiKey": "sk-x"}]}), "config.targets[1].apiKey"),
+            (
+                json!({"provider": "openai", "api_key": "sk-x"}),
+                "config.api_key",
+            ),
+            (
+                json!({"targets": [{}, {"apiKey": "sk-x"}]}),
+                "config.targets[1].apiKey",
+            ),
             (json!({"azure_ad_token": "x"}), "config.azure_ad_token"),
-            (json!({"aws_secret_access_key": "x"}), "config.aws_secret_access_key"),
-            (json!({"override_params": {"authorization": "x"}}), "config.override_params.authorization"),
+            (
+                json!({"aws_secret_access_key": "x"}),
+                "config.aws_secret_access_key",
+            ),
+            (
+                json!({"override_params": {"authorization": "x"}}),
+                "config.override_params.authorization",
+            ),
         ] {
             assert_eq!(credential(&config, "config").as_deref(), Some(place));
-            assert_eq!(credential(&config, "config").is_some(), redacted(&config) != config);
+            assert_eq!(
+                credential(&config, "config").is_some(),
+                redacted(&config) != config
+            );
         }
         for config in [
             json!({"virtual_key": "main", "override_params": {"max_tokens": 5}}),

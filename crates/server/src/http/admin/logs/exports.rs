@@ -155,7 +155,11 @@ async fn update(
     }
     // The Node SDK repeats the id of the path.
     for name in ["exportId", "export_id"] {
-        if body.text(name, 256)?.into_option().is_some_and(|repeated| repeated != id) {
+        if body
+            .text(name, 256)?
+            .into_option()
+            .is_some_and(|repeated| repeated != id)
+        {
             return Err(body.refuse(name, format!("'{name}' is not the id of the path.")));
         }
     }
@@ -195,7 +199,14 @@ async fn cancel(
     tenant: Tenant,
     Path(id): Path<String>,
 ) -> Result<Response, AdminError> {
-    set_status(&app, &tenant, &id, ExportStatus::Stopped, "Export was cancelled").await
+    set_status(
+        &app,
+        &tenant,
+        &id,
+        ExportStatus::Stopped,
+        "Export was cancelled",
+    )
+    .await
 }
 
 async fn set_status(
@@ -230,7 +241,9 @@ async fn download(
     tenant.no_more_query()?;
     let export = find(&app, &tenant, &id).await?;
     require_started(&export)?;
-    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let accepted = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     if accepted.is_some_and(|accepted| accepted.contains(NDJSON)) {
         return lines(&app, export);
     }

@@ -90,7 +90,10 @@ fn model(query: &mut Query) -> Result<(Option<String>, Option<String>), AdminErr
         return Ok((provider, model));
     };
     if provider.is_some() || model.is_some() {
-        return Err(invalid("ai_org_model", "it without 'provider' and 'ai_model'"));
+        return Err(invalid(
+            "ai_org_model",
+            "it without 'provider' and 'ai_model'",
+        ));
     }
     let expected = "a provider and a model, as in 'openai__gpt-4o'";
     let (provider, model) = joined
@@ -133,7 +136,10 @@ fn cache(query: &mut Query) -> Result<Option<String>, AdminError> {
     let status = text.to_ascii_uppercase();
     match status.as_str() {
         "HIT" | "MISS" | "REFRESH" | "DISABLED" => Ok(Some(status)),
-        _ => Err(invalid("cache_status", "'HIT', 'MISS', 'REFRESH' or 'DISABLED'")),
+        _ => Err(invalid(
+            "cache_status",
+            "'HIT', 'MISS', 'REFRESH' or 'DISABLED'",
+        )),
     }
 }
 

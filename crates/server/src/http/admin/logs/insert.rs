@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::{extract::State, response::Response};
+use bytes::Bytes;
 use loomgate_domain::{
     LogId, Patch, Usage,
     log::{LogRecord, RecordKind, Span, new_log_id},
@@ -14,7 +15,7 @@ use super::super::{
     fields::{Fields, OneOrMore},
     tenant::Tenant,
 };
-use crate::{app::App, error::AdminError, http::reply};
+use crate::{app::App, error::AdminError, http::reply, redact};
 
 /// The most bytes of a text that is no body.
 const LONGEST: usize = 2_048;
@@ -48,8 +49,8 @@ fn record(app: &App, tenant: &Tenant, mut body: Fields) -> Result<LogRecord, Adm
     };
     body.finish()?;
     let keep = |body: Option<Value>| {
-        let text = body.map(|body| body.to_string());
-        text.map(|text| cut(text, app.config.logs.body_bytes))
+        let bytes = body.map(|body| Bytes::from(body.to_string()));
+        bytes.map(|bytes| redact::shown(&bytes, app.config.logs.body_bytes))
     };
     let now_ms = app.clock.now_ms();
     let id = new_log_id(now_ms, &*app.ids);
@@ -88,12 +89,6 @@ fn record(app: &App, tenant: &Tenant, mut body: Fields) -> Result<LogRecord, Adm
     })
 }
 
-/// The first bytes of a text, at a border of characters.
-fn cut(mut text: String, most: usize) -> String {
-    text.truncate(text.floor_char_boundary(most));
-    text
-}
-
 /// What was asked.
 struct Asked {
     url: String,
@@ -116,7 +111,9 @@ impl Asked {
         request.finish()?;
         Ok(Self {
             url: url.unwrap_or_default(),
-            method: method.unwrap_or_else(|| "POST".to_owned()).to_ascii_uppercase(),
+            method: method
+                .unwrap_or_else(|| "POST".to_owned())
+                .to_ascii_uppercase(),
             provider: provider.unwrap_or_else(|| "custom".to_owned()),
             model: model(body.as_ref()),
             body,
@@ -227,7 +224,9 @@ fn error(status: u16, body: Option<&Value>) -> Option<String> {
     let error = body.and_then(|body| body.get("error"));
     let message = error.and_then(|error| {
         let message = error.get("message").unwrap_or(error);
-        message.as_str().map(|text| text.chars().take(1_024).collect())
+        message
+            .as_str()
+            .map(|text| text.chars().take(1_024).collect())
     });
     Some(message.unwrap_or_else(|| format!("status {status}")))
 }

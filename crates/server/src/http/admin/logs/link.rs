@@ -36,11 +36,7 @@ pub(super) fn signed(
 }
 
 /// The workspace that a link opens. Error: 403 unless it is as it was made, and in its time.
-pub(super) fn open(
-    app: &App,
-    mut query: Query,
-    id: &ExportId,
-) -> Result<WorkspaceId, AdminError> {
+pub(super) fn open(app: &App, mut query: Query, id: &ExportId) -> Result<WorkspaceId, AdminError> {
     let workspace = query.text("workspace").unwrap_or_default();
     let expires = query.text("expires").and_then(|text| text.parse().ok());
     let given = query.text("signature").unwrap_or_default();

@@ -91,7 +91,10 @@ pub(super) fn lines(
             }
         }
     });
-    let headers = [(header::CONTENT_TYPE, NDJSON), (header::CACHE_CONTROL, "no-store")];
+    let headers = [
+        (header::CONTENT_TYPE, NDJSON),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     (headers, Body::from_stream(pages)).into_response()
 }
 
@@ -108,7 +111,12 @@ impl Progress {
             before: None,
         };
         let filter = self.filter.clone();
-        let page = self.app.store.logs().list(&self.workspace, filter, request).await?;
+        let page = self
+            .app
+            .store
+            .logs()
+            .list(&self.workspace, filter, request)
+            .await?;
         let Some(last) = page.items.last() else {
             return Ok(None);
         };

@@ -8,10 +8,7 @@ use loomgate_gateway::preset::preset;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::super::{allowance, fields::Fields, slug};
-use crate::{
-    error::{AdminError, ApiError},
-    routing::build_account,
-};
+use crate::{error::AdminError, routing::build_account};
 
 /// The most bytes of a provider's key; some are whole JSON files.
 const LONGEST_KEY: usize = 16 * 1024;
@@ -90,7 +87,12 @@ impl Creation {
     }
 
     /// The record, its secret apart.
-    pub(super) fn record(&self, workspace: &WorkspaceId, slug: String, now: Timestamp) -> VirtualKey {
+    pub(super) fn record(
+        &self,
+        workspace: &WorkspaceId,
+        slug: String,
+        now: Timestamp,
+    ) -> VirtualKey {
         VirtualKey {
             workspace: workspace.clone(),
             slug,
@@ -154,8 +156,16 @@ impl Change {
             return Err(body.refuse("key", message));
         }
         // That there is a key is all that the check wants to know.
-        let kept = record.sealed_key.as_ref().map(|_| Secret::new("kept".to_owned()));
-        check(&body, &record.provider, key.as_ref().or(kept.as_ref()), &record.settings)?;
+        let kept = record
+            .sealed_key
+            .as_ref()
+            .map(|_| Secret::new("kept".to_owned()));
+        check(
+            &body,
+            &record.provider,
+            key.as_ref().or(kept.as_ref()),
+            &record.settings,
+        )?;
         body.finish()?;
         Ok(Self {
             record,
@@ -209,7 +219,8 @@ fn apply(
     settings: &mut VirtualKeySettings,
     now: Timestamp,
 ) -> Result<(), AdminError> {
-    body.text("note", LONGEST_TEXT)?.apply_option(&mut settings.note);
+    body.text("note", LONGEST_TEXT)?
+        .apply_option(&mut settings.note);
     let base_url = body.text("base_url", LONGEST_TEXT)?;
     match body.text("custom_host", LONGEST_TEXT)? {
         Patch::Absent => base_url.apply_option(&mut settings.base_url),
@@ -234,7 +245,8 @@ fn apply(
             }
         }
     }
-    body.pairs("model_aliases")?.apply(&mut settings.model_aliases);
+    body.pairs("model_aliases")?
+        .apply(&mut settings.model_aliases);
     let assistants = [("native", false), ("upstream", true)];
     body.word("assistants", &assistants)?
         .apply(&mut settings.assistants_upstream);
@@ -250,7 +262,7 @@ fn check(
     settings: &VirtualKeySettings,
 ) -> Result<(), AdminError> {
     let needs_key = preset(provider).is_some_and(|preset| preset.needs_key);
-    if needs_key && key.is_none() {
+    if needs_key && key.is_none() && settings.base_url.is_none() {
         let message = format!("The provider '{provider}' needs a 'key'.");
         return Err(body.refuse("key", message));
     }
@@ -266,6 +278,6 @@ fn check(
         options.insert("base_url".to_owned(), base_url.clone());
     }
     let key = key.map(|key| key.0.clone());
-    build_account(provider, key, &options).map_err(ApiError::from)?;
+    build_account(provider, key, &options)?;
     Ok(())
 }

@@ -68,7 +68,7 @@ pub(super) async fn shown_configured(
         slug: name,
         name,
         provider: &target.brand,
-        masked_key: key.masked_key.as_deref(),
+        masked_key: None,
         base_url: base_url.as_deref(),
         options: &options,
         model_aliases: &target.model_aliases,
@@ -105,7 +105,10 @@ fn options(api: &Api) -> BTreeMap<String, String> {
         api_version,
     } = api
     {
-        let pairs = [("deployment_name", deployment), ("api_version", api_version)];
+        let pairs = [
+            ("deployment_name", deployment),
+            ("api_version", api_version),
+        ];
         for (name, value) in pairs {
             if let Some(value) = value {
                 options.insert(name.to_owned(), value.clone());
