@@ -22,7 +22,7 @@ pub use environment::Environment;
 pub use error::ConfigError;
 pub use load::{Flags, Sources, load};
 pub(crate) use valid::is_workspace;
-pub use virtual_keys::VirtualKeys;
+pub use virtual_keys::{ConfiguredVirtualKey, VirtualKeys};
 
 /// Every option with its default and an explanation: what `check-config --print-default` prints.
 pub const DEFAULT_FILE: &str = include_str!("config/default.toml");

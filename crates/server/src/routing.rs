@@ -15,6 +15,7 @@ use loomgate_gateway::{
 
 pub(crate) use accounts::Accounts;
 pub(crate) use accounts::seal_context;
+pub(crate) use inline::build as build_account;
 pub(crate) use wishes::Wishes;
 
 use crate::{app::Services, auth::KeyRecord, error::ApiError};
