@@ -1,33 +1,40 @@
 //! The configuration: what it may say (`raw`), where it comes from (`load`, `environment`), and
 //! what of it makes sense (`valid`). The rest of the program sees only [`Config`].
 
+pub(crate) mod allowance;
+mod api_keys;
 mod environment;
 mod error;
+mod gateway;
 mod load;
 mod raw;
+mod saved_configs;
 #[cfg(test)]
 mod tests;
 mod valid;
 mod virtual_keys;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use loomgate_domain::Limits;
-use loomgate_gateway::AttemptPolicy;
+use loomgate_domain::{Limits, key::KeySettings};
+use loomgate_gateway::{AttemptPolicy, egress::Exceptions, price::PriceEntry};
 use secrecy::SecretString;
+use serde_json::Value;
 use url::Url;
 
+pub(crate) use api_keys::{is_workspace, scopes};
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use load::{Flags, Sources, load};
-pub(crate) use valid::is_workspace;
-pub use virtual_keys::VirtualKeys;
+pub(crate) use valid::timestamp;
+pub(crate) use virtual_keys::is_name;
+pub use virtual_keys::{ConfiguredVirtualKey, VirtualKeys};
 
 /// Every option with its default and an explanation: what `check-config --print-default` prints.
 pub const DEFAULT_FILE: &str = include_str!("config/default.toml");
 
 /// A configuration that makes sense.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// `HOST:PORT`
     pub listen: String,
@@ -41,8 +48,16 @@ pub struct Config {
     pub virtual_keys: VirtualKeys,
     /// How patient the server is with connections.
     pub http: Http,
-    /// When model calls are tried again.
-    pub attempts: AttemptPolicy,
+    /// How providers are called.
+    pub gateway: GatewayConfig,
+    /// What is recorded of requests.
+    pub logs: Logs,
+    /// Routing configs by their slug.
+    pub saved_configs: SavedConfigs,
+    /// The keys that seal secrets, when they are given: `1:HEX` and `2:HEX` in lines or with commas
+    /// between them, or the 64 hexadecimal digits of version 1 alone. Otherwise they are kept in
+    /// the data folder.
+    pub master_key: Option<SecretString>,
     /// How runs are carried out.
     pub worker: Worker,
     /// The numbers of contract section 12.
@@ -65,8 +80,72 @@ pub struct ConfiguredKey {
     pub key: SecretString,
     /// The name of the workspace that it opens.
     pub workspace: String,
-    /// Where its model calls go.
-    pub default_virtual_key: Arc<str>,
+    /// What it may do, and what its requests do when they say nothing.
+    pub settings: KeySettings,
+}
+
+/// Routing configs by their slug. May hold secrets, so it is not to be shown.
+pub type SavedConfigs = Arc<BTreeMap<String, Arc<Value>>>;
+
+/// How providers are called.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// When model calls of runs are tried again.
+    pub attempts: AttemptPolicy,
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Addresses that are not public and may be named by callers all the same.
+    pub exceptions: Exceptions,
+    /// The most bytes of cached answers; 0: nothing is cached.
+    pub cache_bytes: u64,
+    /// Prices that go before the built-in ones.
+    pub prices: Vec<PriceEntry>,
+}
+
+/// What is recorded of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logs {
+    /// Of which.
+    pub record: Recording,
+    /// Whether bodies are kept.
+    pub bodies: bool,
+    /// How much of a body.
+    pub body_bytes: usize,
+    /// For how long.
+    pub retention: Duration,
+    /// Records that may wait to be written; more are dropped, and counted.
+    pub queue: usize,
+}
+
+/// Which requests are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// All that have an API key, and the model calls of runs.
+    All,
+    /// Those that went on to a provider, and the model calls of runs.
+    Relayed,
+    /// None.
+    Off,
+}
+
+/// Without the routing configs, which may hold secrets.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("data_dir", &self.data_dir)
+            .field("api_keys", &self.api_keys)
+            .field("virtual_keys", &self.virtual_keys)
+            .field("http", &self.http)
+            .field("gateway", &self.gateway)
+            .field("logs", &self.logs)
+            .field("saved_configs", &self.saved_configs.keys())
+            .field("worker", &self.worker)
+            .field("limits", &self.limits)
+            .field("log", &self.log)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How patient the server is with connections.

@@ -1,4 +1,6 @@
-//! The folder of everything that is kept, and the two secrets in it.
+//! The folder of everything that is kept, and the three secrets in it.
+
+mod master_key;
 
 use std::{
     fs,
@@ -9,6 +11,8 @@ use std::{
 
 use loomgate_domain::IdGen;
 use secrecy::{ExposeSecret as _, SecretString};
+
+pub(crate) use master_key::{MasterKeyLock, master_keys_of, newest};
 
 use crate::auth::KeyHasher;
 
@@ -90,19 +94,28 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// The whole file or none of it, readable for its owner alone.
+/// The whole file or none of it, readable for its owner alone. It is there after a loss of power,
+/// too: what it opens may be on the disk at once.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let draft = path.with_extension(format!("draft-{}", std::process::id()));
+    write_draft(&draft, text)?;
+    fs::rename(&draft, path)?;
+    match path.parent() {
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn write_draft(draft: &Path, text: &str) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     let mut file = options
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&draft)?;
+        .open(draft)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)
+    file.sync_all()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a caller is told when something went wrong. The only place that knows status codes.
 
+mod accounts;
 mod conflicts;
 mod lookups;
 
