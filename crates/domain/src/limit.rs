@@ -140,19 +140,6 @@ pub struct Period {
     pub end: Option<Timestamp>,
 }
 
-/// So much more was used: an addition to a row of the counters table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Charge {
-    /// Whose use: `key:key_abc`, `vk:ws_default/main`.
-    pub subject: Arc<str>,
-    /// What is counted: `requests:rph`, `tokens:rpd`, `budget:cost`, `budget:tokens`.
-    pub meter: Cow<'static, str>,
-    /// First second of the window or the period that it is counted in.
-    pub start: i64,
-    /// Requests, tokens or billionths of a US dollar.
-    pub amount: u64,
-}
-
 impl UsageLimit {
     /// The period that `now` lies in, for a key that was made (or reset) at `since`.
     pub fn period(&self, since: Timestamp, now: Timestamp) -> Period {

@@ -36,6 +36,8 @@ pub struct Limits {
     pub tool_output_bytes: usize,
     /// Largest JSON body, in bytes.
     pub body_bytes: usize,
+    /// Largest body of a relayed call that is no JSON, such as an upload, in bytes.
+    pub upload_bytes: usize,
     /// Tokens that a model takes when its context window is not known.
     pub context_window_tokens: u64,
 }
@@ -49,6 +51,7 @@ impl Default for Limits {
             initial_messages: 512,
             tool_output_bytes: 512 * 1024,
             body_bytes: 16 * 1024 * 1024,
+            upload_bytes: 512 * 1024 * 1024,
             context_window_tokens: 128_000,
         }
     }

@@ -13,7 +13,7 @@ use loomgate_domain::{
 };
 use loomgate_wire::{event, request::NewMessage};
 
-pub use create::{Created, RunRequest, ThreadTarget};
+pub use create::{Created, RunRequest, RunWay, ThreadTarget};
 
 use crate::{
     Action, Engine, Error,

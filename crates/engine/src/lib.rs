@@ -30,7 +30,7 @@ mod turn;
 mod worker;
 
 pub use bus::Subscription;
-pub use commands::{Created, RunRequest, ThreadTarget, posted};
+pub use commands::{Created, RunRequest, RunWay, ThreadTarget, posted};
 pub use engine::{Engine, Settings};
 pub use error::{Action, Error};
 pub use model::{ChatModel, ChatStream, ModelError, ModelErrorKind, ModelTurn, Receipt};

@@ -14,7 +14,7 @@ use crate::{
 const BYTES_PER_TOKEN: u64 = 4;
 
 /// Counts, and prices.
-pub struct Ledger {
+pub(crate) struct Ledger {
     pub(crate) meter: Meter,
     pub(crate) prices: PriceTable,
     pub(crate) clock: Arc<dyn Clock>,

@@ -23,6 +23,8 @@
 //! Invariant: dropping an answer or a [`ChatStream`] drops the provider's request.
 
 mod account;
+#[cfg(test)]
+mod arbitrary;
 pub mod breaker;
 pub mod cache;
 pub mod condition;

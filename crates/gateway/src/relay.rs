@@ -11,7 +11,7 @@ mod request;
 mod send;
 
 pub(crate) use conclude::hook_results;
-pub use answer::{Answer, AnswerBody, CacheStatus, End, EndSink, Report};
+pub use answer::{Answer, AnswerBody, BrokenOff, CacheStatus, End, EndSink, Report};
 pub(crate) use attempt::RelayAttempt;
 pub use headers::is_forwarded;
 pub use request::{Cacheable, Caller, RelayBody, RelayRequest};

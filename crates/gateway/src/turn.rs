@@ -140,7 +140,7 @@ impl<'a> TurnAttempt<'a> {
                     bill: bill.clone(),
                 };
                 let told = Told {
-                    events: events.at_attempt(attempts.max(1)),
+                    events,
                     began: self.began,
                     first_event: None,
                     usage: None,
@@ -153,7 +153,7 @@ impl<'a> TurnAttempt<'a> {
                     sink: Some(sink),
                 };
                 Ok(Turn {
-                    events: ChatStream::new(told),
+                    events: ChatStream::new(told).at_attempt(attempts.max(1)),
                     receipt,
                 })
             }

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use loomgate_domain::{ApiKeyId, WorkspaceId};
+use loomgate_gateway::meter::Admitted;
 use parking_lot::Mutex;
 
 use crate::{config::Http, error::ApiError};
@@ -27,6 +28,15 @@ pub(crate) struct Permit {
     pub(crate) key: ApiKeyId,
     pub(crate) workspace: WorkspaceId,
     counts: Arc<Mutex<Counts>>,
+    /// The place in the key's own concurrency cap.
+    place: Option<Admitted>,
+}
+
+impl Permit {
+    /// Holds a place in the key's concurrency cap for as long as the request is under way.
+    pub(crate) fn hold(&mut self, place: Admitted) {
+        self.place = Some(place);
+    }
 }
 
 impl Admission {
@@ -62,6 +72,7 @@ impl Admission {
             key: key.clone(),
             workspace: workspace.clone(),
             counts: Arc::clone(&self.counts),
+            place: None,
         })
     }
 }

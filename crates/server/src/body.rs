@@ -49,6 +49,19 @@ pub async fn read(request: Request, app: &App) -> Result<Bytes, ApiError> {
     Ok(bytes)
 }
 
+/// The whole body of a call that goes on to a provider, within the limit of JSON bodies.
+pub(crate) async fn collect_limited(
+    body: Body,
+    app: &App,
+    announced: Option<u64>,
+) -> Result<Bytes, ApiError> {
+    let limit = app.config.limits.body_bytes;
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(ApiError::body_too_large(limit));
+    }
+    collect(body, limit, app.config.http.body_timeout).await
+}
+
 async fn collect(mut body: Body, limit: usize, timeout: Duration) -> Result<Bytes, ApiError> {
     let started = Instant::now();
     let mut first = Bytes::new();

@@ -31,6 +31,12 @@ struct Parts {
     param: Option<Cow<'static, str>>,
     code: Option<&'static str>,
     cause: Option<Cause>,
+    /// How long to wait.
+    retry_after: Option<std::time::Duration>,
+    /// All that is wrong, where it is more than one thing.
+    errors: Vec<String>,
+    /// Portkey's form goes around it.
+    is_gateways: bool,
 }
 
 /// Why a request failed on our side, with the causes of the cause. Travels beside the response, to
@@ -60,6 +66,9 @@ impl ApiError {
             param: None,
             code: None,
             cause: None,
+            retry_after: None,
+            errors: Vec::new(),
+            is_gateways: false,
         }))
     }
 
@@ -120,6 +129,37 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "requests", message).code("rate_limit_exceeded")
     }
 
+    /// 403: the key does not allow it. Portkey's clients read `data`, OpenAI's `error`.
+    pub fn missing_scope(scope: loomgate_domain::Scope) -> Self {
+        Self::forbidden(format!(
+            "You do not have enough permissions to execute this request: your API key lacks the \
+             scope '{}'.",
+            scope.as_str()
+        ))
+        .code("AB03")
+    }
+
+    /// 412 or 429: a limit of the key.
+    pub fn refused(refusal: &loomgate_gateway::meter::Refusal) -> Self {
+        let (kind, code) = match refusal.status() {
+            412 => ("insufficient_quota", "usage_limit_exceeded"),
+            _ => ("requests", "rate_limit_exceeded"),
+        };
+        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+        let mut error = Self::new(status, kind, refusal.message()).code(code);
+        error.0.retry_after = refusal.retry_after;
+        error
+    }
+
+    /// 400: a config that makes no sense, with all that is wrong in it.
+    pub fn config(invalid: &loomgate_gateway::config::Invalid) -> Self {
+        let mut error = Self::invalid(invalid.message.clone())
+            .param("x-portkey-config")
+            .code("invalid_config");
+        error.0.errors.clone_from(&invalid.errors);
+        error
+    }
+
     /// 431: a head of more than the server reads.
     pub fn head_too_large(message: impl Into<Cow<'static, str>>) -> Self {
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
@@ -174,6 +214,13 @@ impl ApiError {
         self
     }
 
+    /// The same in the form of the gateway's errors, which Portkey's clients read.
+    #[must_use]
+    pub fn of_gateway(mut self) -> Self {
+        self.0.is_gateways = true;
+        self
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.0.status
@@ -222,10 +269,18 @@ impl IntoResponse for ApiError {
             param,
             code,
             cause,
+            retry_after,
+            errors,
+            is_gateways,
         } = *self.0;
         let mut body = ErrorBody::new(&message, kind);
         body.error.param = param.as_deref();
         body.error.code = code;
+        body.errors = &errors;
+        if is_gateways {
+            body.status = Some("failure");
+            body.message = Some(&message);
+        }
         // Strings alone can not fail to become JSON.
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = Response::new(Body::from(json));
@@ -236,6 +291,11 @@ impl IntoResponse for ApiError {
             // The rest of the body is not read, so the connection can not be used again.
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
+        }
+        if let Some(wait) = retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            let seconds = HeaderValue::from(seconds.max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         if let Some(cause) = cause {
             response.extensions_mut().insert(cause);

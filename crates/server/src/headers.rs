@@ -1,6 +1,9 @@
 //! What every answer gets, whatever made it: the headers of contract section 1.3, one line in the
 //! log, the metrics; and a panic becomes a 500.
 
+mod metadata;
+mod trace;
+
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
@@ -10,18 +13,24 @@ use std::{
 use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, Method, Response, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header},
     middleware::Next,
     response::IntoResponse,
 };
 use futures::FutureExt as _;
 
 use loomgate_domain::IdGen;
+use loomgate_gateway::relay::{CacheStatus, Report};
+
+pub(crate) use metadata::metadata;
+pub(crate) use trace::Trace;
 
 use crate::{
     admission::Permit,
+    app::App,
     error::{ApiError, Cause},
     leftover,
+    record::{self, OWN_PROVIDER},
     streams::CountedStream,
 };
 
@@ -31,31 +40,78 @@ const MOST_HEADERS: usize = 64;
 const API_VERSION: &str = "2020-10-01";
 /// The route of requests that no route matches.
 const NO_ROUTE: &str = "none";
+/// The route of requests that went on to a provider.
+const RELAY_ROUTE: &str = "relay";
 
 /// What becomes known of a request on its way; an extension of it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RequestContext(Arc<OnceLock<Permit>>);
+pub(crate) struct RequestContext(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    request_id: String,
+    trace: Trace,
+    permit: OnceLock<Permit>,
+    relayed: OnceLock<Relayed>,
+}
+
+/// What answers tell of a call that went on to a provider.
+#[derive(Debug)]
+struct Relayed {
+    provider: Option<Arc<str>>,
+    option_index: Arc<str>,
+    retries: i32,
+    cache: CacheStatus,
+    is_exception: bool,
+}
 
 impl RequestContext {
     /// The caller is known, and may go on.
     pub(crate) fn admitted(&self, permit: Permit) {
         // A request has one caller; a second permit is of the same one, and is dropped.
-        let _ = self.0.set(permit);
+        let _ = self.0.permit.set(permit);
+    }
+
+    /// The call went on to a provider.
+    pub(crate) fn relayed(&self, report: &Report) {
+        let _ = self.0.relayed.set(Relayed {
+            provider: report.provider.clone(),
+            option_index: Arc::clone(&report.option_index),
+            retries: report.retries,
+            cache: report.cache,
+            is_exception: report.is_exception,
+        });
+    }
+
+    /// Its id, as `x-request-id` says it.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.0.request_id
+    }
+
+    /// Where it stands in its caller's trace.
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.0.trace
     }
 }
 
 /// The layer around all routes.
 pub(crate) async fn layer(
-    State(ids): State<Arc<dyn IdGen>>,
+    State(app): State<App>,
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
     let started = Instant::now();
-    let context = RequestContext::default();
+    let request_id = request_id(&*app.ids);
+    let context = RequestContext(Arc::new(Known {
+        trace: Trace::of(&request, &request_id),
+        request_id,
+        ..Known::default()
+    }));
     let seen = Seen {
         method: request.method().clone(),
         route: request.extensions().get::<MatchedPath>().cloned(),
-        request_id: request_id(&*ids),
+        path: request.uri().clone(),
+        context: context.clone(),
     };
     request.extensions_mut().insert(context.clone());
     let (request, leftover) = leftover::lend(request);
@@ -70,7 +126,7 @@ pub(crate) async fn layer(
             .await
             .unwrap_or_else(|panic| {
                 tracing::error!(
-                    request_id = seen.request_id,
+                    request_id = context.request_id(),
                     panic = panic_text(&*panic),
                     "a handler panicked"
                 );
@@ -82,11 +138,11 @@ pub(crate) async fn layer(
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
-    set_headers(response.headers_mut(), &seen.request_id, elapsed);
+    set_headers(response.headers_mut(), &context, elapsed);
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
-        tracing::error!(request_id = seen.request_id, cause, "a request failed");
+        tracing::error!(request_id = context.request_id(), cause, "a request failed");
     }
-    seen.record(&response, context.0.get(), elapsed);
+    seen.record(&app, &response, elapsed);
     if is_stream(response.headers()) {
         // The permit is held until the stream ends.
         return response.map(|body| Body::new(CountedStream::new(body, context)));
@@ -98,24 +154,41 @@ pub(crate) async fn layer(
 struct Seen {
     method: Method,
     route: Option<MatchedPath>,
-    request_id: String,
+    path: Uri,
+    context: RequestContext,
 }
 
 impl Seen {
-    fn record(&self, response: &Response<Body>, caller: Option<&Permit>, elapsed: Duration) {
-        let route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    fn record(&self, app: &App, response: &Response<Body>, elapsed: Duration) {
+        let Known {
+            request_id,
+            permit,
+            relayed,
+            ..
+        } = &*self.context.0;
+        let route = match (relayed.get(), &self.route) {
+            (Some(_), _) => RELAY_ROUTE,
+            (None, Some(route)) => route.as_str(),
+            (None, None) => NO_ROUTE,
+        };
+        let caller = permit.get();
         let status = response.status().as_u16();
         tracing::info!(
             method = %self.method,
             route,
             status,
             duration_ms = milliseconds(elapsed),
-            request_id = self.request_id,
+            request_id,
             api_key = caller.map(|caller| caller.key.as_str()),
             workspace = caller.map(|caller| caller.workspace.as_str()),
             "request",
         );
         let method = method_label(&self.method);
+        if let Some(caller) = caller.filter(|_| relayed.get().is_none()) {
+            let owner = (&caller.workspace, &caller.key);
+            let what = (method, self.path.path(), status);
+            record::served(app, &self.context, owner, what, elapsed);
+        }
         let route = route.to_owned();
         metrics::counter!("loomgate_http_requests_total",
             "method" => method, "route" => route.clone(), "status" => status.to_string())
@@ -146,16 +219,47 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-fn set_headers(headers: &mut HeaderMap, request_id: &str, elapsed: Duration) {
-    let elapsed_ms = HeaderValue::from(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-    headers.insert("openai-processing-ms", elapsed_ms);
-    headers.insert("openai-version", HeaderValue::from_static(API_VERSION));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+/// A provider's own `x-request-id` and the like stay; what only this gateway can say is ours.
+fn set_headers(headers: &mut HeaderMap, context: &RequestContext, elapsed: Duration) {
+    let Known {
+        request_id,
+        trace,
+        relayed,
+        ..
+    } = &*context.0;
+    let relayed = relayed.get();
+    if relayed.is_none() {
+        let elapsed_ms = HeaderValue::from(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+        headers.insert("openai-processing-ms", elapsed_ms);
+        headers.insert("openai-version", HeaderValue::from_static(API_VERSION));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+    }
     if let Ok(request_id) = HeaderValue::from_str(request_id) {
-        headers.insert("x-request-id", request_id);
+        headers.entry("x-request-id").or_insert(request_id);
+    }
+    if let Ok(trace) = HeaderValue::from_str(&trace.id) {
+        headers.insert("x-portkey-trace-id", trace);
+    }
+    let provider = relayed.and_then(|relayed| relayed.provider.as_deref());
+    let option_index = relayed.map_or("config", |relayed| &relayed.option_index);
+    let cache = relayed.map_or(CacheStatus::Disabled, |relayed| relayed.cache);
+    for (name, value) in [
+        ("x-portkey-provider", provider.unwrap_or(OWN_PROVIDER)),
+        ("x-portkey-last-used-option-index", option_index),
+        ("x-portkey-cache-status", cache.as_str()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    let retries = relayed.map_or(0, |relayed| relayed.retries);
+    headers.insert("x-portkey-retry-attempt-count", HeaderValue::from(retries));
+    if relayed.is_some_and(|relayed| relayed.is_exception) {
+        let yes = HeaderValue::from_static("true");
+        headers.insert("x-portkey-gateway-exception", yes);
     }
 }
 
@@ -179,32 +283,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, http::StatusCode, middleware, routing::get};
-    use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
-
     use super::*;
-    use crate::ids::SystemIds;
-
-    #[tokio::test]
-    async fn a_panic_is_a_500_like_any_other() {
-        async fn broken() -> &'static str {
-            panic!("secret detail")
-        }
-        let ids: Arc<dyn IdGen> = Arc::new(SystemIds::new().unwrap());
-        let router = Router::new()
-            .route("/", get(broken))
-            .layer(middleware::from_fn_with_state(ids, layer));
-        let request = Request::get("/").body(Body::empty()).unwrap();
-        let response = router.oneshot(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(response.headers().contains_key("x-request-id"));
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(
-            body,
-            r#"{"error":{"message":"The server had an error while processing your request. Sorry about that!","type":"server_error","param":null,"code":null}}"#
-        );
-    }
 
     #[test]
     fn invented_methods_make_no_labels() {

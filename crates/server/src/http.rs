@@ -1,63 +1,54 @@
 //! The router: one file per resource, in the order of the URL tree.
 
+pub mod access;
+mod affinity;
 pub mod assistants;
 pub mod list;
 pub mod messages;
-pub mod models;
 mod operations;
 pub mod path;
+mod relay;
 pub mod reply;
 pub mod runs;
 pub mod steps;
 pub mod threads;
 
-use std::sync::Arc;
+use axum::{Router, extract::Request, http::Method, middleware};
 
-use axum::{Router, extract::Request, middleware};
-
+use self::access::Routes;
 use crate::{app::App, error::ApiError, headers};
 
 /// Every route, and what answers when there is none.
 pub fn router(app: App) -> Router {
-    Router::new()
-        .merge(operations::routes())
-        .merge(api())
-        .fallback(unknown_url)
+    routes()
+        .into_router(&app)
+        .fallback(relay::fallback)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&app.ids),
-            headers::layer,
-        ))
+        .layer(middleware::from_fn_with_state(app.clone(), headers::layer))
         .with_state(app)
 }
 
-/// The API. A resource has one file with `pub(super) fn routes() -> Router<App>`, merged here.
-fn api() -> Router<App> {
-    Router::new()
+/// Every route with who may use it. A resource has one file with `pub(super) fn routes() ->
+/// Routes`, merged here.
+pub fn routes() -> Routes {
+    operations::routes()
         .merge(assistants::routes())
         .merge(threads::routes())
         .merge(messages::routes())
         .merge(runs::routes())
         .merge(steps::routes())
-        .merge(models::routes())
 }
 
-/// What the API has and this release does not: `docs/status.md` lists the same.
-const NOT_BUILT: [&str; 10] = [
-    "audio",
-    "batches",
-    "chat",
-    "completions",
-    "embeddings",
-    "files",
-    "images",
-    "responses",
-    "uploads",
-    "vector_stores",
-];
+/// What the API has and this release does not serve itself: `docs/status.md` lists the same. With
+/// `assistants = "upstream"` these calls are relayed.
+const NOT_BUILT: [&str; 3] = ["files", "uploads", "vector_stores"];
 
-async fn unknown_url(request: Request) -> ApiError {
-    let (method, path) = (request.method(), request.uri().path());
+fn unknown_url(request: &Request) -> ApiError {
+    unknown_path(request.method(), request.uri().path())
+}
+
+/// 404 for a path that nobody serves.
+fn unknown_path(method: &Method, path: &str) -> ApiError {
     let resource = path
         .strip_prefix("/v1/")
         .and_then(|path| path.split('/').next())

@@ -13,7 +13,7 @@ use loomgate_gateway::{
     config::{Config, Destination, Leaf, Overrides},
 };
 
-pub(crate) use accounts::{Accounts, run_seal_context, seal_context};
+pub(crate) use accounts::{Accounts, seal_context};
 pub(crate) use wishes::Wishes;
 
 use crate::{app::Services, auth::KeyRecord, error::ApiError};
@@ -30,7 +30,25 @@ pub(crate) struct Way {
 }
 
 /// Finds the way of a request.
+///
+/// Error: 400 or 403, in the form of the gateway's errors.
 pub(crate) async fn find(
+    services: &Services,
+    workspace: &WorkspaceId,
+    key: &KeyRecord,
+    wishes: &Wishes,
+) -> Result<Way, ApiError> {
+    let found = by_wishes(services, workspace, key, wishes).await;
+    found.map_err(ApiError::of_gateway)
+}
+
+/// `@slug/name`: a virtual key, and the model that is asked of it.
+pub(crate) fn slug_in_model(model: &str) -> Option<(&str, &str)> {
+    let (slug, name) = model.strip_prefix('@')?.split_once('/')?;
+    (!slug.is_empty() && !name.is_empty()).then_some((slug, name))
+}
+
+async fn by_wishes(
     services: &Services,
     workspace: &WorkspaceId,
     key: &KeyRecord,
@@ -67,14 +85,8 @@ pub(crate) async fn resume(
     key: Option<&KeyRecord>,
 ) -> Result<Way, ApiError> {
     let wishes = match (route, sealed) {
-        (Route::VirtualKey(slug), _) => Wishes {
-            virtual_key: Some(slug.clone()),
-            ..Wishes::default()
-        },
-        (Route::Config(slug), _) => Wishes {
-            config: Some(slug.clone()),
-            ..Wishes::default()
-        },
+        (Route::VirtualKey(slug), _) => Wishes::for_virtual_key(slug),
+        (Route::Config(slug), _) => Wishes::for_config(slug),
         (Route::Sealed, Some(wishes)) => wishes.clone(),
         (Route::Sealed, None) => {
             return Err(ApiError::invalid("What the run was made with is gone.")
@@ -187,10 +199,10 @@ async fn plan(
 ) -> Result<Way, ApiError> {
     let is_inline = text.trim_start().starts_with('{');
     let (value, slug) = if is_inline {
-        let value = serde_json::from_str(text).map_err(|_| {
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|_| {
             ApiError::invalid("Invalid config passed. You need to pass a valid json")
         })?;
-        (value, None)
+        (Arc::new(value), None)
     } else {
         let saved = services.accounts.config(workspace, text).await?;
         let value = saved.ok_or_else(|| ApiError::no_config(text))?;

@@ -17,6 +17,7 @@ use crate::{
     app::App,
     config::Config,
     http,
+    logbook::Scribe,
     start::{StartError, Started, start},
     telemetry,
 };
@@ -34,14 +35,14 @@ pub async fn serve(config: Config, out: &mut dyn Write) -> Result<(), StartError
     let mut signals = Signals::new()?;
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr()?;
-    let started = start(config).await?;
+    let started = start(config, address).await?;
     // Whoever started this may not care for what it prints.
     let _ = banner::write(out, &address, &started).and_then(|()| out.flush());
-    let Started { app, .. } = started;
+    let Started { app, scribe, .. } = started;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
 
     let stop = CancellationToken::new();
-    let served = run(listener, app, stop.clone());
+    let served = run(listener, app, scribe, stop.clone());
     tokio::pin!(served);
     tokio::select! {
         result = &mut served => return result,
@@ -74,6 +75,7 @@ pub async fn bind(address: &str) -> Result<TcpListener, StartError> {
 pub async fn run(
     listener: TcpListener,
     app: App,
+    scribe: Scribe,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     let grace = app.config.http.drain;
@@ -89,7 +91,16 @@ pub async fn run(
         stop.cancelled().await;
         app.engine.drain(grace).await
     };
-    let ((), (), drained) = tokio::join!(accepting, upkeep, engine);
+    // The logbook is written until the last request and the last run have told their end.
+    let quiet = CancellationToken::new();
+    let services = (app.store.clone(), std::sync::Arc::clone(&app.gateway));
+    let writing = scribe.run(services, std::sync::Arc::clone(&app.clock), quiet.clone());
+    let working = async {
+        let ((), (), drained) = tokio::join!(accepting, upkeep, engine);
+        quiet.cancel();
+        drained
+    };
+    let (drained, ()) = tokio::join!(working, writing);
     let left = drained?;
     app.store.clone().close().await;
     tracing::info!(runs_left = left, "stopped");

@@ -1,11 +1,15 @@
 //! From a configuration to the parts of a running server: the composition root.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use loomgate_domain::{ApiKeyId, IdGen, WorkspaceId, id, key::ApiKey};
+use loomgate_domain::{
+    ApiKeyId, IdGen, Scope, Scopes, WorkspaceId, id,
+    key::{ApiKey, KeySettings},
+};
 use loomgate_engine::{Engine, Settings};
-use loomgate_gateway::Gateway;
+use loomgate_gateway::{Gateway, price::PriceTable};
 use loomgate_store::{Options, Store};
+use loomgate_vault::{MasterKeys, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
@@ -16,7 +20,9 @@ use crate::{
     config::Config,
     data_dir::DataDir,
     ids::SystemIds,
+    logbook::{self, Scribe},
     model::GatewayModel,
+    routing::Accounts,
     telemetry::Metrics,
 };
 
@@ -120,6 +126,16 @@ impl Foundation {
         })
     }
 
+    /// The keys that seal secrets: those that are given, else those that are kept here.
+    pub fn master_keys(&self, config: &Config) -> Result<MasterKeys, StartError> {
+        self.data_dir
+            .master_keys(config.master_key.as_ref(), &*self.ids)
+            .map_err(|source| StartError::DataDir {
+                path: config.data_dir.clone(),
+                source,
+            })
+    }
+
     /// Opens the store. A server has it for itself; commands look in beside a server.
     pub fn store(&self, exclusive: bool) -> Result<Store, StartError> {
         let mut options = Options::file(self.data_dir.database());
@@ -133,28 +149,41 @@ impl Foundation {
 pub struct Started {
     /// Its state.
     pub app: App,
+    /// What writes its logbook.
+    pub scribe: Scribe,
     /// The API key that was made, when this is the first start and the config has none.
     pub new_key: Option<SecretString>,
     /// Where that key is kept; `None` when there is no such key.
     pub key_file: Option<PathBuf>,
 }
 
-/// Opens everything and takes up the runs of the process before.
-pub async fn start(config: Config) -> Result<Started, StartError> {
+/// Opens everything and takes up the runs of the process before. `address` is where the server
+/// listens: it does not call itself.
+pub async fn start(config: Config, address: SocketAddr) -> Result<Started, StartError> {
     let foundation = Foundation::lay(&config)?;
     let store = foundation.store(true)?;
     let (new_key, key_file) = first_key(&config, &foundation, &store).await?;
-    let keyring = Keyring::new(&config, foundation.hasher, store.clone()).await?;
-    let gateway = Gateway::new(config.attempts.clone(), Arc::clone(&foundation.ids))?;
-    let gateway = Arc::new(gateway);
-    let targets = Arc::new(config.virtual_keys.targets());
+    let vault = Arc::new(Vault::new(foundation.master_keys(&config)?));
     let clock = Arc::new(SystemClock);
+    let ids = Arc::clone(&foundation.ids);
+    let gateway = Gateway::new(gateway_settings(&config, address), ids, clock.clone())?;
+    let gateway = Arc::new(gateway);
+    let keyring = Keyring::new(
+        &config,
+        foundation.hasher,
+        store.clone(),
+        Arc::clone(&gateway),
+    )
+    .await?;
+    let accounts = Accounts::new(
+        (&config.virtual_keys, Arc::clone(&config.saved_configs)),
+        (store.clone(), Arc::clone(&gateway), Arc::clone(&vault)),
+    )
+    .await?;
+    let model = Arc::new(GatewayModel::default());
     let engine = Engine::new(
         store.clone(),
-        Arc::new(GatewayModel {
-            gateway: Arc::clone(&gateway),
-            targets: Arc::clone(&targets),
-        }),
+        model.clone(),
         clock.clone(),
         Arc::clone(&foundation.ids),
         Settings {
@@ -164,7 +193,7 @@ pub async fn start(config: Config) -> Result<Started, StartError> {
             poll: Duration::from_secs(1),
         },
     );
-    engine.start().await?;
+    let (logbook, scribe) = logbook::open(config.logs);
     let app = App::new(Services {
         admission: Admission::new(&config.http),
         metrics: Metrics::start(),
@@ -172,16 +201,33 @@ pub async fn start(config: Config) -> Result<Started, StartError> {
         store,
         engine,
         gateway,
-        targets,
+        accounts,
+        vault,
+        logbook,
         keyring,
         clock,
         ids: foundation.ids,
     });
+    model.connect(app.services());
+    app.engine.start().await?;
     Ok(Started {
         app,
+        scribe,
         new_key,
         key_file,
     })
+}
+
+fn gateway_settings(config: &Config, address: SocketAddr) -> loomgate_gateway::Settings {
+    let gateway = &config.gateway;
+    loomgate_gateway::Settings {
+        policy: gateway.attempts.clone(),
+        connect_timeout: gateway.connect_timeout,
+        exceptions: gateway.exceptions.clone(),
+        own_addresses: vec![address],
+        cache_bytes: gateway.cache_bytes,
+        prices: PriceTable::built_in().with_overrides(gateway.prices.clone()),
+    }
 }
 
 /// The key of a server whose config has none: made once, and then kept in the data folder.
@@ -197,7 +243,7 @@ async fn first_key(
     };
     let kept = data_dir.api_key().map_err(at)?;
     let is_wanted = kept.is_none() && config.api_keys.is_empty();
-    let made = if is_wanted && store.keys().list().await?.is_empty() {
+    let made = if is_wanted && store.keys().list(None).await?.is_empty() {
         let key = new_key(&*foundation.ids);
         data_dir.keep_api_key(&key).map_err(at)?;
         Some(key)
@@ -214,7 +260,11 @@ async fn first_key(
     if known.is_none() {
         // The database is new, or the last start ended between the two writes.
         let workspace = store.workspaces().ensure(DEFAULT_WORKSPACE).await?;
-        let record = key_record(foundation, key, "first", workspace, None);
+        let settings = KeySettings {
+            scopes: Scopes::new([Scope::Admin]),
+            ..KeySettings::default()
+        };
+        let record = key_record(foundation, key, "first", workspace, settings);
         store.keys().insert(record).await?;
     }
     Ok((made, Some(data_dir.api_key_file())))
@@ -231,19 +281,25 @@ pub fn key_record(
     key: &SecretString,
     name: &str,
     workspace: WorkspaceId,
-    default_virtual_key: Option<String>,
+    settings: KeySettings,
 ) -> ApiKey {
     use loomgate_domain::Clock as _;
     let secret = key.expose_secret();
     let id: ApiKeyId = id::new_id(&*foundation.ids);
+    let now = SystemClock.now();
     ApiKey {
         id,
         workspace,
         name: name.to_owned(),
         hash: foundation.hasher.hex(secret),
         hint: secret.chars().take(7).collect(),
-        default_virtual_key,
-        created_at: SystemClock.now(),
+        previous: None,
+        settings: KeySettings {
+            usage_since: now,
+            ..settings
+        },
+        created_at: now,
+        updated_at: now,
         revoked_at: None,
     }
 }

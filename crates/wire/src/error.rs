@@ -4,9 +4,19 @@ use serde::Serialize;
 
 use crate::Problem;
 
-/// `{"error":{"message","type","param","code"}}`
+/// `{"error":{"message","type","param","code"}}`; errors of the gateway have Portkey's form around
+/// it, so that clients of both kinds find their words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorBody<'a> {
+    /// `failure`, in Portkey's form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<&'a str>,
+    /// What went wrong, in Portkey's form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<&'a str>,
+    /// All that is wrong, where that is more than one thing.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub errors: &'a [String],
     /// What went wrong.
     pub error: ErrorDetail<'a>,
 }
@@ -29,6 +39,9 @@ impl<'a> ErrorBody<'a> {
     /// An error that is about no part of the request.
     pub fn new(message: &'a str, kind: &'a str) -> Self {
         Self {
+            status: None,
+            message: None,
+            errors: &[],
             error: ErrorDetail {
                 message,
                 kind,
@@ -56,6 +69,9 @@ impl<'a> ErrorBody<'a> {
 impl<'a> From<&'a Problem> for ErrorBody<'a> {
     fn from(problem: &'a Problem) -> Self {
         Self {
+            status: None,
+            message: None,
+            errors: &[],
             error: ErrorDetail {
                 message: &problem.message,
                 kind: "invalid_request_error",

@@ -28,10 +28,17 @@ pub struct RunRequest {
     /// Resources given with the run.
     pub tool_resources: ToolResources,
     /// Which way its model calls go.
+    pub way: RunWay,
+}
+
+/// Which way the model calls of a new run go.
+#[derive(Debug)]
+pub struct RunWay {
+    /// By reference.
     pub route: Route,
     /// What [`Route::Sealed`] stands for, sealed.
     pub sealed: Option<String>,
-    /// On whose behalf they are made.
+    /// On whose behalf.
     pub origin: Origin,
 }
 
@@ -109,8 +116,8 @@ impl Engine {
                 Given {
                     tool_resources: request.tool_resources,
                     expires_at,
-                    route: request.route,
-                    origin: request.origin,
+                    route: request.way.route,
+                    origin: request.way.origin,
                 },
             )?,
             metadata,
@@ -123,7 +130,7 @@ impl Engine {
         let new = NewRun {
             thread,
             run: run.clone(),
-            sealed: request.sealed,
+            sealed: request.way.sealed,
         };
         match store.runs().create(workspace, new).await {
             Ok(Some(())) => {}

@@ -1,7 +1,7 @@
 //! A store in a folder of its own, an engine on it, and a model that says what it is told to.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,14 +11,16 @@ use std::{
 
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use loomgate_domain::{
-    Assistant, AssistantId, CallId, Clock, IdGen, Limits, Message, Metadata, PageRequest, Run,
+    ApiKeyId, Assistant, AssistantId, CallId, Clock, IdGen, Limits, Message, Metadata, PageRequest, Run,
     RunId, RunStep, Thread, ThreadId, Timestamp, Usage, WorkspaceId,
     message::{Content, Role},
-    run::{Route, RunStatus, ToolOutput},
+    limit::Charge,
+    run::{Origin, Route, RunStatus, ToolOutput},
     tool::{Function, ResponseFormat, Tool, ToolChoice, ToolResources, Truncation, no_parameters},
 };
 use loomgate_engine::{
-    ChatModel, ChatStream, Engine, ModelError, RunRequest, Settings, Subscription, ThreadTarget,
+    ChatModel, Engine, ModelError, ModelTurn, Receipt, RunRequest, RunWay, Settings, Subscription,
+    ThreadTarget,
 };
 use loomgate_store::{Options, Store};
 use loomgate_wire::{
@@ -46,6 +48,8 @@ pub(crate) struct ScriptedModel {
     script: Mutex<VecDeque<Reply>>,
     requests: Mutex<Vec<ChatRequest>>,
     asked: Notify,
+    /// What the engine said is written.
+    pub(crate) ledger: Arc<Mutex<Vec<Usage>>>,
 }
 
 impl ScriptedModel {
@@ -82,30 +86,56 @@ impl ScriptedModel {
     }
 }
 
+/// Charges a turn's tokens to one subject, and remembers what it was told is written.
+struct CountedTurn(Arc<Mutex<Vec<Usage>>>);
+
+impl Receipt for CountedTurn {
+    fn charges(&self, usage: &Usage) -> Vec<Charge> {
+        vec![Charge {
+            subject: SUBJECT.into(),
+            meter: "budget:tokens".into(),
+            start: 0,
+            amount: usage.prompt_tokens + usage.completion_tokens,
+        }]
+    }
+
+    fn settled(&self, usage: &Usage) {
+        self.0.lock().push(*usage);
+    }
+}
+
+/// Whom all turns are charged to.
+pub(crate) const SUBJECT: &str = "key:key_test";
+
 impl ChatModel for ScriptedModel {
     fn chat<'a>(
         &'a self,
         _workspace: &'a WorkspaceId,
-        _route: &'a Route,
+        _run: &'a Run,
         request: &'a ChatRequest,
-    ) -> BoxFuture<'a, Result<ChatStream, ModelError>> {
+    ) -> BoxFuture<'a, Result<ModelTurn, ModelError>> {
         async move {
             let reply = self.script.lock().pop_front();
             self.requests.lock().push(request.clone());
             self.asked.notify_waiters();
-            match reply {
-                Some(Reply::Events(events)) => Ok(futures::stream::iter(events).boxed()),
+            let events = match reply {
+                Some(Reply::Events(events)) => futures::stream::iter(events).boxed(),
                 Some(Reply::Live(receiver)) => {
-                    Ok(futures::stream::unfold(receiver, |mut receiver| async {
+                    futures::stream::unfold(receiver, |mut receiver| async {
                         let event = receiver.recv().await?;
                         Some((event, receiver))
                     })
-                    .boxed())
+                    .boxed()
                 }
-                Some(Reply::Refused(error)) => Err(error),
+                Some(Reply::Refused(error)) => return Err(error),
                 Some(Reply::Panic) => panic!("as scripted"),
                 None => panic!("the script is at its end"),
-            }
+            };
+            let ledger = Arc::clone(&self.ledger);
+            Ok(ModelTurn {
+                events,
+                receipt: Some(Box::new(CountedTurn(ledger))),
+            })
         }
         .boxed()
     }
@@ -264,7 +294,16 @@ impl Bench {
             options,
             additional_instructions: None,
             tool_resources: ToolResources::default(),
-            route: Route::VirtualKey("scripted".to_owned()),
+            way: RunWay {
+                route: Route::VirtualKey("scripted".to_owned()),
+                sealed: None,
+                origin: Origin {
+                    api_key: ApiKeyId::trusted("key_test"),
+                    trace_id: "trace".to_owned(),
+                    span_id: None,
+                    metadata: BTreeMap::new(),
+                },
+            },
         }
     }
 

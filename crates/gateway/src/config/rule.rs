@@ -90,17 +90,4 @@ pub enum CacheMode {
     Simple,
 }
 
-/// When a target is left alone for a while. At least one threshold is set.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BreakerRule {
-    /// After so many failures.
-    pub failure_threshold: Option<u32>,
-    /// When so many of a hundred calls fail; more than 0, at most 100.
-    pub failure_threshold_percentage: Option<f64>,
-    /// The percentage counts from so many calls on.
-    pub minimum_requests: Option<u32>,
-    /// For how long; at least 30 seconds.
-    pub cooldown: Duration,
-    /// The statuses that are failures; none given: all from 500 on.
-    pub failure_status_codes: Option<Vec<u16>>,
-}
+pub use crate::breaker::BreakerRule;

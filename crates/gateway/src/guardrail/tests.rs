@@ -1,5 +1,6 @@
 mod checks;
 mod hooks;
+mod refusals;
 mod texts;
 
 use std::time::Instant;

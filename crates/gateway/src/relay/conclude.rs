@@ -50,6 +50,10 @@ impl RelayAttempt<'_> {
         let is_read = !reading.is_as_is() && !is_stream
             || !way.leaf.rules.after.is_empty() && self.known.endpoint.guarded().is_some()
             || self.is_cached()
+            // What was made has to be read, to be found again.
+            || self.known.endpoint == Endpoint::Assistants
+                && self.request.method == http::Method::POST
+                && !is_stream
             || is_small(&headers) && !is_stream;
         headers::incoming(&mut headers, is_changed);
         bill.free |= !status.is_success();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::StreamExt;
 use loomgate_domain::Usage;
-use loomgate_gateway::{ChatEvent, Model, Provider};
+use loomgate_gateway::{ChatEvent, Provider};
 use loomgate_testkit::upstream::{FakeUpstream, Gate, Reply};
 use loomgate_wire::chat::FinishReason;
 use serde_json::json;
@@ -32,12 +32,12 @@ async fn only_what_belongs_to_the_call_is_sent() {
     let upstream = FakeUpstream::start().await;
     upstream.push(Reply::text("ok"));
     let mut target = target_at(&format!("{}?api-version=1", upstream.url()));
-    let Provider::OpenAi(provider) = &mut target.provider else {
+    let Provider::Http(provider) = &mut target.provider else {
         unreachable!()
     };
     provider.organization = Some("org-1".to_owned());
     provider.project = Some("proj-1".to_owned());
-    whole(gateway().chat(&target, &request()).await.unwrap()).await;
+    whole(turn(&gateway(), &target, &request()).await.unwrap()).await;
     let sent = upstream.next_request().await;
     assert_eq!(sent.method, "POST");
     assert_eq!(sent.path, "/v1/chat/completions?api-version=1");
@@ -139,7 +139,7 @@ async fn a_server_without_stream_options_is_asked_once() {
     let gateway = gateway();
     let target = target(&upstream);
     for word in ["one", "two"] {
-        let events = whole(gateway.chat(&target, &request()).await.unwrap()).await;
+        let events = whole(turn(&gateway, &target, &request()).await.unwrap()).await;
         let finished = ChatEvent::Finished(FinishReason::Stop);
         assert_eq!(events, [text(word), finished]);
     }
@@ -172,7 +172,7 @@ async fn calls_one_after_another_share_a_connection() {
     let target = target(&upstream);
     for _ in 0..3 {
         upstream.push(Reply::text("one two"));
-        whole(gateway.chat(&target, &request()).await.unwrap()).await;
+        whole(turn(&gateway, &target, &request()).await.unwrap()).await;
     }
     let requests = upstream.requests();
     assert_eq!(requests[0].peer, requests[1].peer);
@@ -198,44 +198,8 @@ async fn a_call_that_is_given_up_hangs_up() {
     let gateway = gateway();
     let (target, request) = (target(&upstream), request());
     tokio::select! {
-        result = gateway.chat(&target, &request) => panic!("answered: {result:?}"),
+        result = turn(&gateway, &target, &request) => panic!("answered: {result:?}"),
         _ = upstream.next_request() => {}
     }
     upstream.dropped().await;
-}
-
-#[tokio::test]
-async fn models_are_listed() {
-    let upstream = FakeUpstream::start().await;
-    let list = json!({"object": "list", "data": [
-        {"id": "a", "object": "model", "created": 5, "owned_by": "me"},
-        {"id": "b", "object": "model"},
-    ]});
-    upstream.push(Reply::status(503, json!({}), &[]));
-    upstream.push(Reply::status(200, list, &[]));
-    let model = |id: &str, created, owned_by: &str| Model {
-        id: id.to_owned(),
-        created,
-        owned_by: owned_by.to_owned(),
-    };
-    let models = gateway().models(&target(&upstream)).await.unwrap();
-    assert_eq!(models, [model("a", 5, "me"), model("b", 0, "")]);
-    let sent = &upstream.requests()[1];
-    assert_eq!(
-        (sent.method.as_str(), sent.path.as_str()),
-        ("GET", "/v1/models")
-    );
-
-    let mut echo = target(&upstream);
-    echo.provider = Provider::Echo;
-    assert_eq!(gateway().models(&echo).await.unwrap()[0].id, "echo");
-}
-
-#[test]
-fn calls_can_be_spawned() {
-    fn sendable<T: Send + 'static>(_: impl FnOnce() -> T) {}
-    sendable(|| async {
-        let upstream = FakeUpstream::start().await;
-        chat(&upstream).await.map(drop)
-    });
 }

@@ -91,7 +91,7 @@ async fn a_head_that_does_not_come_is_a_timeout() {
     }
     let mut target = target(&upstream);
     target.timeouts.first_byte = Duration::from_millis(50);
-    let error = gateway().chat(&target, &request()).await.unwrap_err();
+    let error = turn(&gateway(), &target, &request()).await.unwrap_err();
     assert_eq!((error.who, error.status), (Who::Timeout, None));
     assert_eq!((error.retryable, error.attempts), (true, 3));
     for _ in 0..3 {
@@ -107,7 +107,7 @@ async fn a_stream_that_falls_silent_is_a_timeout() {
     upstream.push(Reply::gated("one two", &gate));
     let mut target = target(&upstream);
     target.timeouts.idle = Duration::from_millis(100);
-    let stream = gateway().chat(&target, &request()).await.unwrap();
+    let stream = turn(&gateway(), &target, &request()).await.unwrap();
     let (events, error) = drain(stream).await;
     let error = error.unwrap();
     assert_eq!(events, [text("one ")]);
@@ -123,12 +123,12 @@ async fn a_model_may_think_before_its_first_word_as_long_as_before_its_headers()
         upstream.push(Reply::gated("one", &gate));
     }
     let mut target = target(&upstream);
-    target.timeouts = Timeouts {
+    target.timeouts = loomgate_gateway::Timeouts {
         first_byte: Duration::from_millis(100),
         idle: Duration::from_millis(1),
     };
     let started = tokio::time::Instant::now();
-    let error = gateway().chat(&target, &request()).await.unwrap_err();
+    let error = turn(&gateway(), &target, &request()).await.unwrap_err();
     assert_eq!((error.who, error.attempts), (Who::Timeout, 3));
     assert_eq!(error.phase, Phase::BeforeFirstEvent);
     assert!(started.elapsed() >= Duration::from_millis(300));
@@ -213,7 +213,7 @@ async fn a_server_that_is_not_there_is_a_network_fault() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let target = target_at(&format!("http://{address}/v1"));
-    let error = gateway().chat(&target, &request()).await.unwrap_err();
+    let error = turn(&gateway(), &target, &request()).await.unwrap_err();
     assert_eq!((error.who, error.status), (Who::Network, None));
     assert_eq!((error.retryable, error.attempts), (true, 3));
     assert!(!error.message.contains("127.0.0.1"), "{}", error.message);
@@ -240,7 +240,7 @@ async fn the_echo_model_fails_as_a_provider_does() {
         request.messages = vec![ChatMessage::User {
             content: UserContent::Text(format!("/echo fail {status}")),
         }];
-        gateway().chat(&target, &request).await.unwrap_err()
+        turn(&gateway(), &target, &request).await.unwrap_err()
     };
     let told = |status| format!("The echo model was told to fail with status {status}.");
     let busy = failing(503).await;
@@ -266,7 +266,7 @@ async fn a_web_page_is_no_answer() {
 #[tokio::test]
 async fn an_address_with_a_password_is_not_called() {
     let target = target_at("http://user:password@127.0.0.1:9/v1");
-    let error = gateway().chat(&target, &request()).await.unwrap_err();
+    let error = turn(&gateway(), &target, &request()).await.unwrap_err();
     assert_eq!((error.who, error.attempts), (Who::Local, 1));
 }
 
@@ -277,19 +277,19 @@ async fn the_key_is_shown_nowhere() {
     let target = target(&upstream);
     let told = json!({"error": {"message": format!("Incorrect API key provided: {KEY}.")}});
     upstream.push(Reply::status(401, told.clone(), &[("x-key", KEY)]));
-    let refused = gateway.chat(&target, &request()).await.unwrap_err();
+    let refused = turn(&gateway, &target, &request()).await.unwrap_err();
     assert_eq!(refused.message, "Incorrect API key provided: [key].");
 
     upstream.push(events(&[WORD, &told.to_string()]));
-    let stream = gateway.chat(&target, &request()).await.unwrap();
+    let stream = turn(&gateway, &target, &request()).await.unwrap();
     let stream_shown = format!("{stream:?}");
     let (_, broken) = drain(stream).await;
 
     let mut unusable = target_at(&upstream.url());
-    if let Provider::OpenAi(provider) = &mut unusable.provider {
+    if let Provider::Http(provider) = &mut unusable.provider {
         provider.api_key = Some(format!("{KEY}\n").into());
     }
-    let unsent = gateway.chat(&unusable, &request()).await.unwrap_err();
+    let unsent = turn(&gateway, &unusable, &request()).await.unwrap_err();
     assert_eq!((unsent.who, unsent.retryable), (Who::Local, false));
 
     let shown = format!("{gateway:?} {target:?} {refused:?} {stream_shown} {broken:?} {unsent:?}");

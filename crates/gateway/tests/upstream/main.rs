@@ -19,12 +19,12 @@ use std::{
 
 use futures::StreamExt;
 use loomgate_domain::{
-    IdGen,
+    Clock, IdGen, WorkspaceId,
     tool::{ResponseFormat, ToolChoice},
 };
 use loomgate_gateway::{
-    AttemptPolicy, ChatEvent, ChatRequest, ChatStream, Error, Gateway, OpenAi, Provider, Target,
-    Timeouts,
+    Account, AttemptPolicy, ChatEvent, ChatRequest, ChatStream, Error, Gateway, ModelCall, Plan,
+    Provider, Settings, Target, relay::Caller,
 };
 use loomgate_testkit::upstream::FakeUpstream;
 use loomgate_wire::chat::{ChatMessage, UserContent};
@@ -32,6 +32,14 @@ use loomgate_wire::chat::{ChatMessage, UserContent};
 const KEY: &str = "sk-canary-0123456789";
 
 struct Counting(AtomicU8);
+
+struct Noon;
+
+impl Clock for Noon {
+    fn now_ms(&self) -> i64 {
+        1_795_348_800_000
+    }
+}
 
 impl IdGen for Counting {
     fn fill(&self, bytes: &mut [u8]) {
@@ -45,7 +53,11 @@ fn gateway() -> Gateway {
         base_delay: Duration::from_millis(1),
         ..AttemptPolicy::default()
     };
-    Gateway::new(policy, Arc::new(Counting(AtomicU8::new(0)))).unwrap()
+    let settings = Settings {
+        policy,
+        ..Settings::default()
+    };
+    Gateway::new(settings, Arc::new(Counting(AtomicU8::new(0))), Arc::new(Noon)).unwrap()
 }
 
 fn target(upstream: &FakeUpstream) -> Target {
@@ -53,11 +65,10 @@ fn target(upstream: &FakeUpstream) -> Target {
 }
 
 fn target_at(base_url: &str) -> Target {
+    let account = Account::openai(base_url.parse().unwrap(), Some(KEY.into()));
     Target {
-        name: "main".to_owned(),
-        provider: Provider::OpenAi(OpenAi::new(base_url.parse().unwrap(), Some(KEY.into()))),
         model_aliases: BTreeMap::from([("gpt-4o".to_owned(), "local-model".to_owned())]),
-        timeouts: Timeouts::default(),
+        ..Target::new("main", "openai", Provider::Http(account))
     }
 }
 
@@ -79,7 +90,25 @@ fn request() -> ChatRequest {
 }
 
 async fn chat(upstream: &FakeUpstream) -> Result<ChatStream, Error> {
-    gateway().chat(&target(upstream), &request()).await
+    turn(&gateway(), &target(upstream), &request()).await
+}
+
+async fn turn(
+    gateway: &Gateway,
+    target: &Target,
+    request: &ChatRequest,
+) -> Result<ChatStream, Error> {
+    let plan = Plan::single(Arc::new(target.clone()));
+    let call = ModelCall {
+        caller: Caller {
+            workspace: WorkspaceId::trusted("ws_test"),
+            key: None,
+            metadata: Arc::default(),
+        },
+        path: "/v1/threads/thread_1/runs".to_owned(),
+    };
+    let turn = gateway.chat(&plan, &call, request, Box::new(|_, _| {})).await?;
+    Ok(turn.events)
 }
 
 /// All events, and the error that ended them.

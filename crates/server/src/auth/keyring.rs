@@ -119,6 +119,38 @@ impl Keyring {
         Ok(found.filter(|record| record.settings.expires_at.is_none_or(|end| now < end)))
     }
 
+    /// The key of an id, whatever its state; `None` when it is gone.
+    pub(crate) async fn by_id(
+        &self,
+        workspace: &WorkspaceId,
+        id: &ApiKeyId,
+    ) -> Result<Option<Arc<KeyRecord>>, loomgate_store::Error> {
+        let mut configured = self.configured.values();
+        if let Some(record) = configured.find(|record| record.id == *id) {
+            return Ok(Some(Arc::clone(record)));
+        }
+        let cached = {
+            let remembered = self.remembered.lock();
+            let mut records = remembered.values();
+            records
+                .find(|(since, record)| record.id == *id && since.elapsed() < TRUSTED_FOR)
+                .map(|(_, record)| Arc::clone(record))
+        };
+        if cached.is_some() {
+            return Ok(cached);
+        }
+        let Some(found) = self.store.keys().get(workspace, id).await? else {
+            return Ok(None);
+        };
+        let record = KeyRecord {
+            id: found.id,
+            workspace: found.workspace,
+            limited: None,
+            settings: found.settings,
+        };
+        Ok(Some(Arc::new(self.with_limits(record).await?)))
+    }
+
     /// Keys were changed: they are looked up again.
     pub(crate) fn forget(&self) {
         self.remembered.lock().clear();

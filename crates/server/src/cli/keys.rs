@@ -3,7 +3,10 @@
 use std::{fmt::Write as _, io::Write};
 
 use clap::{Args, Subcommand};
-use loomgate_domain::{Clock as _, Timestamp, key::ApiKey};
+use loomgate_domain::{
+    Clock as _, Timestamp,
+    key::{ApiKey, KeySettings},
+};
 use loomgate_store::Store;
 use secrecy::ExposeSecret as _;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -69,7 +72,11 @@ async fn create(args: CreateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let (foundation, store) = open(&config)?;
     let key = new_key(&*foundation.ids);
     let workspace = store.workspaces().ensure(&args.workspace).await?;
-    let record = key_record(&foundation, &key, &args.name, workspace, args.virtual_key);
+    let settings = KeySettings {
+        default_virtual_key: args.virtual_key,
+        ..KeySettings::default()
+    };
+    let record = key_record(&foundation, &key, &args.name, workspace, settings);
     let id = record.id.clone();
     store.keys().insert(record).await?;
     store.close().await;
@@ -104,7 +111,7 @@ fn check(args: &CreateArgs, config: &Config) -> Result<(), ConfigError> {
 
 async fn list(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     let (_, store) = open(config)?;
-    let keys = store.keys().list().await?;
+    let keys = store.keys().list(None).await?;
     store.close().await;
     let mut rows = vec![
         [
@@ -119,7 +126,7 @@ async fn list(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
         .map(str::to_owned),
     ];
     for key in &config.api_keys {
-        let virtual_key = key.default_virtual_key.to_string();
+        let virtual_key = key.settings.default_virtual_key.clone().unwrap_or_default();
         let [name, workspace] = [&key.name, &key.workspace].map(Clone::clone);
         let [id, hint, made] = ["-", "-", "-"].map(str::to_owned);
         rows.push([
@@ -150,7 +157,8 @@ fn row(key: &ApiKey) -> [String; 7] {
             .strip_prefix("ws_")
             .unwrap_or(workspace)
             .to_owned(),
-        key.default_virtual_key
+        key.settings
+            .default_virtual_key
             .clone()
             .unwrap_or_else(|| "-".to_owned()),
         format!("{}...", key.hint),
@@ -173,7 +181,7 @@ async fn revoke(config: &Config, wanted: &str, out: &mut dyn Write) -> Result<()
 }
 
 async fn find(store: &Store, wanted: &str) -> Result<ApiKey, Failure> {
-    let keys = store.keys().list().await?;
+    let keys = store.keys().list(None).await?;
     let mut found: Vec<_> = keys
         .into_iter()
         .filter(|key| key.id.as_str() == wanted || key.name == wanted)

@@ -47,7 +47,9 @@ pub(super) fn check(
 ) -> Result<Allowance, ConfigError> {
     if raw.rate_limits.len() > MOST_RATES {
         let option = at("rate_limits");
-        return Err(ConfigError::new(format!("`{option}`: at most {MOST_RATES}")));
+        return Err(ConfigError::new(format!(
+            "`{option}`: at most {MOST_RATES}"
+        )));
     }
     let mut rate_limits = Vec::new();
     for (index, raw) in raw.rate_limits.iter().enumerate() {
@@ -83,7 +85,9 @@ fn usage(raw: &RawUsageLimit, at: &dyn Fn(&str) -> String) -> Result<UsageLimit,
     };
     if !credit_limit.is_finite() || credit_limit <= 0.0 {
         let option = at("credit_limit");
-        return Err(ConfigError::new(format!("`{option}` has to be more than 0")));
+        return Err(ConfigError::new(format!(
+            "`{option}` has to be more than 0"
+        )));
     }
     let alert = raw.alert_threshold;
     if alert.is_some_and(|alert| !(alert > 0.0 && alert <= credit_limit)) {
@@ -117,11 +121,7 @@ fn usage(raw: &RawUsageLimit, at: &dyn Fn(&str) -> String) -> Result<UsageLimit,
     })
 }
 
-fn named<T: Copy>(
-    name: Option<&str>,
-    known: &[(&str, T)],
-    option: &str,
-) -> Result<T, ConfigError> {
+fn named<T: Copy>(name: Option<&str>, known: &[(&str, T)], option: &str) -> Result<T, ConfigError> {
     let name = name.ok_or_else(|| ConfigError::missing(option))?;
     let found = known.iter().find(|(known, _)| *known == name);
     found.map(|(_, value)| *value).ok_or_else(|| {
@@ -158,8 +158,10 @@ pub(crate) fn budget_of_text(text: &str) -> Result<UsageLimit, ConfigError> {
         [kind, limit] => (kind, limit, None),
         [kind, limit, reset] => (kind, limit, Some(reset)),
         _ => {
-            return Err(ConfigError::new("`--budget`: not TYPE:LIMIT or TYPE:LIMIT:RESET")
-                .help("for example cost:10:monthly (US dollars) or tokens:1000000:30 (days)"));
+            return Err(
+                ConfigError::new("`--budget`: not TYPE:LIMIT or TYPE:LIMIT:RESET")
+                    .help("for example cost:10:monthly (US dollars) or tokens:1000000:30 (days)"),
+            );
         }
     };
     let credit_limit = limit.parse().map_err(|_| {
@@ -247,9 +249,15 @@ mod tests {
         for (text, told) in [
             ("requests:rpm", "not TYPE:UNIT:VALUE"),
             ("requests:rpm:60:1", "not TYPE:UNIT:VALUE"),
-            ("calls:rpm:60", "`--rate-limit.type`: unknown value \"calls\""),
+            (
+                "calls:rpm:60",
+                "`--rate-limit.type`: unknown value \"calls\"",
+            ),
             ("requests:minute:60", "`--rate-limit.unit`"),
-            ("requests:rpm:0", "`--rate-limit.value` has to be at least 1"),
+            (
+                "requests:rpm:0",
+                "`--rate-limit.value` has to be at least 1",
+            ),
             ("requests:rpm:-1", "`--rate-limit.value`: expected"),
         ] {
             let error = rate_of_text(text).unwrap_err().message;

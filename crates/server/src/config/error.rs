@@ -85,7 +85,11 @@ impl ConfigError {
                 expected_words(expected)
             )),
             Kind::MissingField(name) => {
-                let path = if path.is_empty() { path } else { format!("{path}.") };
+                let path = if path.is_empty() {
+                    path
+                } else {
+                    format!("{path}.")
+                };
                 Self::new(format!("{source}: `{path}{name}` is missing"))
             }
             Kind::Message(text) => Self::new(format!("{source}: `{path}`: {text}")),

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use loomgate_gateway::{
-    AttemptPolicy, egress::Exceptions, preset::preset, price::PriceEntry,
-};
+use loomgate_gateway::{AttemptPolicy, egress::Exceptions, preset::preset, price::PriceEntry};
 
 use super::{
     ConfigError, GatewayConfig, Logs, Recording,

@@ -64,7 +64,11 @@ fn check_destination(
         Destination::Inline(inline) if preset(&inline.provider).is_none() => {
             let option = format!("{at}.provider");
             let got = &inline.provider;
-            Err(ConfigError::unknown_value(&option, got, &account::PROVIDERS))
+            Err(ConfigError::unknown_value(
+                &option,
+                got,
+                &account::PROVIDERS,
+            ))
         }
         Destination::Inline(_) | Destination::Request => Ok(()),
     }

@@ -30,7 +30,9 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
     let known = (&virtual_keys, &saved_configs);
     let api_keys = api_keys::check(raw.api_keys, known, environment)?;
     if api_keys.is_empty() && virtual_keys.default_name().is_none() {
-        return Err(api_keys::no_default("the API key that is made at the first start"));
+        return Err(api_keys::no_default(
+            "the API key that is made at the first start",
+        ));
     }
     let limits = raw.limits;
     for (option, value) in [
@@ -170,7 +172,13 @@ fn log(raw: RawLog) -> Result<Log, ConfigError> {
     let format = match raw.format.as_deref() {
         None | Some("text") => LogFormat::Text,
         Some("json") => LogFormat::Json,
-        Some(other) => return Err(ConfigError::unknown_value("log.format", other, &["text", "json"])),
+        Some(other) => {
+            return Err(ConfigError::unknown_value(
+                "log.format",
+                other,
+                &["text", "json"],
+            ));
+        }
     };
     let level = raw.level.unwrap_or_else(|| "info".to_owned());
     if let Err(error) = level.parse::<tracing_subscriber::filter::Targets>() {
@@ -209,7 +217,9 @@ pub(super) fn time_of(text: Option<&str>, option: &str) -> Result<Option<Timesta
     };
     match timestamp(text) {
         Some(time) => Ok(Some(time)),
-        None => Err(ConfigError::new(format!("`{option}`: not a time of RFC 3339"))
-            .help("for example \"2027-01-31T12:00:00Z\"")),
+        None => Err(
+            ConfigError::new(format!("`{option}`: not a time of RFC 3339"))
+                .help("for example \"2027-01-31T12:00:00Z\""),
+        ),
     }
 }

@@ -7,13 +7,12 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
 };
 
-use loomgate_domain::IdGen as _;
+use loomgate_domain::IdGen;
 use loomgate_vault::{MasterKeys, MasterKeysError};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use super::{DataDir, read, write};
-use crate::ids::SystemIds;
 
 const MASTER_KEY: &str = "master-key";
 const LOCK: &str = "master-key.lock";
@@ -29,7 +28,11 @@ pub(crate) struct MasterKeyLock {
 impl DataDir {
     /// The keys that seal secrets: those that are given, else those that are kept here, of which
     /// the first is made when there is none.
-    pub fn master_keys(&self, given: Option<&SecretString>) -> io::Result<MasterKeys> {
+    pub fn master_keys(
+        &self,
+        given: Option<&SecretString>,
+        ids: &dyn IdGen,
+    ) -> io::Result<MasterKeys> {
         if let Some(given) = given {
             return master_keys_of(given).map_err(|error| invalid(&error));
         }
@@ -41,7 +44,6 @@ impl DataDir {
         if let Some(kept) = self.kept_master_keys()? {
             return Ok(kept);
         }
-        let ids = SystemIds::new().map_err(io::Error::other)?;
         let keys = MasterKeys::generate(&mut |bytes| ids.fill(bytes));
         self.keep_master_keys(&keys, &lock)?;
         Ok(keys)
@@ -84,8 +86,7 @@ impl DataDir {
 /// them, or the 64 hexadecimal digits of version 1 alone.
 pub(crate) fn master_keys_of(given: &SecretString) -> Result<MasterKeys, MasterKeysError> {
     let text = given.expose_secret().trim();
-    let is_bare =
-        text.len() == KEY_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_bare = text.len() == KEY_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let text = if is_bare {
         Zeroizing::new(format!("1:{text}"))
     } else {
@@ -117,6 +118,7 @@ mod tests {
     use loomgate_vault::{OpenError, Vault};
 
     use super::*;
+    use crate::ids::SystemIds;
 
     const ONE: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -128,8 +130,9 @@ mod tests {
     fn the_first_key_is_made_once_and_only_its_owner_reads_it() {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::open(folder.path()).unwrap();
-        let made = data.master_keys(None).unwrap();
-        let again = data.master_keys(None).unwrap();
+        let ids = SystemIds::new().unwrap();
+        let made = data.master_keys(None, &ids).unwrap();
+        let again = data.master_keys(None, &ids).unwrap();
         assert_eq!(
             made.to_text().expose_secret(),
             again.to_text().expose_secret()
@@ -138,7 +141,7 @@ mod tests {
         let mode = fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::write(&file, "nonsense").unwrap();
-        let error = data.master_keys(None).unwrap_err().to_string();
+        let error = data.master_keys(None, &ids).unwrap_err().to_string();
         assert!(error.contains("line 1"), "{error}");
         assert!(!error.contains("nonsense"), "{error}");
     }
@@ -147,10 +150,11 @@ mod tests {
     fn keys_of_the_environment_win_and_leave_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::open(folder.path()).unwrap();
-        let keys = data.master_keys(Some(&given(ONE))).unwrap();
+        let ids = SystemIds::new().unwrap();
+        let keys = data.master_keys(Some(&given(ONE)), &ids).unwrap();
         assert_eq!(keys.current_version(), 1);
         assert!(!folder.path().join(MASTER_KEY).exists());
-        assert!(data.master_keys(Some(&given("xyz"))).is_err());
+        assert!(data.master_keys(Some(&given("xyz")), &ids).is_err());
     }
 
     #[test]

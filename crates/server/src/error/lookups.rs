@@ -32,37 +32,20 @@ impl ApiError {
         Self::invalid(format!("File IDs [{}] were not found.", ids.join(", ")))
     }
 
-    /// 404: `The model 'x' does not exist`
-    pub fn no_such_model(name: &str) -> Self {
-        Self::missing(format!("The model '{name}' does not exist"))
-            .param("model")
-            .code("model_not_found")
-    }
-
-    /// 403: models belong to their providers.
-    pub fn model_not_deletable(name: &str) -> Self {
-        Self::forbidden(format!(
-            "The model '{name}' can not be deleted: it is not yours."
-        ))
-        .param("model")
-    }
-
-    /// 400: a virtual key that the config does not have.
-    pub fn no_virtual_key(name: &str) -> Self {
-        Self::invalid(format!("The virtual key '{name}' is not configured."))
+    /// 400: a virtual key that nobody knows. Which ones there are is not told to whoever guesses.
+    pub fn no_virtual_key(slug: &str, whose: &str) -> Self {
+        Self::invalid(format!("Unknown virtual key {whose}: '{slug}'."))
+            .param("x-portkey-virtual-key")
             .code("invalid_virtual_key")
     }
 
-    /// A provider that did not answer a call of the client's own (not of a run). The message is
-    /// the provider's; it holds no header and no key.
-    pub fn provider(error: &loomgate_gateway::Error) -> Self {
-        use loomgate_gateway::Who;
-        match error.who {
-            Who::Upstream | Who::Network => {
-                Self::upstream(format!("The provider failed: {}", error.message))
-            }
-            Who::Timeout => Self::upstream_timeout("The provider did not answer in time."),
-            Who::Local => Self::internal(error),
-        }
+    /// 400: a config that is neither JSON nor the slug of a saved one.
+    pub fn no_config(slug: &str) -> Self {
+        Self::invalid(format!(
+            "Invalid config passed. You need to pass a valid json, or the slug of a saved config: \
+             there is no config '{slug}'."
+        ))
+        .param("x-portkey-config")
+        .code("invalid_config")
     }
 }

@@ -1,10 +1,8 @@
 //! `/v1/assistants` (contract section 5).
 
 use axum::{
-    Router,
     extract::{RawQuery, State},
     response::Response,
-    routing::get,
 };
 use loomgate_domain::{Assistant, AssistantId, id::new_id};
 use loomgate_wire::{
@@ -17,17 +15,20 @@ use crate::{
     auth::Caller,
     body::ApiJson,
     error::ApiError,
-    http::{list, path::AssistantPath, reply},
+    http::{
+        access::{Access, Routes},
+        list, path::AssistantPath, reply},
 };
 
 /// The routes of this resource.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/assistants", get(index).post(create))
-        .route(
-            "/v1/assistants/{assistant_id}",
-            get(show).post(modify).delete(delete),
-        )
+pub fn routes() -> Routes {
+    use Access::DataPlane;
+    Routes::default()
+        .get("/v1/assistants", DataPlane, index)
+        .post("/v1/assistants", DataPlane, create)
+        .get("/v1/assistants/{assistant_id}", DataPlane, show)
+        .post("/v1/assistants/{assistant_id}", DataPlane, modify)
+        .delete("/v1/assistants/{assistant_id}", DataPlane, delete)
 }
 
 async fn create(

@@ -1,10 +1,8 @@
 //! `/v1/threads/{thread_id}/messages` (contract section 7).
 
 use axum::{
-    Router,
     extract::{RawQuery, State},
     response::Response,
-    routing::get,
 };
 use loomgate_domain::{MessageId, Patch, RunId, message::Content};
 use loomgate_engine::posted;
@@ -19,6 +17,7 @@ use crate::{
     body::ApiJson,
     error::ApiError,
     http::{
+        access::{Access, Routes},
         list,
         path::{MessagePath, ThreadPath},
         reply,
@@ -26,13 +25,14 @@ use crate::{
 };
 
 /// The routes of this resource.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/threads/{thread_id}/messages", get(index).post(create))
-        .route(
-            "/v1/threads/{thread_id}/messages/{message_id}",
-            get(show).post(modify).delete(delete),
-        )
+pub fn routes() -> Routes {
+    use Access::DataPlane;
+    Routes::default()
+        .get("/v1/threads/{thread_id}/messages", DataPlane, index)
+        .post("/v1/threads/{thread_id}/messages", DataPlane, create)
+        .get("/v1/threads/{thread_id}/messages/{message_id}", DataPlane, show)
+        .post("/v1/threads/{thread_id}/messages/{message_id}", DataPlane, modify)
+        .delete("/v1/threads/{thread_id}/messages/{message_id}", DataPlane, delete)
 }
 
 async fn create(

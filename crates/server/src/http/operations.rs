@@ -1,22 +1,28 @@
 //! Routes for those who run the server.
 
 use axum::{
-    Router,
     extract::State,
     http::header,
     response::{IntoResponse, Response},
-    routing::get,
 };
+use loomgate_domain::Scope;
 use serde::Serialize;
 
-use crate::{app::App, auth::Caller, error::ApiError, http::reply};
+use crate::{
+    app::App,
+    error::ApiError,
+    http::{
+        access::{Access, Routes},
+        reply,
+    },
+};
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/health", get(health))
-        .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
-        .route("/openapi.json", get(openapi))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get("/health", Access::Public, health)
+        .get("/ready", Access::Public, ready)
+        .get("/metrics", Access::Scope(Scope::Admin), metrics)
+        .get("/openapi.json", Access::Public, openapi)
 }
 
 #[derive(Serialize)]
@@ -36,8 +42,8 @@ async fn ready(State(app): State<App>) -> Result<Response, ApiError> {
     reply::json(&Health { status: "ok" })
 }
 
-/// In this release any valid API key may read them.
-async fn metrics(State(app): State<App>, _: Caller) -> impl IntoResponse {
+/// The numbers of the whole process, whoever's they are.
+async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     let written = app.store.stats();
     metrics::counter!("loomgate_store_commits_total").absolute(written.commits);

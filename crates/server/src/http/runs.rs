@@ -1,14 +1,13 @@
 //! `/v1/threads/{thread_id}/runs` and `/v1/threads/runs` (contract section 8).
 
 use axum::{
-    Router,
+    Extension,
     extract::{RawQuery, State},
     response::Response,
-    routing::{get, post},
 };
 use http::{HeaderMap, HeaderValue};
-use loomgate_domain::{Patch, Run, RunId, run::Route, tool::ToolResources};
-use loomgate_engine::{Created, RunRequest, ThreadTarget};
+use loomgate_domain::{Patch, Run, RunId, run::{Origin, Route}, tool::ToolResources};
+use loomgate_engine::{Created, RunRequest, RunWay, ThreadTarget};
 use loomgate_wire::{
     object,
     request::{
@@ -21,30 +20,34 @@ use crate::{
     auth::Caller,
     body::ApiJson,
     error::ApiError,
+    headers::RequestContext,
     http::{
+        access::{Access, Routes},
         list,
         messages::refuse_files,
         path::{RunPath, ThreadPath},
         reply,
     },
+    routing::{self, Wishes},
 };
 
 /// What a helper that polls is asked to wait between two looks at an unfinished run.
 const POLL_AFTER_MS: &str = "250";
 
 /// The routes of this resource.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/threads/runs", post(create_with_thread))
-        .route("/v1/threads/{thread_id}/runs", get(index).post(create))
-        .route(
-            "/v1/threads/{thread_id}/runs/{run_id}",
-            get(show).post(modify),
-        )
-        .route("/v1/threads/{thread_id}/runs/{run_id}/cancel", post(cancel))
-        .route(
+pub fn routes() -> Routes {
+    use Access::DataPlane;
+    Routes::default()
+        .post("/v1/threads/runs", DataPlane, create_with_thread)
+        .get("/v1/threads/{thread_id}/runs", DataPlane, index)
+        .post("/v1/threads/{thread_id}/runs", DataPlane, create)
+        .get("/v1/threads/{thread_id}/runs/{run_id}", DataPlane, show)
+        .post("/v1/threads/{thread_id}/runs/{run_id}", DataPlane, modify)
+        .post("/v1/threads/{thread_id}/runs/{run_id}/cancel", DataPlane, cancel)
+        .post(
             "/v1/threads/{thread_id}/runs/{run_id}/submit_tool_outputs",
-            post(submit_tool_outputs),
+            DataPlane,
+            submit_tool_outputs,
         )
 }
 
@@ -53,6 +56,8 @@ async fn create(
     caller: Caller,
     path: ThreadPath,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    Extension(context): Extension<RequestContext>,
     ApiJson(body): ApiJson<CreateRun>,
 ) -> Result<Response, ApiError> {
     include_query(query.as_deref())?;
@@ -63,7 +68,7 @@ async fn create(
         options: body.options,
         additional_instructions: body.additional_instructions,
         tool_resources: ToolResources::default(),
-        route: route(&caller),
+        way: way(&app, &caller, &headers, &context).await?,
     };
     created(app.engine.create_run(&caller.workspace, request).await?)
 }
@@ -71,6 +76,8 @@ async fn create(
 async fn create_with_thread(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
+    Extension(context): Extension<RequestContext>,
     ApiJson(body): ApiJson<CreateThreadAndRun>,
 ) -> Result<Response, ApiError> {
     refuse_files(&body.thread.messages)?;
@@ -80,13 +87,35 @@ async fn create_with_thread(
         options: body.options,
         additional_instructions: None,
         tool_resources: body.tool_resources,
-        route: route(&caller),
+        way: way(&app, &caller, &headers, &context).await?,
     };
     created(app.engine.create_run(&caller.workspace, request).await?)
 }
 
-fn route(caller: &Caller) -> Route {
-    Route::VirtualKey(caller.virtual_key.to_string())
+/// How the model calls of a new run go, and on whose behalf.
+async fn way(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    context: &RequestContext,
+) -> Result<RunWay, ApiError> {
+    let wishes = Wishes::of(headers, &caller.presented)?;
+    let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
+    let sealed = match &way.route {
+        Route::Sealed => Some(app.seal_wishes(&caller.workspace, &wishes)?),
+        Route::VirtualKey(_) | Route::Config(_) => None,
+    };
+    let trace = context.trace();
+    Ok(RunWay {
+        route: way.route,
+        sealed,
+        origin: Origin {
+            api_key: caller.key.id.clone(),
+            trace_id: trace.id.clone(),
+            span_id: trace.span.id.clone(),
+            metadata: (*caller.metadata).clone(),
+        },
+    })
 }
 
 fn created(created: Created) -> Result<Response, ApiError> {

@@ -1,10 +1,8 @@
 //! `/v1/threads/{thread_id}/runs/{run_id}/steps` (contract section 9): read-only.
 
 use axum::{
-    Router,
     extract::{RawQuery, State},
     response::Response,
-    routing::get,
 };
 use loomgate_domain::StepId;
 use loomgate_wire::{
@@ -17,6 +15,7 @@ use crate::{
     auth::Caller,
     error::ApiError,
     http::{
+        access::{Access, Routes},
         list,
         path::{RunPath, StepPath},
         reply, runs,
@@ -24,13 +23,11 @@ use crate::{
 };
 
 /// The routes of this resource.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/threads/{thread_id}/runs/{run_id}/steps", get(index))
-        .route(
-            "/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}",
-            get(show),
-        )
+pub fn routes() -> Routes {
+    use Access::DataPlane;
+    Routes::default()
+        .get("/v1/threads/{thread_id}/runs/{run_id}/steps", DataPlane, index)
+        .get("/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}", DataPlane, show)
 }
 
 async fn index(

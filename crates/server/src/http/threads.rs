@@ -1,6 +1,6 @@
 //! `/v1/threads` (contract section 6).
 
-use axum::{Router, extract::State, response::Response, routing::post};
+use axum::{extract::State, response::Response};
 use loomgate_domain::{Thread, id::new_id};
 use loomgate_engine::posted;
 use loomgate_wire::{
@@ -13,15 +13,22 @@ use crate::{
     auth::Caller,
     body::ApiJson,
     error::ApiError,
-    http::{messages::refuse_files, path::ThreadPath, reply},
+    http::{
+        access::{Access, Routes},
+        messages::refuse_files,
+        path::ThreadPath,
+        reply,
+    },
 };
 
 /// The routes of this resource.
-pub fn routes() -> Router<App> {
-    Router::new().route("/v1/threads", post(create)).route(
-        "/v1/threads/{thread_id}",
-        axum::routing::get(show).post(modify).delete(delete),
-    )
+pub fn routes() -> Routes {
+    use Access::DataPlane;
+    Routes::default()
+        .post("/v1/threads", DataPlane, create)
+        .get("/v1/threads/{thread_id}", DataPlane, show)
+        .post("/v1/threads/{thread_id}", DataPlane, modify)
+        .delete("/v1/threads/{thread_id}", DataPlane, delete)
 }
 
 async fn create(

@@ -8,7 +8,7 @@ use std::{
 };
 
 use loomgate_domain::{WorkspaceId, virtual_key::VirtualKey};
-use loomgate_gateway::{Gateway, Target, egress::Trust};
+use loomgate_gateway::{Gateway, Target, http_client::Trust};
 use loomgate_store::Store;
 use loomgate_vault::Vault;
 use parking_lot::Mutex;
@@ -43,11 +43,6 @@ pub(crate) struct Accounts {
 /// What a stored virtual key's secret is sealed for: it opens nowhere else.
 pub(crate) fn seal_context(workspace: &WorkspaceId, slug: &str) -> String {
     format!("virtual_key:{workspace}/{slug}")
-}
-
-/// What is sealed with the runs of a workspace is sealed for: it opens in no other.
-pub(crate) fn run_seal_context(workspace: &WorkspaceId) -> String {
-    format!("run:{workspace}")
 }
 
 impl Accounts {

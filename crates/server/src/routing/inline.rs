@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use loomgate_gateway::{Target, egress::Trust};
-use secrecy::{ExposeSecret as _, SecretString};
+use loomgate_gateway::{Target, http_client::Trust};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{account, app::Services, error::ApiError};
 

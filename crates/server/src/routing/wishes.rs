@@ -90,6 +90,22 @@ impl Wishes {
         })
     }
 
+    /// Nothing but a virtual key.
+    pub(crate) fn for_virtual_key(slug: &str) -> Self {
+        Self {
+            virtual_key: Some(slug.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Nothing but a saved config.
+    pub(crate) fn for_config(slug: &str) -> Self {
+        Self {
+            config: Some(slug.to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// The caller's own credential.
     pub(crate) fn authorization(&self) -> Option<SecretString> {
         self.authorization.as_deref().map(SecretString::from)

@@ -77,9 +77,9 @@ impl TestApp {
         let config = config::load(&sources).unwrap();
         let listener = serve::bind(&config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let started = start(config).await.unwrap();
+        let started = start(config, address).await.unwrap();
         let stop = CancellationToken::new();
-        let serving = serve::run(listener, started.app, stop.clone());
+        let serving = serve::run(listener, started.app, started.scribe, stop.clone());
         #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
         let server = tokio::spawn(async move { serving.await.unwrap() });
         Self {

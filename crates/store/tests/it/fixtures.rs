@@ -111,6 +111,7 @@ pub(crate) fn run(thread: &ThreadId, n: u32) -> Run {
             expires_at: NOW.plus(600),
             stream: false,
             route: Route::VirtualKey("echo".into()),
+            origin: None,
         },
         metadata: Metadata::default(),
         state: RunState::Queued { started_at: None },

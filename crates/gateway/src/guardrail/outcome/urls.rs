@@ -59,9 +59,19 @@ fn urls(text: &str) -> impl Iterator<Item = &str> {
                 .map_or(rest.len(), |end| scheme + end);
             let (url, after) = rest.split_at(length);
             rest = after;
+            let url = without_ending(url);
             if url.len() > scheme {
                 return Some(url);
             }
         }
+    })
+}
+
+/// Without the punctuation of the sentence around it.
+fn without_ending(url: &str) -> &str {
+    url.trim_end_matches(|letter: char| match letter {
+        '.' | ';' | ':' | '!' | '?' | '>' | '*' => true,
+        ')' => !url.contains('('),
+        _ => false,
     })
 }

@@ -3,9 +3,12 @@
 use super::*;
 use crate::egress::SystemResolver;
 
-fn refused(result: Result<Response<Incoming>, SendError>) -> Refusal {
-    match result {
-        Err(SendError::Refused(refusal)) => refusal,
+/// The refusal of a guarded request. A connection would be waited for in vain: nobody answers.
+async fn refused(client: &HttpClient, request: Request<Body>) -> Refusal {
+    let answer = client.send(Trust::Guarded, request);
+    let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
+    match answer {
+        Ok(Err(SendError::Refused(refusal))) => refusal,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -28,7 +31,7 @@ async fn a_guarded_request_does_not_reach_loopback_in_any_disguise() {
         "0x7f.1",
     ] {
         let request = get(&format!("http://{host}:{port}/"));
-        let refusal = refused(client.send(Trust::Guarded, request).await);
+        let refusal = refused(&client, request).await;
         assert!(matches!(refusal, Refusal::NotPublic(_)), "{host}");
     }
     assert!(untouched(listener));
@@ -45,7 +48,7 @@ async fn an_exception_opens_its_port_only() {
     );
     assert_eq!(text(answer.unwrap()).await, "hi");
     let request = get(&format!("http://{other}/"));
-    refused(client.send(Trust::Guarded, request).await);
+    refused(&client, request).await;
     assert!(untouched(closed));
 }
 
@@ -63,7 +66,7 @@ async fn a_name_that_is_excepted_may_resolve_to_anything() {
     assert_eq!(answer.unwrap().status(), 200);
     assert!(sent.contains("host: gpu.internal:8000\r\n"), "{sent}");
     let request = get("http://gpu.internal:8001/v1");
-    refused(client.send(Trust::Guarded, request).await);
+    refused(&client, request).await;
 }
 
 /// A name whose second answer is another one. The first stands for a public address here.
@@ -82,7 +85,7 @@ async fn a_name_that_is_rebound_reaches_only_what_was_checked() {
     assert_eq!(answered.unwrap().status(), 200);
     assert_eq!(script.left(), 1, "one lookup for one connection");
     let request = post("http://rebound.example/", "{}");
-    refused(client.send(Trust::Guarded, request).await);
+    refused(&client, request).await;
     assert_eq!(script.left(), 0);
     assert!(untouched(inside));
 }
@@ -92,7 +95,7 @@ async fn one_forbidden_address_among_several_refuses_the_host() {
     let ((public, first), (inside, second)) = (listen().await, listen().await);
     let script = Script::of(&[&[first, second]]);
     let client = client_with(&[first.to_string()], &[], script);
-    let refusal = refused(client.send(Trust::Guarded, get("http://a.example/")).await);
+    let refusal = refused(&client, get("http://a.example/")).await;
     assert_eq!(refusal, Refusal::NotPublic(second.ip()));
     let error = SendError::Refused(refusal);
     assert!(!error.was_sent() && !error.to_string().contains("127."));
@@ -109,7 +112,7 @@ async fn this_server_is_not_called_by_a_guarded_request() {
         for host in ["127.0.0.1", "me.example"] {
             let client = client_with(&exceptions, &[own], Script::of(&[&[address]]));
             let request = get(&format!("http://{host}:{}/", address.port()));
-            let refusal = refused(client.send(Trust::Guarded, request).await);
+            let refusal = refused(&client, request).await;
             assert_eq!(refusal, Refusal::OwnAddress(address));
         }
     }
@@ -132,7 +135,7 @@ async fn a_trusted_connection_is_never_reused_for_a_guarded_request() {
         client.send(Trust::Trusted, get(&url))
     );
     assert_eq!(text(answer.unwrap()).await, "hi");
-    refused(client.send(Trust::Guarded, get(&url)).await);
+    refused(&client, get(&url)).await;
     assert!(untouched(listener));
     let nothing = stream.try_read(&mut [0; 1]).unwrap_err();
     assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);

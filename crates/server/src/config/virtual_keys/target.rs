@@ -32,7 +32,9 @@ pub(super) fn configured(
     };
     let api_key = (&raw.api_key, &raw.api_key_env);
     let api_key = secret_of(api_key, &[at("api_key"), at("api_key_env")], environment)?;
-    let masked_key = api_key.as_ref().map(|key| account::masked(key.expose_secret()));
+    let masked_key = api_key
+        .as_ref()
+        .map(|key| account::masked(key.expose_secret()));
     let built = account::build(provider, api_key, &options(&raw));
     let built = built.map_err(|error| told(&error, provider, &at))?;
     refuse_meaningless(&raw, &built, &at)?;

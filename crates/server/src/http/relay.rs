@@ -1,0 +1,200 @@
+//! Calls that go on to a provider: everything under `/v1` that Loomgate does not serve itself, and
+//! the assistants calls of virtual keys with `assistants = "upstream"`.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Response, header, request::Parts},
+    response::IntoResponse as _,
+};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use loomgate_domain::Scope;
+use loomgate_gateway::{
+    Endpoint,
+    http_client::BoxBody,
+    relay::{Answer, AnswerBody, Cacheable, RelayBody, RelayRequest},
+};
+use parking_lot::Mutex;
+
+use crate::{
+    app::App,
+    auth::{self, Caller},
+    body,
+    error::ApiError,
+    headers::RequestContext,
+    http::affinity,
+    record,
+    routing::{self, Way, Wishes},
+};
+
+/// Bodies other than JSON up to this size can be sent again; larger ones stream through.
+const REPEATABLE_BYTES: u64 = 1024 * 1024;
+
+/// What answers everything that has no route.
+pub(super) async fn fallback(State(app): State<App>, request: Request) -> Response<Body> {
+    let path = request.uri().path();
+    if !(path.starts_with("/v1/") && is_relayed(path)) {
+        return super::unknown_url(&request).into_response();
+    }
+    let (mut parts, body) = request.into_parts();
+    match auth::admit(&mut parts, &app, Scope::CompletionsWrite).await {
+        Ok(caller) => relay(app, caller, Request::from_parts(parts, body)).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Native resources have no more paths than their routes, and the admin API is nobody else's.
+fn is_relayed(path: &str) -> bool {
+    let resource = path.split('/').nth(2).unwrap_or_default();
+    !matches!(
+        resource,
+        "" | "virtual-keys"
+            | "providers"
+            | "api-keys"
+            | "configs"
+            | "logs"
+            | "analytics"
+            | "feedback"
+    )
+}
+
+/// Whether an assistants call of this caller goes upstream.
+pub(super) async fn is_upstream(
+    app: &App,
+    caller: &Caller,
+    parts: &Parts,
+) -> Result<bool, ApiError> {
+    let wishes = Wishes::of(&parts.headers, &caller.presented)?;
+    let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
+    way.plan
+        .assistants_upstream()
+        .map_err(|disagreement| ApiError::invalid(disagreement.to_string()).code("mixed_assistants"))
+}
+
+/// Relays a request.
+pub(super) async fn relay(app: App, caller: Caller, request: Request) -> Response<Body> {
+    match try_relay(&app, caller, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn try_relay(app: &App, caller: Caller, request: Request) -> Result<Response<Body>, ApiError> {
+    let (parts, body) = request.into_parts();
+    let context = parts.extensions.get::<RequestContext>().cloned();
+    let context = context.unwrap_or_default();
+    let endpoint = Endpoint::of(&parts.method, parts.uri.path());
+    let mut wishes = Wishes::of(&parts.headers, &caller.presented)?;
+    let body = read(app, &parts, body).await?;
+    let model = named_in_model(&body, endpoint, &mut wishes);
+    let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
+    let Way { plan, config, .. } = way;
+    let is_native = endpoint == Endpoint::Assistants && !plan.assistants_upstream().unwrap_or(false);
+    if is_native {
+        // A path that no native route has, of a caller who is served natively.
+        return Err(super::unknown_path(&parts.method, parts.uri.path()));
+    }
+    let plan = affinity::narrowed(app, &caller.workspace, plan, parts.uri.path()).await?;
+    let relayed = RelayRequest {
+        caller: loomgate_gateway::relay::Caller {
+            workspace: caller.workspace.clone(),
+            key: caller.key.limited.clone(),
+            metadata: std::sync::Arc::clone(&caller.metadata),
+        },
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        cache: cacheable(&parts.headers),
+        method: parts.method,
+        headers: parts.headers,
+        body,
+        model,
+        presented_key: std::sync::Arc::clone(&caller.presented),
+    };
+    let creates = affinity::creates(&relayed.method, &relayed.path);
+    let capture = app.logbook.body_bytes();
+    let sink = record::relayed(app, &caller, &context, config, &relayed);
+    let mut answer = app.gateway.relay(&plan, &relayed, capture, sink).await;
+    if let Some(made) = creates.then(|| affinity::made(&answer)).flatten() {
+        app.store.affinity().put(&caller.workspace, made).await?;
+    }
+    if let (true, Some(identity)) = (creates, answer.report.identity.clone()) {
+        let workspace = caller.workspace.clone();
+        answer.body = affinity::remembering(app.clone(), workspace, identity, answer.body);
+    }
+    Ok(respond(answer, &context))
+}
+
+/// `"model": "@slug/name"` names the virtual key in the model. Gives the name that goes out.
+fn named_in_model(body: &RelayBody, endpoint: Endpoint, wishes: &mut Wishes) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Peek<'a> {
+        #[serde(borrow)]
+        model: Option<std::borrow::Cow<'a, str>>,
+    }
+    let RelayBody::Bytes(bytes) = body else {
+        return None;
+    };
+    // Cheap for everybody else: the form is not in the body at all.
+    if !endpoint.has_parameters() || !bytes.windows(2).any(|pair| pair == b"\"@") {
+        return None;
+    }
+    let peek: Peek<'_> = serde_json::from_slice(bytes).ok()?;
+    let model = peek.model?;
+    let (slug, name) = routing::slug_in_model(&model)?;
+    wishes.virtual_key = Some(slug.to_owned());
+    Some(name.to_owned())
+}
+
+fn cacheable(headers: &HeaderMap) -> Cacheable {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is = |name, value| text(name).is_some_and(|text| text.trim().eq_ignore_ascii_case(value));
+    Cacheable {
+        force_refresh: is("x-portkey-cache-force-refresh", "true"),
+        namespace: text("x-portkey-cache-namespace").map(str::to_owned),
+        disabled: is("x-portkey-debug", "false"),
+    }
+}
+
+/// JSON and small bodies are read whole, so that they can be sent again; others stream through.
+async fn read(app: &App, parts: &Parts, body: Body) -> Result<RelayBody, ApiError> {
+    let length = parts.headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let kind = parts.headers.get(header::CONTENT_TYPE);
+    let is_json = kind.is_none_or(|kind| {
+        let kind = kind.as_bytes().to_ascii_lowercase();
+        kind.starts_with(b"application/json") || kind.ends_with(b"+json")
+    });
+    let is_empty = http_body::Body::is_end_stream(&body);
+    if is_empty {
+        return Ok(RelayBody::Bytes(Bytes::new()));
+    }
+    if is_json || length.is_some_and(|length| length <= REPEATABLE_BYTES) {
+        let bytes = body::collect_limited(body, app, length).await?;
+        return Ok(RelayBody::Bytes(bytes));
+    }
+    if length.is_some_and(|length| length > app.config.limits.upload_bytes as u64) {
+        return Err(ApiError::body_too_large(app.config.limits.upload_bytes));
+    }
+    let limited = http_body_util::Limited::new(body, app.config.limits.upload_bytes);
+    let body: BoxBody = limited.boxed_unsync();
+    Ok(RelayBody::Stream(Mutex::new(Some(body))))
+}
+
+fn respond(answer: Answer, context: &RequestContext) -> Response<Body> {
+    let Answer {
+        status,
+        headers,
+        body,
+        report,
+    } = answer;
+    context.relayed(&report);
+    let body = match body {
+        AnswerBody::Whole(bytes) => Body::from(bytes),
+        AnswerBody::Stream(stream) => Body::from_stream(stream),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

@@ -1,0 +1,175 @@
+//! The logbook: records of requests and model calls on their way into the store, and with them
+//! what keys have used. Nobody waits for it: records go through a bounded queue, and what does not
+//! fit is counted.
+
+use std::{sync::Arc, time::Duration};
+
+use loomgate_domain::{Clock, log::LogRecord};
+use loomgate_gateway::Gateway;
+use loomgate_store::Store;
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Logs;
+
+/// Records in one commit.
+const BATCH: usize = 512;
+/// The longest that a record waits for others.
+const FLUSH: Duration = Duration::from_millis(200);
+/// How often old records are looked for.
+const PURGE: Duration = Duration::from_secs(600);
+/// Old records deleted in one commit.
+const PURGED: usize = 2_000;
+/// Counters of rates older than this are of no window any more.
+const OLDEST_WINDOW_S: i64 = 15 * 24 * 3_600;
+
+const WRITTEN: &str = "loomgate_log_records_written_total";
+const DROPPED: &str = "loomgate_log_records_dropped_total";
+
+/// Where records are handed in.
+#[derive(Debug, Clone)]
+pub struct Logbook {
+    queue: mpsc::Sender<LogRecord>,
+    /// How much of a body is kept; 0: none.
+    body_bytes: usize,
+    logs: Logs,
+}
+
+/// The other end: writes what was handed in.
+#[derive(Debug)]
+pub struct Scribe {
+    queue: mpsc::Receiver<LogRecord>,
+    retention: Duration,
+}
+
+/// A logbook, and what writes it.
+pub fn open(logs: Logs) -> (Logbook, Scribe) {
+    let (sender, receiver) = mpsc::channel(logs.queue.max(1));
+    let logbook = Logbook {
+        queue: sender,
+        body_bytes: if logs.bodies { logs.body_bytes } else { 0 },
+        logs,
+    };
+    let scribe = Scribe {
+        queue: receiver,
+        retention: logs.retention,
+    };
+    (logbook, scribe)
+}
+
+impl Logbook {
+    /// Hands a record in, or counts it as dropped.
+    pub(crate) fn write(&self, record: LogRecord) {
+        match self.queue.try_send(record) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
+                metrics::counter!(DROPPED).increment(1);
+            }
+        }
+    }
+
+    /// How many bytes of a body are kept.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    /// What is recorded.
+    pub(crate) fn settings(&self) -> Logs {
+        self.logs
+    }
+}
+
+impl Scribe {
+    /// Writes until `stop`, and then what is left.
+    pub async fn run(
+        mut self,
+        (store, gateway): (Store, Arc<Gateway>),
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) {
+        let mut purged = Instant::now();
+        let mut records = Vec::with_capacity(BATCH);
+        while stop
+            .run_until_cancelled(self.gather(&mut records))
+            .await
+            .is_some()
+        {
+            flush(&store, &gateway, &mut records).await;
+            if purged.elapsed() >= PURGE {
+                purged = Instant::now();
+                purge(&store, &*clock, self.retention).await;
+            }
+        }
+        loop {
+            while records.len() < BATCH
+                && let Ok(record) = self.queue.try_recv()
+            {
+                records.push(record);
+            }
+            let is_last = records.is_empty();
+            flush(&store, &gateway, &mut records).await;
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// Records until a batch is full, or the first has waited long enough. What keys have used is
+    /// written at least as often.
+    async fn gather(&mut self, records: &mut Vec<LogRecord>) {
+        let until = Instant::now() + FLUSH;
+        while records.len() < BATCH {
+            match tokio::time::timeout_at(until, self.queue.recv()).await {
+                Ok(Some(record)) => records.push(record),
+                Ok(None) => {
+                    tokio::time::sleep_until(until).await;
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+async fn flush(store: &Store, gateway: &Gateway, records: &mut Vec<LogRecord>) {
+    let charges = gateway.meter().drain();
+    if !charges.is_empty()
+        && let Err(error) = store.counters().add(charges.clone()).await
+    {
+        tracing::error!(%error, "what keys have used was not written, and will be tried again");
+        gateway.meter().restore(charges);
+    }
+    if records.is_empty() {
+        return;
+    }
+    let count = records.len() as u64;
+    match store.logs().insert(std::mem::take(records)).await {
+        Ok(_) => metrics::counter!(WRITTEN).increment(count),
+        Err(error) => {
+            tracing::error!(%error, records = count, "log records were not written");
+            metrics::counter!(DROPPED).increment(count);
+        }
+    }
+}
+
+async fn purge(store: &Store, clock: &dyn Clock, retention: Duration) {
+    let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+    let before_ms = clock.now_ms().saturating_sub(retention_ms);
+    loop {
+        match store.logs().purge(before_ms, PURGED).await {
+            Ok(PURGED..) => {}
+            Ok(_) => break,
+            Err(error) => {
+                tracing::error!(%error, "old log records were not deleted");
+                break;
+            }
+        }
+    }
+    let oldest = clock.now().0 - OLDEST_WINDOW_S;
+    if let Err(error) = store.counters().purge(oldest).await {
+        tracing::error!(%error, "old counters were not deleted");
+    }
+}

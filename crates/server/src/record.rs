@@ -1,0 +1,202 @@
+//! From what happened to what the logbook keeps of it.
+
+use std::{sync::Arc, time::Duration};
+
+use loomgate_domain::{
+    ApiKeyId, Run, WorkspaceId,
+    log::{LogRecord, RecordKind, Span, new_log_id},
+};
+use loomgate_gateway::relay::{End, EndSink, RelayBody, RelayRequest, Report};
+
+use crate::{
+    app::{App, Services},
+    auth::Caller,
+    config::Recording,
+    headers::RequestContext,
+    redact,
+};
+
+/// Who serves what nobody else does.
+pub(crate) const OWN_PROVIDER: &str = "loomgate";
+
+/// What is told of a relayed call once it has ended.
+pub(crate) fn relayed(
+    app: &App,
+    caller: &Caller,
+    context: &RequestContext,
+    config: Option<Arc<str>>,
+    request: &RelayRequest,
+) -> EndSink {
+    if app.logbook.settings().record == Recording::Off {
+        return Box::new(|_, _| {});
+    }
+    let keeps_body = app.logbook.body_bytes();
+    let request_body = match &request.body {
+        RelayBody::Bytes(bytes) if keeps_body > 0 && !bytes.is_empty() => Some(bytes.clone()),
+        _ => None,
+    };
+    let app = app.clone();
+    let trace = context.trace();
+    let began_ms = app.clock.now_ms();
+    let record = LogRecord {
+        id: new_log_id(began_ms, &*app.ids),
+        workspace: caller.workspace.clone(),
+        created_at_ms: began_ms,
+        kind: RecordKind::Request,
+        request_id: context.request_id().to_owned(),
+        trace_id: trace.id.clone(),
+        span: trace.span.clone(),
+        api_key: caller.key.id.clone(),
+        method: request.method.to_string(),
+        path: request.path.clone(),
+        config: config.map(|slug| slug.to_string()),
+        metadata: (*caller.metadata).clone(),
+        ..blank(caller.workspace.clone(), caller.key.id.clone())
+    };
+    Box::new(move |report, end| {
+        let body = request_body.as_ref();
+        let mut record = filled(record, report, &end);
+        record.request_body = body.map(|body| redact::shown(body, keeps_body));
+        record.response_body = end
+            .body
+            .as_ref()
+            .map(|body| redact::shown(body, keeps_body));
+        app.logbook.write(record);
+    })
+}
+
+/// What is told of a run's model call once it has ended.
+pub(crate) fn model_call(
+    services: &Services,
+    workspace: &WorkspaceId,
+    run: &Run,
+    config: Option<Arc<str>>,
+) -> EndSink {
+    let Some(origin) = run
+        .settings
+        .origin
+        .as_ref()
+        .filter(|_| services.logbook.settings().record != Recording::Off)
+    else {
+        return Box::new(|_, _| {});
+    };
+    let began_ms = services.clock.now_ms();
+    let record = LogRecord {
+        id: new_log_id(began_ms, &*services.ids),
+        created_at_ms: began_ms,
+        kind: RecordKind::ModelCall,
+        trace_id: origin.trace_id.clone(),
+        span: Span {
+            id: None,
+            parent_id: origin.span_id.clone(),
+            name: Some("model call".to_owned()),
+        },
+        method: "POST".to_owned(),
+        path: "/v1/chat/completions".to_owned(),
+        config: config.map(|slug| slug.to_string()),
+        metadata: origin.metadata.clone(),
+        run: Some(run.id.clone()),
+        thread: Some(run.thread_id.clone()),
+        ..blank(workspace.clone(), origin.api_key.clone())
+    };
+    let logbook = services.logbook.clone();
+    Box::new(move |report, end| logbook.write(filled(record, report, &end)))
+}
+
+/// A request that was answered here.
+pub(crate) fn served(
+    services: &Services,
+    context: &RequestContext,
+    (workspace, key): (&WorkspaceId, &ApiKeyId),
+    (method, path, status): (&str, &str, u16),
+    elapsed: Duration,
+) {
+    if services.logbook.settings().record != Recording::All {
+        return;
+    }
+    let total_us = micros(elapsed);
+    let began_ms = services.clock.now_ms() - i64::try_from(elapsed.as_millis()).unwrap_or(0);
+    let trace = context.trace();
+    services.logbook.write(LogRecord {
+        id: new_log_id(began_ms, &*services.ids),
+        created_at_ms: began_ms,
+        request_id: context.request_id().to_owned(),
+        trace_id: trace.id.clone(),
+        span: trace.span.clone(),
+        method: method.to_owned(),
+        path: path.to_owned(),
+        provider: OWN_PROVIDER.to_owned(),
+        status,
+        total_us,
+        overhead_us: total_us,
+        ..blank(workspace.clone(), key.clone())
+    });
+}
+
+fn filled(record: LogRecord, report: &Report, end: &End) -> LogRecord {
+    let total_us = micros(end.total);
+    let streamed = end
+        .first_byte
+        .map_or(Duration::ZERO, |first| end.total.saturating_sub(first));
+    let upstream = report.upstream + streamed;
+    let provider = report.provider.as_deref().unwrap_or(OWN_PROVIDER);
+    LogRecord {
+        virtual_key: report.virtual_key.as_deref().map(str::to_owned),
+        provider: provider.to_owned(),
+        option_index: report.option_index.to_string(),
+        model: report.model.clone(),
+        served_model: end.served_model.clone(),
+        attempts: report.attempts,
+        status: report.status,
+        error: report.error.clone().or_else(|| end.cut.clone()),
+        usage: end.usage,
+        cost: end.cost,
+        first_byte_us: end.first_byte.map(micros),
+        total_us,
+        overhead_us: total_us.saturating_sub(micros(upstream)),
+        cache: report.cache.as_str().to_owned(),
+        guardrails: report.guardrails.clone(),
+        ..record
+    }
+}
+
+/// A record of which nothing is known yet.
+fn blank(workspace: WorkspaceId, api_key: ApiKeyId) -> LogRecord {
+    LogRecord {
+        id: loomgate_domain::LogId::trusted(""),
+        workspace,
+        created_at_ms: 0,
+        kind: RecordKind::Request,
+        request_id: String::new(),
+        trace_id: String::new(),
+        span: Span::default(),
+        api_key,
+        method: String::new(),
+        path: String::new(),
+        config: None,
+        virtual_key: None,
+        provider: String::new(),
+        option_index: "config".to_owned(),
+        model: None,
+        served_model: None,
+        attempts: 0,
+        status: 0,
+        error: None,
+        usage: None,
+        cost: None,
+        first_byte_us: None,
+        total_us: 0,
+        overhead_us: 0,
+        cache: "DISABLED".to_owned(),
+        guardrails: None,
+        metadata: std::collections::BTreeMap::new(),
+        run: None,
+        thread: None,
+        request_body: None,
+        response_body: None,
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
