@@ -122,7 +122,9 @@ pub(crate) fn request(
                 Payload::Stream(body) => Body::Stream(body),
             };
             let reading = match (vendor, endpoint) {
-                (Some(vendor), Endpoint::Models) => Reading::of_vendor(vendor, endpoint, false, facts),
+                (Some(vendor), Endpoint::Models) => {
+                    Reading::of_vendor(vendor, endpoint, false, facts)
+                }
                 _ => Reading::as_is(),
             };
             (url, headers, body, reading)
@@ -217,7 +219,9 @@ fn authorize(account: &Account, headers: &mut HeaderMap) -> Result<(), Unsendabl
 
 /// `https://api.openai.com/v1` and `threads/a%2Fb?x=1`: the path and query byte for byte.
 fn plain(base: &Url, path: &str, query: Option<&str>) -> Result<Url, Unsendable> {
-    let mut text = base[..url::Position::AfterPath].trim_end_matches('/').to_owned();
+    let mut text = base[..url::Position::AfterPath]
+        .trim_end_matches('/')
+        .to_owned();
     if !path.is_empty() {
         text.push('/');
         text.push_str(path);
@@ -229,7 +233,9 @@ fn plain(base: &Url, path: &str, query: Option<&str>) -> Result<Url, Unsendable>
     }
     let url = Url::parse(&text).map_err(|_| misconfigured("its base_url is no http address"))?;
     if url.cannot_be_a_base() || !url.username().is_empty() || url.password().is_some() {
-        return Err(misconfigured("its base_url must not contain a user or password"));
+        return Err(misconfigured(
+            "its base_url must not contain a user or password",
+        ));
     }
     Ok(url)
 }
@@ -253,13 +259,19 @@ mod tests {
 
     fn url(base: &str, path: &str, query: Option<&str>) -> String {
         let base = Url::parse(base).unwrap();
-        plain(&base, path, query).map(String::from).unwrap_or_default()
+        plain(&base, path, query)
+            .map(String::from)
+            .unwrap_or_default()
     }
 
     #[test]
     fn paths_and_queries_stay_as_they_are() {
         assert_eq!(
-            url("https://a.example/v1", "threads/a%2Fb/runs", Some("limit=2&x=%20")),
+            url(
+                "https://a.example/v1",
+                "threads/a%2Fb/runs",
+                Some("limit=2&x=%20")
+            ),
             "https://a.example/v1/threads/a%2Fb/runs?limit=2&x=%20"
         );
         assert_eq!(

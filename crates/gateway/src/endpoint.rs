@@ -85,7 +85,11 @@ mod tests {
             (Method::GET, "/v1/responses/resp_1", Endpoint::Other),
             (Method::POST, "/v1/audio/speech", Endpoint::Model),
             (Method::GET, "/v1/models/a/b", Endpoint::Models),
-            (Method::POST, "/v1/threads/thread_1/runs/run_1", Endpoint::Assistants),
+            (
+                Method::POST,
+                "/v1/threads/thread_1/runs/run_1",
+                Endpoint::Assistants,
+            ),
             (Method::GET, "/v1/files", Endpoint::Assistants),
             (Method::POST, "/v1/batches", Endpoint::Other),
             (Method::POST, "/v1", Endpoint::Other),

@@ -55,7 +55,12 @@ impl Ledger {
     }
 
     /// What a call costs; `None` where its model has no price.
-    pub(crate) fn cost(&self, bill: &Bill, usage: &Usage, served: Option<&str>) -> Option<Nanodollars> {
+    pub(crate) fn cost(
+        &self,
+        bill: &Bill,
+        usage: &Usage,
+        served: Option<&str>,
+    ) -> Option<Nanodollars> {
         let of = |model: &str| self.prices.cost(&bill.brand, model, usage);
         served
             .and_then(of)

@@ -64,7 +64,8 @@ mod tests {
             ..Rules::default()
         };
         assert!(change_something(&rules, &target, None));
-        let mut body = object(json!({"model": "gpt-4", "top_p": 0.5, "max_tokens": 9, "user": "u"}));
+        let mut body =
+            object(json!({"model": "gpt-4", "top_p": 0.5, "max_tokens": 9, "user": "u"}));
         apply(&mut body, &rules, &target, Some("gpt-4"));
         assert_eq!(
             Value::Object(body),

@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use crate::{
+    Timeouts,
     endpoint::Endpoint,
     error::{Error, Who},
     http_client::Incoming,
@@ -147,6 +148,19 @@ impl Wire {
     /// Bytes that are made here.
     pub(crate) fn of_frames(frames: BoxStream<'static, Bytes>) -> Self {
         Self(Source::Frames(frames))
+    }
+
+    /// All bytes, when they are not too many.
+    pub(crate) async fn collect(mut self, timeouts: Timeouts) -> Result<Bytes, Error> {
+        let mut all = Vec::new();
+        let patience = timeouts.idle.max(timeouts.first_byte);
+        while let Some(bytes) = self.next(patience).await? {
+            if all.len() + bytes.len() > WHOLE_BYTES {
+                return Err(Error::nonsense("The provider's answer is too large."));
+            }
+            all.extend_from_slice(&bytes);
+        }
+        Ok(all.into())
     }
 
     /// The next bytes; `None` at the end.

@@ -10,9 +10,9 @@ mod own;
 mod request;
 mod send;
 
-pub(crate) use conclude::hook_results;
 pub use answer::{Answer, AnswerBody, BrokenOff, CacheStatus, End, EndSink, Report};
 pub(crate) use attempt::RelayAttempt;
+pub(crate) use conclude::hook_results;
 pub use headers::is_forwarded;
 pub use request::{Cacheable, Caller, RelayBody, RelayRequest};
 

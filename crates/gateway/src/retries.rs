@@ -122,7 +122,11 @@ impl<'a> Retries<'a> {
             return Next::Done;
         }
         if attempts > self.most {
-            return if self.most == 0 { Next::Done } else { Next::GiveUp };
+            return if self.most == 0 {
+                Next::Done
+            } else {
+                Next::GiveUp
+            };
         }
         let heeded = match self.rule {
             Some(rule) if rule.use_retry_after_header && verdict.status == 429 => {
@@ -189,11 +193,14 @@ mod tests {
             ..AttemptPolicy::default()
         };
         let retries = Retries::of_run(&policy, None);
-        let pause = |attempts, jitter| {
-            match retries.next(failed(500, None), attempts, Duration::ZERO, jitter) {
-                Next::After(pause) => pause.as_millis(),
-                next => panic!("{next:?}"),
-            }
+        let pause = |attempts, jitter| match retries.next(
+            failed(500, None),
+            attempts,
+            Duration::ZERO,
+            jitter,
+        ) {
+            Next::After(pause) => pause.as_millis(),
+            next => panic!("{next:?}"),
         };
         assert_eq!(pause(1, 0), 500);
         assert_eq!(pause(2, 0), 1_000);
@@ -219,7 +226,10 @@ mod tests {
         };
         assert_eq!(next(empty, 1, 0), Next::Done);
         // A provider is given the time it asks for, within reason.
-        assert_eq!(next(failed(429, Some(7)), 1, 0), Next::After(Duration::from_secs(7)));
+        assert_eq!(
+            next(failed(429, Some(7)), 1, 0),
+            Next::After(Duration::from_secs(7))
+        );
         assert_eq!(next(failed(429, Some(3600)), 1, 0), Next::GiveUp);
     }
 
@@ -244,8 +254,14 @@ mod tests {
         let next = |verdict| {
             Retries::of_relay(&policy, Some(&heeding)).next(verdict, 1, Duration::ZERO, 0)
         };
-        assert_eq!(next(failed(429, Some(59))), Next::After(Duration::from_secs(59)));
+        assert_eq!(
+            next(failed(429, Some(59))),
+            Next::After(Duration::from_secs(59))
+        );
         assert_eq!(next(failed(429, Some(61))), Next::GiveUp);
-        assert_eq!(next(failed(503, Some(61))), Next::After(Duration::from_millis(500)));
+        assert_eq!(
+            next(failed(503, Some(61))),
+            Next::After(Duration::from_millis(500))
+        );
     }
 }

@@ -31,7 +31,10 @@ mod tests {
 
     fn read(pairs: &[(&'static str, &'static str)]) -> Option<Duration> {
         let pair = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
         };
         of(&pairs.iter().map(pair).collect())
     }
@@ -39,7 +42,10 @@ mod tests {
     #[test]
     fn it_is_read_in_every_form() {
         let ms = |ms| Some(Duration::from_millis(ms));
-        assert_eq!(read(&[("retry-after-ms", "250"), ("retry-after", "9")]), ms(250));
+        assert_eq!(
+            read(&[("retry-after-ms", "250"), ("retry-after", "9")]),
+            ms(250)
+        );
         assert_eq!(read(&[("x-ms-retry-after-ms", "20")]), ms(20));
         assert_eq!(read(&[("retry-after", "1.5")]), ms(1_500));
         assert_eq!(read(&[("retry-after", "-1")]), None);

@@ -220,7 +220,10 @@ impl<'a> TurnAttempt<'a> {
 
     /// One attempt at a server.
     async fn send(&self, way: Way<'_>, account: &Account) -> (Outcome, Verdict) {
-        let with_options = self.services.quirks.takes_stream_options(way.target, account);
+        let with_options = self
+            .services
+            .quirks
+            .takes_stream_options(way.target, account);
         let result = match self.complete(way, account, with_options).await {
             Err((error, _))
                 if with_options
@@ -230,7 +233,9 @@ impl<'a> TurnAttempt<'a> {
             {
                 let result = self.complete(way, account, false).await;
                 if result.is_ok() {
-                    self.services.quirks.refused_stream_options(way.target, account);
+                    self.services
+                        .quirks
+                        .refused_stream_options(way.target, account);
                 }
                 result
             }
@@ -242,7 +247,12 @@ impl<'a> TurnAttempt<'a> {
         }
     }
 
-    fn body(&self, way: Way<'_>, account: &Account, stream_options: bool) -> Result<Payload, Error> {
+    fn body(
+        &self,
+        way: Way<'_>,
+        account: &Account,
+        stream_options: bool,
+    ) -> Result<Payload, Error> {
         let dialect = request::Dialect {
             max_tokens_field: account.max_tokens_field,
             stream_options,
@@ -289,7 +299,9 @@ impl<'a> TurnAttempt<'a> {
         let (request, reading) = account::request(account, None, outgoing)
             .map_err(|unsendable| plain(of_unsendable(unsendable)))?;
         let rules = &way.leaf.rules;
-        let patience = rules.request_timeout.unwrap_or(way.target.timeouts.first_byte);
+        let patience = rules
+            .request_timeout
+            .unwrap_or(way.target.timeouts.first_byte);
         let trust: Trust = way.target.trust;
         let response = timeout(patience, self.services.http.send(trust, request))
             .await
@@ -312,7 +324,9 @@ impl<'a> TurnAttempt<'a> {
         let decoder = Decoder::new(Arc::clone(&self.services.ids), account.api_key.clone());
         match content_type(&parts.headers) {
             "application/json" if reading.is_as_is() => {
-                let bytes = reading::whole(&mut body, WHOLE_BYTES, idle).await.map_err(plain)?;
+                let bytes = reading::whole(&mut body, WHOLE_BYTES, idle)
+                    .await
+                    .map_err(plain)?;
                 let events = Body::in_one_piece(&bytes, decoder).map_err(plain)?;
                 return Ok(ChatStream::new(stream::iter(events.into_iter().map(Ok))));
             }
@@ -368,12 +382,7 @@ impl<'a> TurnAttempt<'a> {
         denied
     }
 
-    fn run_hooks(
-        &self,
-        hooks: &[Hook],
-        text: &str,
-        body: &Value,
-    ) -> Vec<HookResult> {
+    fn run_hooks(&self, hooks: &[Hook], text: &str, body: &Value) -> Vec<HookResult> {
         let subject = Subject {
             text,
             body,
@@ -382,7 +391,10 @@ impl<'a> TurnAttempt<'a> {
             endpoint: "chatComplete",
         };
         let now_ms = self.services.ledger.clock.now_ms();
-        hooks.iter().map(|hook| hook.run(&subject, now_ms)).collect()
+        hooks
+            .iter()
+            .map(|hook| hook.run(&subject, now_ms))
+            .collect()
     }
 
     /// Guardrails on an answer need all of it before a word goes out.
@@ -621,7 +633,9 @@ fn of_send(error: &SendError) -> Error {
 
 /// What a denial says, where there is one.
 fn denial(results: &[HookResult]) -> Option<Error> {
-    let denied = results.iter().find(|result| result.deny && !result.verdict)?;
+    let denied = results
+        .iter()
+        .find(|result| result.deny && !result.verdict)?;
     let message = format!(
         "The guardrail checks defined in the config failed: '{}' denied it.",
         denied.id

@@ -34,7 +34,8 @@ pub(crate) trait Attempt: Sync {
 
     /// What has to be done before the first attempt at a leaf: limits, guardrails, the cache. An
     /// output ends the visit.
-    fn prepare(&self, way: Way<'_>) -> impl Future<Output = Option<(Self::Output, Verdict)>> + Send;
+    fn prepare(&self, way: Way<'_>)
+    -> impl Future<Output = Option<(Self::Output, Verdict)>> + Send;
 
     /// One attempt.
     fn once(&self, way: Way<'_>) -> impl Future<Output = (Self::Output, Verdict)> + Send;
@@ -161,7 +162,8 @@ impl Walker<'_> {
                 match branch.targets.iter().find(named) {
                     Some(node) => self.node(plan, node, attempt).await,
                     None => {
-                        let message = format!("Invalid target name found in the query router: {name}");
+                        let message =
+                            format!("Invalid target name found in the query router: {name}");
                         self.nowhere(attempt, message)
                     }
                 }
@@ -182,7 +184,9 @@ impl Walker<'_> {
         let now_ms = self.clock.now_ms();
         let is_closed = |node: &&Node| match node {
             Node::Leaf(leaf) => leaf.rules.breaker.as_ref().is_none_or(|rule| {
-                !self.breakers.is_open(&breaker_key(plan, leaf), rule, now_ms)
+                !self
+                    .breakers
+                    .is_open(&breaker_key(plan, leaf), rule, now_ms)
             }),
             Node::Branch(_) => true,
         };
@@ -268,7 +272,8 @@ impl Walker<'_> {
                 verdict.status
             };
             let key = breaker_key(plan, leaf);
-            self.breakers.record(&key, rule, status, self.clock.now_ms());
+            self.breakers
+                .record(&key, rule, status, self.clock.now_ms());
         }
     }
 

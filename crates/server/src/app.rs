@@ -72,7 +72,9 @@ impl Services {
     ) -> Result<String, ApiError> {
         let text = serde_json::to_string(wishes).map_err(|error| ApiError::internal(&error))?;
         let context = sealed_for(workspace);
-        Ok(self.vault.seal(&context, &text, &mut |bytes| self.ids.fill(bytes)))
+        Ok(self
+            .vault
+            .seal(&context, &text, &mut |bytes| self.ids.fill(bytes)))
     }
 
     /// What was sealed for a run; `None` once it has ended.

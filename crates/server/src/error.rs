@@ -145,7 +145,8 @@ impl ApiError {
             412 => ("insufficient_quota", "usage_limit_exceeded"),
             _ => ("requests", "rate_limit_exceeded"),
         };
-        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+        let status =
+            StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
         let mut error = Self::new(status, kind, refusal.message()).code(code);
         error.0.retry_after = refusal.retry_after;
         error

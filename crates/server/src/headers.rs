@@ -228,15 +228,12 @@ fn set_headers(headers: &mut HeaderMap, context: &RequestContext, elapsed: Durat
         ..
     } = &*context.0;
     let relayed = relayed.get();
-    if relayed.is_none() {
-        let elapsed_ms = HeaderValue::from(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-        headers.insert("openai-processing-ms", elapsed_ms);
-        headers.insert("openai-version", HeaderValue::from_static(API_VERSION));
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
-    }
+    let elapsed_ms = HeaderValue::from(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+    headers.entry("openai-processing-ms").or_insert(elapsed_ms);
+    let version = HeaderValue::from_static(API_VERSION);
+    headers.entry("openai-version").or_insert(version);
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     if let Ok(request_id) = HeaderValue::from_str(request_id) {
         headers.entry("x-request-id").or_insert(request_id);
     }

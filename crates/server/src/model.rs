@@ -77,7 +77,11 @@ async fn chat(
         }
         None => request,
     };
-    let metadata = run.settings.origin.as_ref().map(|origin| origin.metadata.clone());
+    let metadata = run
+        .settings
+        .origin
+        .as_ref()
+        .map(|origin| origin.metadata.clone());
     let call = ModelCall {
         caller: Caller {
             workspace: workspace.clone(),

@@ -59,9 +59,15 @@ mod tests {
             shown("Authorization: Bearer abcdefghijklmnop\nok"),
             "Authorization: [redacted]\nok"
         );
-        assert_eq!(shown("risk-averse task-0123456789abcdef"), "risk-averse task-0123456789abcdef");
+        assert_eq!(
+            shown("risk-averse task-0123456789abcdef"),
+            "risk-averse task-0123456789abcdef"
+        );
         assert_eq!(shown("sk-short"), "sk-short");
-        assert_eq!(shown("lg-AbCdEfGhIjKlMnOp lg-AbCdEfGhIjKlMnOp"), "[redacted] [redacted]");
+        assert_eq!(
+            shown("lg-AbCdEfGhIjKlMnOp lg-AbCdEfGhIjKlMnOp"),
+            "[redacted] [redacted]"
+        );
     }
 
     #[test]

@@ -55,7 +55,9 @@ async fn by_wishes(
     wishes: &Wishes,
 ) -> Result<Way, ApiError> {
     let settings = &key.settings;
-    if wishes.config.is_some() && settings.default_config.is_some() && !settings.allow_config_override
+    if wishes.config.is_some()
+        && settings.default_config.is_some()
+        && !settings.allow_config_override
     {
         return Err(ApiError::forbidden(
             "Your API key has a config of its own that requests can not override: leave out the \
@@ -169,9 +171,11 @@ async fn requested(
     wishes: &Wishes,
 ) -> Result<Arc<Target>, ApiError> {
     if let Some(slug) = wishes.slug() {
-        return services.accounts.find(workspace, slug).await?.ok_or_else(|| {
-            ApiError::no_virtual_key(slug, "in your request")
-        });
+        return services
+            .accounts
+            .find(workspace, slug)
+            .await?
+            .ok_or_else(|| ApiError::no_virtual_key(slug, "in your request"));
     }
     if let Some(provider) = &wishes.provider {
         let target = inline::target(services, provider, wishes.authorization(), &wishes.options)?;

@@ -11,10 +11,10 @@ use std::{
 
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use loomgate_domain::{
-    ApiKeyId, Assistant, AssistantId, CallId, Clock, IdGen, Limits, Message, Metadata, PageRequest, Run,
-    RunId, RunStep, Thread, ThreadId, Timestamp, Usage, WorkspaceId,
-    message::{Content, Role},
+    ApiKeyId, Assistant, AssistantId, CallId, Clock, IdGen, Limits, Message, Metadata, PageRequest,
+    Run, RunId, RunStep, Thread, ThreadId, Timestamp, Usage, WorkspaceId,
     limit::Charge,
+    message::{Content, Role},
     run::{Origin, Route, RunStatus, ToolOutput},
     tool::{Function, ResponseFormat, Tool, ToolChoice, ToolResources, Truncation, no_parameters},
 };

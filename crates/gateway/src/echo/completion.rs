@@ -190,28 +190,31 @@ pub(crate) fn frames(
         None,
     );
     let state = (events, chunk, None::<Usage>, false);
-    let rest = stream::unfold(state, move |(mut events, chunk, mut usage, done)| async move {
-        if done {
-            return None;
-        }
-        loop {
-            match events.next().await {
-                Some(Ok(ChatEvent::Usage(counted))) => usage = Some(counted),
-                Some(Ok(event)) => {
-                    let frame = chunk(json!([choice(&event)]), None);
-                    return Some((frame, (events, chunk, usage, false)));
-                }
-                _ => {
-                    let mut last = Vec::new();
-                    if let Some(usage) = usage.filter(|_| include_usage) {
-                        last.extend_from_slice(&chunk(json!([]), Some(usage)));
+    let rest = stream::unfold(
+        state,
+        move |(mut events, chunk, mut usage, done)| async move {
+            if done {
+                return None;
+            }
+            loop {
+                match events.next().await {
+                    Some(Ok(ChatEvent::Usage(counted))) => usage = Some(counted),
+                    Some(Ok(event)) => {
+                        let frame = chunk(json!([choice(&event)]), None);
+                        return Some((frame, (events, chunk, usage, false)));
                     }
-                    last.extend_from_slice(b"data: [DONE]\n\n");
-                    return Some((last.into(), (events, chunk, None, true)));
+                    _ => {
+                        let mut last = Vec::new();
+                        if let Some(usage) = usage.filter(|_| include_usage) {
+                            last.extend_from_slice(&chunk(json!([]), Some(usage)));
+                        }
+                        last.extend_from_slice(b"data: [DONE]\n\n");
+                        return Some((last.into(), (events, chunk, None, true)));
+                    }
                 }
             }
-        }
-    });
+        },
+    );
     stream::iter([first]).chain(rest)
 }
 

@@ -215,7 +215,9 @@ impl Ending {
             return;
         };
         let seen = self.observer.seen();
-        let cost = self.ledger.book(&self.bill, seen.usage, seen.model.as_deref(), seen.bytes);
+        let cost = self
+            .ledger
+            .book(&self.bill, seen.usage, seen.model.as_deref(), seen.bytes);
         let end = End {
             usage: seen.usage,
             cost,

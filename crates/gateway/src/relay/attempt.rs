@@ -298,7 +298,9 @@ impl Attempt for RelayAttempt<'_> {
         let clock = &self.services.ledger.clock;
         if way.target.expires_at.is_some_and(|end| end <= clock.now()) {
             let message = format!("The virtual key '{}' has expired.", way.target.name);
-            return Some(ended(self.told(way, own::invalid(Some("expired_virtual_key"), &message))));
+            return Some(ended(
+                self.told(way, own::invalid(Some("expired_virtual_key"), &message)),
+            ));
         }
         let before = &way.leaf.rules.before;
         if let Some(endpoint) = self.known.endpoint.guarded().filter(|_| !before.is_empty()) {
@@ -328,7 +330,8 @@ impl Attempt for RelayAttempt<'_> {
             Provider::Echo => self.echo(way).await,
             Provider::Http(account) => {
                 let (got, verdict) = self.send(way, account).await;
-                self.without_stream_options(way, account, got, verdict).await
+                self.without_stream_options(way, account, got, verdict)
+                    .await
             }
         }
     }

@@ -3,16 +3,18 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::{
     answer::{Answer, AnswerBody, Capture, Ending, Report},
-    attempt::{RelayAttempt, Ready, Response, Through},
+    attempt::{Ready, RelayAttempt, Response, Through},
     headers,
     observe::Observer,
     own,
 };
 use crate::{
+    Account, Provider, Target,
     cache::Cached,
     endpoint::Endpoint,
     error::Error,
@@ -21,6 +23,7 @@ use crate::{
     reading,
     retries::Verdict,
     retry_after,
+    sse::Splitter,
     walk::Tries,
 };
 
@@ -54,6 +57,7 @@ impl RelayAttempt<'_> {
             || self.known.endpoint == Endpoint::Assistants
                 && self.request.method == http::Method::POST
                 && !is_stream
+            || !status.is_success()
             || is_small(&headers) && !is_stream;
         headers::incoming(&mut headers, is_changed);
         bill.free |= !status.is_success();
@@ -91,13 +95,23 @@ impl RelayAttempt<'_> {
             return (ready, verdict);
         }
         let idle = way.target.timeouts.idle;
-        let whole = match reading::whole(&mut body, reading::WHOLE_BYTES, idle).await {
-            Ok(whole) => reading.whole(status.as_u16(), whole),
-            Err(error) => Err(error),
+        let whole = if is_stream {
+            // Guardrails have to see all of an answer before its first word goes out.
+            reading.stream(body).collect(way.target.timeouts).await
+        } else {
+            let whole = reading::whole(&mut body, reading::WHOLE_BYTES, idle).await;
+            whole.and_then(|whole| reading.whole(status.as_u16(), whole))
         };
         match whole {
-            Ok(bytes) => {
-                if is_changed {
+            Ok(mut bytes) => {
+                if !status.is_success() {
+                    let before = bytes.len();
+                    bytes = without_key(bytes, way.target);
+                    if bytes.len() != before {
+                        headers.remove(header::CONTENT_LENGTH);
+                    }
+                }
+                if is_changed && !is_stream {
                     let json = HeaderValue::from_static("application/json");
                     headers.insert(header::CONTENT_TYPE, json);
                 }
@@ -128,8 +142,7 @@ impl RelayAttempt<'_> {
         let (cache, before) = self.taken();
         let after = match self.known.endpoint.guarded() {
             Some(endpoint) if status.is_success() && !way.leaf.rules.after.is_empty() => {
-                let body = serde_json::from_slice(&bytes).unwrap_or_default();
-                let text = guardrail::response_text(&body);
+                let (text, body) = said(&headers, &bytes);
                 self.check(&way.leaf.rules.after, &text, &body, endpoint)
             }
             _ => Vec::new(),
@@ -198,7 +211,10 @@ impl RelayAttempt<'_> {
             endpoint,
         };
         let now_ms = self.services.ledger.clock.now_ms();
-        hooks.iter().map(|hook| hook.run(&subject, now_ms)).collect()
+        hooks
+            .iter()
+            .map(|hook| hook.run(&subject, now_ms))
+            .collect()
     }
 
     fn observer(&self, status: StatusCode, is_stream: bool, asked_for_usage: bool) -> Observer {
@@ -229,6 +245,46 @@ fn with_hook_results(bytes: &Bytes, before: &[HookResult], after: &[HookResult])
         }
         _ => bytes.clone(),
     }
+}
+
+/// The words of an answer, and the answer itself; of a stream there are only the words.
+fn said(headers: &HeaderMap, bytes: &Bytes) -> (String, Value) {
+    if !is_events(headers) {
+        let body = serde_json::from_slice(bytes).unwrap_or_default();
+        return (guardrail::response_text(&body), body);
+    }
+    let mut events = Vec::new();
+    // The answer was bounded when it was read.
+    let _ = Splitter::default().push(bytes, &mut events);
+    let text: String = events
+        .iter()
+        .filter_map(|event| serde_json::from_slice::<Value>(&event.data).ok())
+        .filter_map(|chunk| {
+            let choice = &chunk["choices"][0];
+            let words = [&choice["delta"]["content"], &choice["text"]];
+            words.into_iter().find_map(Value::as_str).map(str::to_owned)
+        })
+        .collect();
+    let body = Value::from(text.as_str());
+    (text, body)
+}
+
+/// A refusal without the credential that is kept here: some servers repeat it to the caller, whose
+/// it is not.
+fn without_key(bytes: Bytes, target: &Target) -> Bytes {
+    let Provider::Http(Account {
+        api_key: Some(key), ..
+    }) = &target.provider
+    else {
+        return bytes;
+    };
+    let key = key.expose_secret().as_bytes();
+    let is_in = !key.is_empty() && bytes.windows(key.len()).any(|window| window == key);
+    if !target.is_stored || !is_in {
+        return bytes;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    text.replace(&*String::from_utf8_lossy(key), "[key]").into()
 }
 
 fn is_events(headers: &HeaderMap) -> bool {

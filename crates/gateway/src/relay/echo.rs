@@ -46,7 +46,12 @@ impl RelayAttempt<'_> {
             let message = "We could not parse the JSON body of your request.";
             return ended(self.told(way, own::invalid(None, message)));
         };
-        params::apply(&mut body, &way.leaf.rules, way.target, self.request.model.as_deref());
+        params::apply(
+            &mut body,
+            &way.leaf.rules,
+            way.target,
+            self.request.model.as_deref(),
+        );
         let (stream, options) = (self.known.stream, body.get("stream_options").cloned());
         let request = match completion::parse(body) {
             Ok(request) => request,
@@ -81,7 +86,11 @@ impl RelayAttempt<'_> {
             report: self.report(way),
             began: self.began,
             first_byte: None,
-            observer: if stream { Observer::events() } else { Observer::whole() },
+            observer: if stream {
+                Observer::events()
+            } else {
+                Observer::whole()
+            },
             bill,
             ledger: Arc::clone(&self.services.ledger),
             capture: Capture::new(self.capture),
@@ -125,7 +134,12 @@ fn models(method: &Method, path: &str) -> Answer {
         ("GET", name) if name == "echo" => whole(&model),
         ("DELETE", name) if name == "echo" => {
             let message = format!("The model '{name}' can not be deleted: it is not yours.");
-            own::failure(403, "invalid_request_error", (None, Some("model")), &message)
+            own::failure(
+                403,
+                "invalid_request_error",
+                (None, Some("model")),
+                &message,
+            )
         }
         ("GET" | "DELETE", name) => {
             let message = format!("The model '{name}' does not exist");

@@ -16,7 +16,13 @@ const HOP_BY_HOP: [&str; 9] = [
 ];
 
 /// What callers prove themselves with.
-const CREDENTIALS: [&str; 5] = ["authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"];
+const CREDENTIALS: [&str; 5] = [
+    "authorization",
+    "cookie",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+];
 
 /// What the client library sets itself, or what would make an answer unreadable here.
 const OWN: [&str; 4] = ["host", "content-length", "expect", "accept-encoding"];
@@ -105,7 +111,10 @@ mod tests {
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
         };
         pairs.iter().map(pair).collect()
     }
@@ -139,13 +148,19 @@ mod tests {
         let out = outgoing(&headers, &[], "lg-made-up");
         assert_eq!(
             names(&out),
-            ["content-type", "openai-beta", "user-agent", "x-stainless-lang"]
+            [
+                "content-type",
+                "openai-beta",
+                "user-agent",
+                "x-stainless-lang"
+            ]
         );
     }
 
     #[test]
     fn named_credentials_go_on_unless_they_are_the_gateways() {
-        let forward = ["cookie", "authorization", "metadata-flavor", "connection"].map(str::to_owned);
+        let forward =
+            ["cookie", "authorization", "metadata-flavor", "connection"].map(str::to_owned);
         let with = |authorization| {
             let headers = map(&[
                 ("authorization", authorization),
@@ -154,7 +169,10 @@ mod tests {
                 ("connection", "close"),
             ]);
             let out = outgoing(&headers, &forward, "lg-made-up");
-            names(&out).into_iter().map(str::to_owned).collect::<Vec<_>>()
+            names(&out)
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         assert_eq!(with("Bearer sk-caller"), ["authorization", "cookie"]);
         assert_eq!(with("Bearer lg-made-up"), ["cookie"]);
@@ -176,9 +194,16 @@ mod tests {
         incoming(&mut headers, false);
         assert_eq!(
             names(&headers),
-            ["content-length", "x-ratelimit-remaining-requests", "x-request-id"]
+            [
+                "content-length",
+                "x-ratelimit-remaining-requests",
+                "x-request-id"
+            ]
         );
         incoming(&mut headers, true);
-        assert_eq!(names(&headers), ["x-ratelimit-remaining-requests", "x-request-id"]);
+        assert_eq!(
+            names(&headers),
+            ["x-ratelimit-remaining-requests", "x-request-id"]
+        );
     }
 }

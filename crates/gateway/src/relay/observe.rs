@@ -187,9 +187,8 @@ impl Seen {
             let model = glimpse.model.or(inner.model);
             self.model = model.and_then(|model| model.as_str().map(str::to_owned));
         }
-        let finished = |choice: &GlimpsedChoice| {
-            choice.finish_reason.as_ref().is_some_and(Value::is_string)
-        };
+        let finished =
+            |choice: &GlimpsedChoice| choice.finish_reason.as_ref().is_some_and(Value::is_string);
         if glimpse.choices.iter().flatten().any(finished) {
             self.ended = true;
         }
@@ -237,7 +236,10 @@ fn is_usage_alone(data: &[u8]) -> bool {
 
 /// Where the first event ends: behind its blank line.
 fn end_of_event(bytes: &[u8]) -> Option<usize> {
-    let lf = bytes.windows(2).position(|pair| pair == b"\n\n").map(|at| at + 2);
+    let lf = bytes
+        .windows(2)
+        .position(|pair| pair == b"\n\n")
+        .map(|at| at + 2);
     let crlf = bytes
         .windows(4)
         .position(|four| four == b"\r\n\r\n")
@@ -325,7 +327,9 @@ mod tests {
         ));
         assert_eq!(observer.seen().error.as_deref(), Some("busy"));
         let mut observer = Observer::events();
-        observer.take(Bytes::from_static(b"data: {\"error\":{\"message\":\"busy\"}}\n\n"));
+        observer.take(Bytes::from_static(
+            b"data: {\"error\":{\"message\":\"busy\"}}\n\n",
+        ));
         assert_eq!(observer.seen().error.as_deref(), Some("busy"));
     }
 }

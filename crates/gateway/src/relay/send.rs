@@ -31,10 +31,12 @@ use crate::{
 impl RelayAttempt<'_> {
     /// One attempt, up to the response's headers.
     pub(super) async fn send(&self, way: Way<'_>, account: &Account) -> (Got, Verdict) {
-        let prepared = self.payload(way, account).and_then(|(payload, asked_for_usage)| {
-            let custom = self.custom_host(way)?;
-            Ok((payload, asked_for_usage, custom))
-        });
+        let prepared = self
+            .payload(way, account)
+            .and_then(|(payload, asked_for_usage)| {
+                let custom = self.custom_host(way)?;
+                Ok((payload, asked_for_usage, custom))
+            });
         let (payload, asked_for_usage, custom) = match prepared {
             Ok(prepared) => prepared,
             Err(answer) => return ended(self.told(way, answer)),
@@ -51,7 +53,9 @@ impl RelayAttempt<'_> {
             Err(Unsendable::Misconfigured(error)) => {
                 tracing::error!(target_name = %way.target.name, %error, "a target makes no sense");
                 let code = (Some("misconfigured"), None);
-                return ended(self.told(way, own::failure(500, "server_error", code, &error.message)));
+                return ended(
+                    self.told(way, own::failure(500, "server_error", code, &error.message)),
+                );
             }
         };
         let trust = custom.map_or(way.target.trust, |_| Trust::Guarded);
@@ -104,7 +108,9 @@ impl RelayAttempt<'_> {
         if !refused {
             return (Got::Ready(Box::new(ready)), verdict);
         }
-        self.services.quirks.refused_stream_options(way.target, account);
+        self.services
+            .quirks
+            .refused_stream_options(way.target, account);
         self.send(way, account).await
     }
 
@@ -168,7 +174,8 @@ impl RelayAttempt<'_> {
         let changes = endpoint.has_parameters()
             && request.is_json()
             && (request.model.is_some() || params::change_something(rules, way.target, model));
-        if changes || account::speaks_differently(account, endpoint) {
+        let is_translated = !rules.passthrough && account::speaks_differently(account, endpoint);
+        if changes || is_translated {
             let Value::Object(mut body) = self.json().clone() else {
                 let message = "We could not parse the JSON body of your request.";
                 return Err(own::invalid(None, message));

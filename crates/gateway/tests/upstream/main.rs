@@ -57,7 +57,12 @@ fn gateway() -> Gateway {
         policy,
         ..Settings::default()
     };
-    Gateway::new(settings, Arc::new(Counting(AtomicU8::new(0))), Arc::new(Noon)).unwrap()
+    Gateway::new(
+        settings,
+        Arc::new(Counting(AtomicU8::new(0))),
+        Arc::new(Noon),
+    )
+    .unwrap()
 }
 
 fn target(upstream: &FakeUpstream) -> Target {
@@ -107,7 +112,9 @@ async fn turn(
         },
         path: "/v1/threads/thread_1/runs".to_owned(),
     };
-    let turn = gateway.chat(&plan, &call, request, Box::new(|_, _| {})).await?;
+    let turn = gateway
+        .chat(&plan, &call, request, Box::new(|_, _| {}))
+        .await?;
     Ok(turn.events)
 }
 

@@ -224,12 +224,18 @@ impl Keyring {
 
 #[cfg(test)]
 mod tests {
-    use loomgate_domain::Timestamp;
+    use loomgate_domain::key::ApiKey;
+    use loomgate_gateway::Settings;
     use loomgate_store::Options;
 
     use super::*;
-    use crate::config::{self, Environment, Sources};
+    use crate::{
+        clock::SystemClock,
+        config::{self, Environment, Sources},
+        ids::SystemIds,
+    };
 
+    const NOW: Timestamp = Timestamp(1_000);
     const SECRET: &str = "lg-in-the-store-0123456789";
 
     async fn keyring(store: &Store) -> Keyring {
@@ -241,7 +247,11 @@ mod tests {
         };
         let config = config::load(&sources).unwrap();
         let hasher = KeyHasher::new([7; 32]);
-        Keyring::new(&config, hasher, store.clone()).await.unwrap()
+        let ids = Arc::new(SystemIds::new().unwrap());
+        let gateway = Gateway::new(Settings::default(), ids, Arc::new(SystemClock)).unwrap();
+        Keyring::new(&config, hasher, store.clone(), Arc::new(gateway))
+            .await
+            .unwrap()
     }
 
     async fn insert(store: &Store, keyring: &Keyring) -> ApiKeyId {
@@ -251,8 +261,13 @@ mod tests {
             name: "stored".to_owned(),
             hash: keyring.hasher.hex(SECRET),
             hint: "lg-in-t".to_owned(),
-            default_virtual_key: Some("gone".to_owned()),
+            previous: None,
+            settings: KeySettings {
+                default_virtual_key: Some("gone".to_owned()),
+                ..KeySettings::default()
+            },
             created_at: Timestamp(0),
+            updated_at: Timestamp(0),
             revoked_at: None,
         };
         let id = key.id.clone();
@@ -264,30 +279,39 @@ mod tests {
     async fn a_revoked_key_is_dead_when_it_is_looked_up_again() {
         let store = Store::open(Options::memory()).unwrap();
         let keyring = keyring(&store).await;
-        assert!(keyring.find(SECRET).await.unwrap().is_none());
+        assert!(keyring.find(SECRET, NOW).await.unwrap().is_none());
         let id = insert(&store, &keyring).await;
-        let found = keyring.find(SECRET).await.unwrap().unwrap();
+        let found = keyring.find(SECRET, NOW).await.unwrap().unwrap();
         assert_eq!(found.workspace.as_str(), "ws_w");
         // Its virtual key is gone from the config; no other takes its place.
-        assert_eq!(&*found.default_virtual_key, "gone");
+        assert_eq!(found.settings.default_virtual_key.as_deref(), Some("gone"));
 
         store.keys().revoke(&id, Timestamp(1)).await.unwrap();
-        assert!(keyring.find(SECRET).await.unwrap().is_some());
+        assert!(keyring.find(SECRET, NOW).await.unwrap().is_some());
         tokio::time::advance(TRUSTED_FOR).await;
-        assert!(keyring.find(SECRET).await.unwrap().is_none());
+        assert!(keyring.find(SECRET, NOW).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn keys_of_the_config_are_in_no_database() {
         let store = Store::open(Options::memory()).unwrap();
         let keyring = keyring(&store).await;
-        let found = keyring.find("lg-in-the-config-0123456789").await.unwrap();
+        let found = keyring
+            .find("lg-in-the-config-0123456789", NOW)
+            .await
+            .unwrap();
         assert_eq!(found.unwrap().workspace.as_str(), "ws_default");
-        assert!(store.keys().list().await.unwrap().is_empty());
+        assert!(store.keys().list(None).await.unwrap().is_empty());
         // A hash, or the start of a key, is no key.
         let hash = keyring.hasher.hex("lg-in-the-config-0123456789");
-        assert!(keyring.find(&hash).await.unwrap().is_none());
-        assert!(keyring.find("lg-in-the-config").await.unwrap().is_none());
+        assert!(keyring.find(&hash, NOW).await.unwrap().is_none());
+        assert!(
+            keyring
+                .find("lg-in-the-config", NOW)
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[tokio::test]
@@ -295,7 +319,7 @@ mod tests {
         let store = Store::open(Options::memory()).unwrap();
         let keyring = keyring(&store).await;
         insert(&store, &keyring).await;
-        let record = keyring.find(SECRET).await.unwrap().unwrap();
+        let record = keyring.find(SECRET, NOW).await.unwrap().unwrap();
         for number in 0..=REMEMBERED {
             keyring.remember(keyring.hasher.hash(&number.to_string()), &record);
         }

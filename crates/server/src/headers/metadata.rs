@@ -79,7 +79,12 @@ mod tests {
         let of_key = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
         let map = headers
             .iter()
-            .map(|(name, value)| ((*name).parse().unwrap(), HeaderValue::from_str(value).unwrap()))
+            .map(|(name, value)| {
+                (
+                    (*name).parse().unwrap(),
+                    HeaderValue::from_str(value).unwrap(),
+                )
+            })
             .collect();
         metadata(&map, &of_key)
             .map(|pairs| format!("{pairs:?}"))
@@ -92,7 +97,10 @@ mod tests {
         let baggage = ("baggage", "x=1;p=2, team=b");
         assert_eq!(of(&[baggage]).unwrap(), r#"{"team": "b", "x": "1"}"#);
         let own = (HEADER, r#"{"team":"c","n":1,"none":null}"#);
-        assert_eq!(of(&[baggage, own]).unwrap(), r#"{"n": "1", "team": "c", "x": "1"}"#);
+        assert_eq!(
+            of(&[baggage, own]).unwrap(),
+            r#"{"n": "1", "team": "c", "x": "1"}"#
+        );
     }
 
     #[test]

@@ -80,12 +80,19 @@ mod tests {
 
     #[test]
     fn portkeys_headers_go_before_the_w3c_ones() {
-        let parent = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let parent = (
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        );
         let trace = of(&[parent]);
         assert_eq!(trace.id, "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(trace.span.parent_id.as_deref(), Some("b7ad6b7169203331"));
         assert_eq!(trace.span.name.as_deref(), Some("POST /v1/x"));
-        let trace = of(&[parent, ("x-portkey-trace-id", "mine"), ("x-portkey-parent-span-id", "p")]);
+        let trace = of(&[
+            parent,
+            ("x-portkey-trace-id", "mine"),
+            ("x-portkey-parent-span-id", "p"),
+        ]);
         assert_eq!(trace.id, "mine");
         assert_eq!(trace.span.parent_id.as_deref(), Some("p"));
     }
@@ -93,7 +100,11 @@ mod tests {
     #[test]
     fn a_trace_is_made_when_none_came() {
         assert_eq!(of(&[]).id, "0123");
-        for broken in ["", "00-xyz-1-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
+        for broken in [
+            "",
+            "00-xyz-1-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        ] {
             assert_eq!(of(&[("traceparent", broken)]).id, "0123", "{broken}");
         }
     }

@@ -43,9 +43,7 @@ pub(super) async fn narrowed(
     plan: Plan,
     path: &str,
 ) -> Result<Plan, ApiError> {
-    if plan.targets().nth(1).is_none()
-        || Endpoint::of(&Method::GET, path) != Endpoint::Assistants
-    {
+    if plan.targets().nth(1).is_none() || Endpoint::of(&Method::GET, path) != Endpoint::Assistants {
         return Ok(plan);
     }
     let ids: Vec<_> = path
@@ -137,7 +135,12 @@ impl Remembering {
         {
             tracing::error!(%error, "where a thread was made was not written");
         }
-        if found || self.seen.as_ref().is_some_and(|seen| seen.len() > LOOKED_AT) {
+        if found
+            || self
+                .seen
+                .as_ref()
+                .is_some_and(|seen| seen.len() > LOOKED_AT)
+        {
             self.seen = None;
         }
     }

@@ -17,7 +17,10 @@ use crate::{
     error::ApiError,
     http::{
         access::{Access, Routes},
-        list, path::AssistantPath, reply},
+        list,
+        path::AssistantPath,
+        reply,
+    },
 };
 
 /// The routes of this resource.

@@ -30,9 +30,21 @@ pub fn routes() -> Routes {
     Routes::default()
         .get("/v1/threads/{thread_id}/messages", DataPlane, index)
         .post("/v1/threads/{thread_id}/messages", DataPlane, create)
-        .get("/v1/threads/{thread_id}/messages/{message_id}", DataPlane, show)
-        .post("/v1/threads/{thread_id}/messages/{message_id}", DataPlane, modify)
-        .delete("/v1/threads/{thread_id}/messages/{message_id}", DataPlane, delete)
+        .get(
+            "/v1/threads/{thread_id}/messages/{message_id}",
+            DataPlane,
+            show,
+        )
+        .post(
+            "/v1/threads/{thread_id}/messages/{message_id}",
+            DataPlane,
+            modify,
+        )
+        .delete(
+            "/v1/threads/{thread_id}/messages/{message_id}",
+            DataPlane,
+            delete,
+        )
 }
 
 async fn create(

@@ -67,9 +67,9 @@ pub(super) async fn is_upstream(
 ) -> Result<bool, ApiError> {
     let wishes = Wishes::of(&parts.headers, &caller.presented)?;
     let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
-    way.plan
-        .assistants_upstream()
-        .map_err(|disagreement| ApiError::invalid(disagreement.to_string()).code("mixed_assistants"))
+    way.plan.assistants_upstream().map_err(|disagreement| {
+        ApiError::invalid(disagreement.to_string()).code("mixed_assistants")
+    })
 }
 
 /// Relays a request.
@@ -80,7 +80,11 @@ pub(super) async fn relay(app: App, caller: Caller, request: Request) -> Respons
     }
 }
 
-async fn try_relay(app: &App, caller: Caller, request: Request) -> Result<Response<Body>, ApiError> {
+async fn try_relay(
+    app: &App,
+    caller: Caller,
+    request: Request,
+) -> Result<Response<Body>, ApiError> {
     let (parts, body) = request.into_parts();
     let context = parts.extensions.get::<RequestContext>().cloned();
     let context = context.unwrap_or_default();
@@ -90,7 +94,8 @@ async fn try_relay(app: &App, caller: Caller, request: Request) -> Result<Respon
     let model = named_in_model(&body, endpoint, &mut wishes);
     let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
     let Way { plan, config, .. } = way;
-    let is_native = endpoint == Endpoint::Assistants && !plan.assistants_upstream().unwrap_or(false);
+    let is_native =
+        endpoint == Endpoint::Assistants && !plan.assistants_upstream().unwrap_or(false);
     if is_native {
         // A path that no native route has, of a caller who is served natively.
         return Err(super::unknown_path(&parts.method, parts.uri.path()));

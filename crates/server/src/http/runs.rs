@@ -6,7 +6,11 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, HeaderValue};
-use loomgate_domain::{Patch, Run, RunId, run::{Origin, Route}, tool::ToolResources};
+use loomgate_domain::{
+    Patch, Run, RunId,
+    run::{Origin, Route},
+    tool::ToolResources,
+};
 use loomgate_engine::{Created, RunRequest, RunWay, ThreadTarget};
 use loomgate_wire::{
     object,
@@ -43,7 +47,11 @@ pub fn routes() -> Routes {
         .post("/v1/threads/{thread_id}/runs", DataPlane, create)
         .get("/v1/threads/{thread_id}/runs/{run_id}", DataPlane, show)
         .post("/v1/threads/{thread_id}/runs/{run_id}", DataPlane, modify)
-        .post("/v1/threads/{thread_id}/runs/{run_id}/cancel", DataPlane, cancel)
+        .post(
+            "/v1/threads/{thread_id}/runs/{run_id}/cancel",
+            DataPlane,
+            cancel,
+        )
         .post(
             "/v1/threads/{thread_id}/runs/{run_id}/submit_tool_outputs",
             DataPlane,

@@ -26,8 +26,16 @@ use crate::{
 pub fn routes() -> Routes {
     use Access::DataPlane;
     Routes::default()
-        .get("/v1/threads/{thread_id}/runs/{run_id}/steps", DataPlane, index)
-        .get("/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}", DataPlane, show)
+        .get(
+            "/v1/threads/{thread_id}/runs/{run_id}/steps",
+            DataPlane,
+            index,
+        )
+        .get(
+            "/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}",
+            DataPlane,
+            show,
+        )
 }
 
 async fn index(

@@ -1,11 +1,7 @@
 //! The accounts that virtual keys stand for, and the configs that slugs stand for: those of the
 //! configuration file for everybody, those of the store for their workspace.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use loomgate_domain::{WorkspaceId, virtual_key::VirtualKey};
 use loomgate_gateway::{Gateway, Target, http_client::Trust};
@@ -160,11 +156,7 @@ impl Accounts {
     }
 }
 
-fn remembered<T>(
-    entries: &Remembered<T>,
-    workspace: &WorkspaceId,
-    slug: &str,
-) -> Option<Arc<T>> {
+fn remembered<T>(entries: &Remembered<T>, workspace: &WorkspaceId, slug: &str) -> Option<Arc<T>> {
     let entries = entries.lock();
     let (since, found) = entries.get(&(workspace.clone(), slug.to_owned()))?;
     (since.elapsed() < TRUSTED_FOR).then(|| Arc::clone(found))

@@ -69,8 +69,13 @@ impl Wishes {
             }
         }
         let config = text("x-portkey-config")?;
-        if config.as_ref().is_some_and(|config| config.len() > CONFIG_BYTES) {
-            let message = format!("The config in your request is too long: the limit is {CONFIG_BYTES} bytes.");
+        if config
+            .as_ref()
+            .is_some_and(|config| config.len() > CONFIG_BYTES)
+        {
+            let message = format!(
+                "The config in your request is too long: the limit is {CONFIG_BYTES} bytes."
+            );
             return Err(ApiError::invalid(message).param("x-portkey-config"));
         }
         let strict = match text("x-portkey-strict-open-ai-compliance")? {
@@ -113,7 +118,10 @@ impl Wishes {
 
     /// The virtual key that is named, in whichever form.
     pub(crate) fn slug(&self) -> Option<&str> {
-        let named = self.provider.as_deref().and_then(|name| name.strip_prefix('@'));
+        let named = self
+            .provider
+            .as_deref()
+            .and_then(|name| name.strip_prefix('@'));
         self.virtual_key.as_deref().or(named)
     }
 
@@ -128,7 +136,10 @@ impl Wishes {
             || self.request_timeout_ms.is_some()
             || !self.options.is_empty()
             || self.config.is_some() && self.names_a_target();
-        let is_own = self.provider.as_ref().is_some_and(|name| !name.starts_with('@'));
+        let is_own = self
+            .provider
+            .as_ref()
+            .is_some_and(|name| !name.starts_with('@'));
         !says_more && !is_own
     }
 
@@ -163,8 +174,7 @@ fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
         return Ok(None);
     };
     let text = value.to_str().map_err(|_| {
-        ApiError::invalid(format!("The header '{name}' is not plain text."))
-            .param(name.to_owned())
+        ApiError::invalid(format!("The header '{name}' is not plain text.")).param(name.to_owned())
     })?;
     let text = text.trim();
     Ok((!text.is_empty()).then(|| text.to_owned()))
@@ -204,7 +214,9 @@ fn header_names(text: &str) -> Result<Vec<String>, ApiError> {
         "x-google-metadata-request",
     ];
     if let Some(name) = names.iter().find(|name| forbidden.contains(&name.as_str())) {
-        return Err(ApiError::invalid(format!("The header '{name}' can not be forwarded.")).param(own));
+        return Err(
+            ApiError::invalid(format!("The header '{name}' can not be forwarded.")).param(own),
+        );
     }
     Ok(names)
 }
@@ -217,15 +229,26 @@ mod tests {
 
     fn of(pairs: &[(&'static str, &'static str)]) -> Wishes {
         let pair = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
         };
         Wishes::of(&pairs.iter().map(pair).collect(), "lg-made-up").unwrap()
     }
 
     #[test]
     fn the_gateways_key_and_placeholders_are_no_credentials() {
-        for value in ["Bearer lg-made-up", "Bearer OPENAI_API_KEY", "DUMMY-KEY", "Basic eA=="] {
-            assert!(of(&[("authorization", value)]).authorization.is_none(), "{value}");
+        for value in [
+            "Bearer lg-made-up",
+            "Bearer OPENAI_API_KEY",
+            "DUMMY-KEY",
+            "Basic eA==",
+        ] {
+            assert!(
+                of(&[("authorization", value)]).authorization.is_none(),
+                "{value}"
+            );
         }
         let own = of(&[("authorization", "bearer sk-own")]);
         assert_eq!(own.authorization.as_deref(), Some("sk-own"));

@@ -54,7 +54,7 @@ impl TestApp {
         let upstream = FakeUpstream::start().await;
         let file = format!(
             "[[api_keys]]\nname = 'a'\nkey = '{KEY_A}'\nworkspace = 'a'\n\
-             default_virtual_key = 'echo'\n\
+             default_virtual_key = 'echo'\nscopes = ['admin']\n\
              [[api_keys]]\nname = 'b'\nkey = '{KEY_B}'\nworkspace = 'b'\n\
              default_virtual_key = 'scripted'\n\
              [virtual_keys.echo]\nprovider = 'echo'\n\

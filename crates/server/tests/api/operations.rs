@@ -42,7 +42,7 @@ async fn metrics_count_requests_by_route() {
     );
     for line in [
         "loomgate_http_requests_total{method=\"GET\",route=\"/v1/threads/{thread_id}\",status=\"404\"} ",
-        "loomgate_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} ",
+        "loomgate_http_requests_total{method=\"GET\",route=\"relay\",status=\"404\"} ",
         "loomgate_http_request_duration_seconds_bucket{method=\"GET\",",
         "process_start_time_seconds ",
     ] {

@@ -8,7 +8,10 @@ use figment::{
 };
 use loomgate_domain::{Scopes, key::KeySettings};
 
-use super::{super::load::read, DEFAULT_FILE, RawConfig, load_with};
+use super::{
+    super::{gateway, load::read},
+    DEFAULT_FILE, RawConfig, load_with,
+};
 
 /// The default file with every option set: the marks before options are taken away.
 fn default_file_uncommented() -> String {
@@ -131,8 +134,8 @@ fn numbers_in_the_default_file_are_the_defaults() {
     let raw: RawConfig = read(&file).unwrap();
     let config = load_with("", []).unwrap();
     assert_eq!(raw.limits, config.limits);
-    assert_eq!(raw.listen.unwrap(), config.listen);
-    assert_eq!(raw.data_dir.unwrap(), config.data_dir);
+    assert_eq!(raw.listen.as_ref(), Some(&config.listen));
+    assert_eq!(raw.data_dir.as_ref(), Some(&config.data_dir));
     let http = config.http;
     assert_eq!(
         raw.http.header_timeout_s.unwrap(),
@@ -158,7 +161,7 @@ fn numbers_in_the_default_file_are_the_defaults() {
     );
     let cache_bytes = u64::from(raw.gateway.cache_mb.unwrap()) << 20;
     assert_eq!(cache_bytes, gateway.cache_bytes);
-    let logs = gateway_logs(&raw);
+    let logs = gateway::logs(&raw.logs).unwrap();
     assert_eq!(logs, config.logs);
     let key = &raw.api_keys[0];
     let usual: Vec<_> = Scopes::usual().iter().map(|scope| scope.as_str()).collect();
@@ -170,7 +173,7 @@ fn numbers_in_the_default_file_are_the_defaults() {
         u64::from(raw.worker.lease_s.unwrap()),
         config.worker.lease.as_secs()
     );
-    assert_eq!(raw.log.level.unwrap(), config.log.level);
+    assert_eq!(raw.log.level.clone().unwrap(), config.log.level);
     let timeouts = loomgate_gateway::Timeouts::default();
     let virtual_key = &raw.virtual_keys["main"];
     assert_eq!(
@@ -178,8 +181,4 @@ fn numbers_in_the_default_file_are_the_defaults() {
         timeouts.first_byte.as_secs()
     );
     assert_eq!(virtual_key.idle_s.unwrap(), timeouts.idle.as_secs());
-}
-
-fn gateway_logs(raw: &RawConfig) -> super::Logs {
-    super::super::gateway::logs(&raw.logs).unwrap()
 }
