@@ -36,6 +36,8 @@ struct Parts {
     cause: Option<Cause>,
     /// How long to wait.
     retry_after: Option<std::time::Duration>,
+    /// What is left of a rate.
+    headers: Vec<(&'static str, String)>,
     /// All that is wrong, where it is more than one thing.
     errors: Vec<String>,
     /// Portkey's form goes around it.
@@ -70,6 +72,7 @@ impl ApiError {
             code: None,
             cause: None,
             retry_after: None,
+            headers: Vec::new(),
             errors: Vec::new(),
             is_gateways: false,
         }))
@@ -157,6 +160,7 @@ impl ApiError {
             StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
         let mut error = Self::new(status, kind, refusal.message()).code(code);
         error.0.retry_after = refusal.retry_after;
+        error.0.headers = refusal.headers();
         error
     }
 
@@ -280,6 +284,7 @@ impl ApiError {
             code,
             cause,
             retry_after,
+            headers,
             errors,
             is_gateways,
         } = *self.0;
@@ -304,6 +309,11 @@ impl ApiError {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             let seconds = HeaderValue::from(seconds.max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
         }
         if let Some(cause) = cause {
             response.extensions_mut().insert(cause);

@@ -56,6 +56,30 @@ impl Refusal {
         }
     }
 
+    /// What is left of a rate, in the headers that OpenAI's clients read; none for other limits.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let RefusalKind::Rate { kind, limit, .. } = self.kind else {
+            return Vec::new();
+        };
+        let [of_limit, of_rest, of_reset] = match kind {
+            RateKind::Requests => [
+                "x-ratelimit-limit-requests",
+                "x-ratelimit-remaining-requests",
+                "x-ratelimit-reset-requests",
+            ],
+            RateKind::Tokens => [
+                "x-ratelimit-limit-tokens",
+                "x-ratelimit-remaining-tokens",
+                "x-ratelimit-reset-tokens",
+            ],
+        };
+        let mut headers = vec![(of_limit, limit.to_string()), (of_rest, "0".to_owned())];
+        if let Some(wait) = self.retry_after {
+            headers.push((of_reset, format!("{}ms", wait.as_millis())));
+        }
+        headers
+    }
+
     /// What happened and what to do, for the caller.
     pub fn message(&self) -> String {
         let whose = self.whose;

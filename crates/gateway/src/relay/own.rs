@@ -48,6 +48,11 @@ pub(super) fn refused(refusal: &Refusal) -> Answer {
         let seconds = HeaderValue::from(seconds.max(1));
         answer.headers.insert(header::RETRY_AFTER, seconds);
     }
+    for (name, value) in refusal.headers() {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            answer.headers.insert(name, value);
+        }
+    }
     answer
 }
 
