@@ -1,0 +1,218 @@
+//! A secret that was put in appears nowhere (T4): not in the database, the logs, the metrics or an
+//! answer.
+
+use loomgate_testkit::upstream::{FakeUpstream, Reply};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::stage::{question, refused, said};
+use crate::{
+    app::{client, files_below},
+    program::Program,
+};
+
+const KEY: &str = "lg-canary-gateway-key-0123456789abcdef";
+const STORED: &str = "sk-canary-stored-0123456789abcdef";
+const VAULTED: &str = "sk-canary-vaulted-0123456789abcdef";
+const OWN: &str = "sk-canary-own-0123456789abcdef";
+const INLINE: &str = "sk-canary-inline-0123456789abcdef";
+const WORD: &str = "canary";
+
+/// A program that lets callers name the provider, with bodies in its logs and every log line.
+struct Cage {
+    program: Program,
+    provider: FakeUpstream,
+    client: reqwest::Client,
+    answers: String,
+}
+
+impl Cage {
+    async fn start(folder: &std::path::Path) -> Self {
+        let provider = FakeUpstream::start().await;
+        let config = format!(
+            "[[api_keys]]\nname = 'a'\nkey = '{KEY}'\nscopes = ['admin']\n\
+             [virtual_keys.main]\nprovider = 'openai'\nbase_url = '{}'\napi_key = '{STORED}'\n\
+             [egress]\nallow = ['127.0.0.1']\n[logs]\nbodies = true\n[gateway]\nretries = 0\n",
+            provider.url()
+        );
+        Self {
+            program: Program::start(folder, &config).await,
+            provider,
+            client: client(reqwest::Client::builder()),
+            answers: String::new(),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.program.url));
+        request.header("x-portkey-api-key", KEY)
+    }
+
+    /// Sends it, and keeps all that comes back.
+    async fn send(&mut self, request: RequestBuilder) -> (u16, String) {
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        self.answers.push_str(&format!("{:?}", answer.headers()));
+        let text = answer.text().await.unwrap();
+        self.answers.push_str(&text);
+        (status, text)
+    }
+
+    /// A run with a function call between two turns; after the first of them what it was made with
+    /// is still needed.
+    async fn run(&mut self, with: impl Fn(RequestBuilder) -> RequestBuilder) {
+        self.provider.push(Reply::calls(&[("call_1", "f", "{}")]));
+        self.provider.push(Reply::text("done"));
+        let function = json!({"type": "function", "function": {"name": "f"}});
+        let body = json!({"model": "m", "tools": [function]});
+        let (_, made) = self
+            .send(self.request(Method::POST, "/v1/assistants").json(&body))
+            .await;
+        let made: Value = serde_json::from_str(&made).unwrap();
+        let thread = json!({"messages": [{"role": "user", "content": "Hello?"}]});
+        let body = json!({"assistant_id": made["id"], "thread": thread});
+        let begun = with(self.request(Method::POST, "/v1/threads/runs").json(&body));
+        let (status, run) = self.send(begun).await;
+        assert_eq!(status, 200, "{run}");
+        let run: Value = serde_json::from_str(&run).unwrap();
+        let path = super::runs::path(&run);
+        self.until(&path, "requires_action").await;
+        let outputs = json!({"tool_outputs": [{"tool_call_id": "call_1", "output": "ok"}]});
+        let submit = self.request(Method::POST, &format!("{path}/submit_tool_outputs"));
+        assert_eq!(self.send(submit.json(&outputs)).await.0, 200);
+        self.until(&path, "completed").await;
+    }
+
+    async fn until(&mut self, path: &str, status: &str) {
+        loop {
+            let (_, run) = self.send(self.request(Method::GET, path)).await;
+            let run: Value = serde_json::from_str(&run).unwrap();
+            if run["status"] == status {
+                return;
+            }
+            assert_ne!(run["status"], "failed", "{run}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_secret_of_any_kind_is_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cage = Cage::start(folder.path()).await;
+    let url = cage.provider.url();
+    let inline = json!({"provider": "openai", "api_key": INLINE, "custom_host": url}).to_string();
+    let chat = |cage: &Cage| {
+        cage.request(Method::POST, "/v1/chat/completions")
+            .json(&question())
+    };
+
+    // Every way that a secret has into the gateway, with good answers and with refusals.
+    let vaulted = json!({"name": "v", "slug": "v", "provider": "openai", "key": VAULTED});
+    let made = cage
+        .request(Method::POST, "/v1/virtual-keys")
+        .json(&vaulted);
+    let (status, text) = cage.send(made).await;
+    assert_eq!(status, 200, "{text}");
+    for good in [true, false] {
+        let reply = || match good {
+            true => said("ok"),
+            // Some providers repeat the key that they refuse.
+            false => Reply::status(
+                401,
+                json!({"error": {"message": format!("Incorrect API key: {STORED}")}}),
+                &[],
+            ),
+        };
+        for request in [
+            chat(&cage)
+                .header("x-portkey-virtual-key", "main")
+                .bearer_auth(OWN),
+            chat(&cage).header("x-portkey-config", "{\"virtual_key\":\"main\"}"),
+        ] {
+            cage.provider.push(reply());
+            cage.send(request).await;
+        }
+        cage.provider
+            .push(if good { said("ok") } else { refused(401) });
+        cage.send(chat(&cage).header("x-portkey-config", &inline))
+            .await;
+        cage.provider
+            .push(if good { said("ok") } else { refused(500) });
+        let own = chat(&cage)
+            .header("x-portkey-provider", "openai")
+            .header("x-portkey-custom-host", &url)
+            .bearer_auth(OWN);
+        cage.send(own).await;
+    }
+    // Refusals of our own.
+    for request in [
+        chat(&cage).header("x-portkey-config", format!("{{\"provider\":\"openai\",\"api_key\":\"{INLINE}\",\"nonsense\":[]}}")),
+        chat(&cage).header("x-portkey-config", format!("{{\"api_key\":\"{INLINE}\"")),
+        chat(&cage).header("x-portkey-provider", "nobody").bearer_auth(OWN),
+        chat(&cage).header("x-portkey-config", "{\"provider\":\"openai\",\"custom_host\":\"http://10.0.0.1/v1\",\"api_key\":\"sk-canary-inline-0123456789abcdef\"}"),
+        chat(&cage).header("x-portkey-virtual-key", "main").header("x-portkey-custom-host", &url),
+    ] {
+        let (status, text) = cage.send(request).await;
+        assert_eq!(status, 400, "{text}");
+    }
+    cage.run(|request| request.header("x-portkey-config", &inline))
+        .await;
+    let (url_of, own) = (url.clone(), OWN);
+    cage.run(|request| {
+        let request = request.header("x-portkey-provider", "openai");
+        request
+            .header("x-portkey-custom-host", &url_of)
+            .bearer_auth(own)
+    })
+    .await;
+    for path in [
+        "/metrics",
+        "/v1/virtual-keys",
+        "/v1/virtual-keys/v",
+        "/v1/virtual-keys/main",
+        "/v1/api-keys",
+        "/v1/configs",
+        "/v1/logs?page_size=100",
+    ] {
+        let (status, text) = cage.send(cage.request(Method::GET, path)).await;
+        assert_eq!(status, 200, "{path}: {text}");
+    }
+    // The provider has seen the right one each time, or else the test shows nothing.
+    let mut seen = String::new();
+    for request in cage.provider.requests() {
+        seen.push_str(&format!("{:?}", request.headers));
+        assert!(!seen.contains(KEY));
+    }
+    for secret in [STORED, OWN, INLINE] {
+        assert!(seen.contains(secret), "{secret}");
+    }
+
+    // While it runs, so that what stands in the write-ahead logs is looked at too.
+    let data = folder.path().join("loomgate-data");
+    let search = |when: &str| {
+        let mut files = 0;
+        for (path, bytes) in files_below(&data) {
+            files += 1;
+            let found = bytes
+                .windows(WORD.len())
+                .any(|window| window == WORD.as_bytes());
+            assert!(!found, "{when}: {}", path.display());
+        }
+        assert!(files >= 2, "{when}");
+    };
+    search("running");
+    let answers = std::mem::take(&mut cage.answers);
+    let printed = cage.program.printed.clone();
+    let log = cage.program.stop().await;
+    search("stopped");
+    assert!(log.contains("route=\"relay\""), "{log}");
+    for (place, text) in [("answers", &answers), ("log", &log), ("stdout", &printed)] {
+        for secret in [KEY, STORED, VAULTED, OWN, INLINE] {
+            // A few letters from the front may be shown, to tell keys apart.
+            assert!(!text.contains(&secret[..14]), "{place}: {secret}");
+        }
+    }
+}
