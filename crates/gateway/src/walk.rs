@@ -55,6 +55,12 @@ pub(crate) trait Attempt: Sync {
     /// The config leads nowhere.
     fn lost(&self, message: String) -> Self::Output;
 
+    /// Whether nothing is left to be sent once more: a body that streamed through goes out once,
+    /// and then the answer to it counts, whatever it is.
+    fn is_spent(&self) -> bool {
+        false
+    }
+
     /// What conditions look at.
     fn path(&self) -> &str;
     /// The caller's pairs.
@@ -135,7 +141,7 @@ impl Walker<'_> {
                         None => !verdict.is_success(),
                     };
                     last = Some((output, verdict));
-                    if !goes_on {
+                    if !goes_on || attempt.is_spent() {
                         break;
                     }
                 }
@@ -243,7 +249,12 @@ impl Walker<'_> {
             upstream += began.elapsed();
             self.remember(plan, leaf, verdict);
             let retried = i32::try_from(made - 1).unwrap_or(i32::MAX);
-            let retries = match retries.next(verdict, made, since.elapsed(), self.byte()) {
+            let next = if attempt.is_spent() {
+                Next::Done
+            } else {
+                retries.next(verdict, made, since.elapsed(), self.byte())
+            };
+            let retries = match next {
                 Next::Done => retried,
                 Next::GiveUp => -1,
                 Next::After(pause) => {

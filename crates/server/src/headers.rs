@@ -130,7 +130,9 @@ pub(crate) async fn layer(
                     panic = panic_text(&*panic),
                     "a handler panicked"
                 );
-                ApiError::internal_logged().into_response()
+                let mut response = ApiError::internal_logged().into_response();
+                set_exception(response.headers_mut());
+                response
             })
     };
     let elapsed = started.elapsed();
@@ -139,6 +141,9 @@ pub(crate) async fn layer(
         response.headers_mut().insert(header::CONNECTION, close);
     }
     set_headers(response.headers_mut(), &context, elapsed);
+    if response.extensions().get::<Cause>().is_some() {
+        set_exception(response.headers_mut());
+    }
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         tracing::error!(request_id = context.request_id(), cause, "a request failed");
     }
@@ -255,9 +260,14 @@ fn set_headers(headers: &mut HeaderMap, context: &RequestContext, elapsed: Durat
     let retries = relayed.map_or(0, |relayed| relayed.retries);
     headers.insert("x-portkey-retry-attempt-count", HeaderValue::from(retries));
     if relayed.is_some_and(|relayed| relayed.is_exception) {
-        let yes = HeaderValue::from_static("true");
-        headers.insert("x-portkey-gateway-exception", yes);
+        set_exception(headers);
     }
+}
+
+/// The gateway itself failed.
+fn set_exception(headers: &mut HeaderMap) {
+    let yes = HeaderValue::from_static("true");
+    headers.insert("x-portkey-gateway-exception", yes);
 }
 
 /// `req_` and 32 hexadecimal digits.

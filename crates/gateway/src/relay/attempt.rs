@@ -143,12 +143,7 @@ impl<'a> RelayAttempt<'a> {
         let ready = match got {
             Got::Ready(ready) => *ready,
             // `conclude` turns every response into an answer.
-            Got::Response(_) => Ready::of(own::failure(
-                500,
-                "server_error",
-                (None, None),
-                "Something went wrong",
-            )),
+            Got::Response(_) => Ready::of(own::exception(None, "Something went wrong")),
         };
         let Ready {
             mut answer,
@@ -218,6 +213,7 @@ impl<'a> RelayAttempt<'a> {
         Answer {
             report: Report {
                 error: answer.report.error,
+                is_exception: answer.report.is_exception,
                 ..self.report(way)
             },
             ..answer
@@ -364,6 +360,10 @@ impl Attempt for RelayAttempt<'_> {
         let mut answer = own::invalid(None, &message);
         answer.report.model.clone_from(&self.known.model);
         Got::Ready(Box::new(Ready::of(answer)))
+    }
+
+    fn is_spent(&self) -> bool {
+        matches!(&self.request.body, RelayBody::Stream(body) if body.lock().is_none())
     }
 
     fn path(&self) -> &str {

@@ -21,6 +21,13 @@ pub(super) fn failure(
     answer(status, &body, message)
 }
 
+/// 500: this side failed.
+pub(super) fn exception(code: Option<&str>, message: &str) -> Answer {
+    let mut answer = failure(500, "server_error", (code, None), message);
+    answer.report.is_exception = true;
+    answer
+}
+
 /// 400: what the caller asked for makes no sense.
 pub(super) fn invalid(code: Option<&str>, message: &str) -> Answer {
     failure(400, "invalid_request_error", (code, None), message)

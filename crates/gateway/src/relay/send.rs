@@ -52,10 +52,8 @@ impl RelayAttempt<'_> {
             }
             Err(Unsendable::Misconfigured(error)) => {
                 tracing::error!(target_name = %way.target.name, %error, "a target makes no sense");
-                let code = (Some("misconfigured"), None);
-                return ended(
-                    self.told(way, own::failure(500, "server_error", code, &error.message)),
-                );
+                let answer = own::exception(Some("misconfigured"), &error.message);
+                return ended(self.told(way, answer));
             }
         };
         let trust = custom.map_or(way.target.trust, |_| Trust::Guarded);

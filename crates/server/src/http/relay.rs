@@ -1,6 +1,11 @@
 //! Calls that go on to a provider: everything under `/v1` that Loomgate does not serve itself, and
 //! the assistants calls of virtual keys with `assistants = "upstream"`.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -8,7 +13,8 @@ use axum::{
     response::IntoResponse as _,
 };
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
+use futures::StreamExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError};
 use loomgate_domain::Scope;
 use loomgate_gateway::{
     Endpoint,
@@ -91,7 +97,7 @@ async fn try_relay(
     let context = context.unwrap_or_default();
     let endpoint = Endpoint::of(&parts.method, parts.uri.path());
     let mut wishes = Wishes::of(&parts.headers, &caller.presented)?;
-    let body = read(app, &parts, body).await?;
+    let (body, is_too_large) = read(app, &parts, body).await?;
     let model = named_in_model(&body, endpoint, &mut wishes);
     let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
     let Way { plan, config, .. } = way;
@@ -107,7 +113,7 @@ async fn try_relay(
         caller: loomgate_gateway::relay::Caller {
             workspace: caller.workspace.clone(),
             key: caller.key.limited.clone(),
-            metadata: std::sync::Arc::clone(&caller.metadata),
+            metadata: Arc::clone(&caller.metadata),
         },
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
@@ -116,12 +122,15 @@ async fn try_relay(
         headers: parts.headers,
         body,
         model,
-        presented_key: std::sync::Arc::clone(&caller.presented),
+        presented_key: Arc::clone(&caller.presented),
     };
     let creates = affinity::creates(&relayed.method, &relayed.path);
     let capture = app.logbook.body_bytes();
     let sink = record::relayed(app, &caller, &context, config, &relayed);
     let mut answer = app.gateway.relay(&plan, &relayed, capture, sink).await;
+    if is_too_large.load(Ordering::Relaxed) {
+        return Err(ApiError::body_too_large(app.config.limits.upload_bytes));
+    }
     if let Some(made) = creates.then(|| affinity::made(&answer)).flatten() {
         app.store.affinity().put(&caller.workspace, made).await?;
     }
@@ -193,8 +202,14 @@ fn cacheable(headers: &HeaderMap) -> Cacheable {
     }
 }
 
-/// JSON and small bodies are read whole, so that they can be sent again; others stream through.
-async fn read(app: &App, parts: &Parts, body: Body) -> Result<RelayBody, ApiError> {
+/// JSON and small bodies are read whole, so that they can be sent again; others stream through. The
+/// flag is set once one that streams turns out to be too large.
+async fn read(
+    app: &App,
+    parts: &Parts,
+    body: Body,
+) -> Result<(RelayBody, Arc<AtomicBool>), ApiError> {
+    let is_too_large = Arc::new(AtomicBool::new(false));
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let kind = parts.headers.get(header::CONTENT_TYPE);
@@ -204,18 +219,26 @@ async fn read(app: &App, parts: &Parts, body: Body) -> Result<RelayBody, ApiErro
     });
     let is_empty = http_body::Body::is_end_stream(&body);
     if is_empty {
-        return Ok(RelayBody::Bytes(Bytes::new()));
+        return Ok((RelayBody::Bytes(Bytes::new()), is_too_large));
     }
     if is_json || length.is_some_and(|length| length <= REPEATABLE_BYTES) {
         let bytes = body::collect_limited(body, app, length).await?;
-        return Ok(RelayBody::Bytes(bytes));
+        return Ok((RelayBody::Bytes(bytes), is_too_large));
     }
     if length.is_some_and(|length| length > app.config.limits.upload_bytes as u64) {
         return Err(ApiError::body_too_large(app.config.limits.upload_bytes));
     }
     let limited = http_body_util::Limited::new(body, app.config.limits.upload_bytes);
-    let body: BoxBody = limited.boxed_unsync();
-    Ok(RelayBody::Stream(Mutex::new(Some(body))))
+    let flag = Arc::clone(&is_too_large);
+    let body: BoxBody = limited
+        .map_err(move |error| {
+            if error.is::<LengthLimitError>() {
+                flag.store(true, Ordering::Relaxed);
+            }
+            error
+        })
+        .boxed_unsync();
+    Ok((RelayBody::Stream(Mutex::new(Some(body))), is_too_large))
 }
 
 fn respond(answer: Answer, context: &RequestContext) -> Response<Body> {
@@ -228,7 +251,13 @@ fn respond(answer: Answer, context: &RequestContext) -> Response<Body> {
     context.relayed(&report);
     let body = match body {
         AnswerBody::Whole(bytes) => Body::from(bytes),
-        AnswerBody::Stream(stream) => Body::from_stream(stream),
+        AnswerBody::Stream(stream) => {
+            // The caller's place is held until the end.
+            let context = context.clone();
+            Body::from_stream(stream.inspect(move |_| {
+                let _held = &context;
+            }))
+        }
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -65,6 +65,7 @@ fn with_bytes(exact: Exact, mut unfinished: Unfinished) -> Response<Body> {
         headers,
         mut pieces,
         breaks,
+        gate,
     } = exact;
     let body = if pieces.len() == 1 && !breaks {
         unfinished.finished();
@@ -73,7 +74,11 @@ fn with_bytes(exact: Exact, mut unfinished: Unfinished) -> Response<Body> {
         let pieces = pieces.into_iter().map(Ok);
         let end = breaks.then(|| Err(io::ErrorKind::ConnectionReset.into()));
         let pieces = pieces.chain(end).map(|bytes| Piece { gate: None, bytes });
-        Body::from_stream(written(pieces.collect(), unfinished))
+        let mut pieces: Vec<_> = pieces.collect();
+        if let Some(last) = pieces.last_mut() {
+            last.gate = gate;
+        }
+        Body::from_stream(written(pieces, unfinished))
     };
     with_head(Response::new(body), status, &headers)
 }

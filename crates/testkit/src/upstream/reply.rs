@@ -37,6 +37,8 @@ pub(super) struct Exact {
     pub(super) pieces: Vec<Bytes>,
     /// The connection breaks behind the last piece.
     pub(super) breaks: bool,
+    /// Opened for the last piece.
+    pub(super) gate: Option<Gate>,
 }
 
 #[derive(Debug, Clone)]
@@ -115,6 +117,7 @@ impl Reply {
             headers: owned(headers),
             pieces: vec![body.into()],
             breaks: false,
+            gate: None,
         }))
     }
 
@@ -126,17 +129,35 @@ impl Reply {
             headers: owned(headers),
             pieces: pieces.collect(),
             breaks: false,
+            gate: None,
         }))
     }
 
-    /// The connection breaks behind the last piece. Only for chunked answers; with a
+    /// The connection breaks behind the last piece. Only for answers of exact bytes; with a
     /// `content-length` among the headers the body is shorter than that.
+    ///
+    /// # Panics
+    /// For other answers.
     #[must_use]
     #[expect(clippy::panic, reason = "a test that asks for nonsense fails")]
     pub fn broken(mut self) -> Self {
         match &mut self.0 {
             Kind::Exact(exact) => exact.breaks = true,
-            other => panic!("{other:?} is no chunked answer"),
+            other => panic!("{other:?} is no answer of exact bytes"),
+        }
+        self
+    }
+
+    /// The last piece waits for [`Gate::release`]. Only for answers of exact bytes.
+    ///
+    /// # Panics
+    /// For other answers.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a test that asks for nonsense fails")]
+    pub fn held_at_the_end(mut self, gate: &Gate) -> Self {
+        match &mut self.0 {
+            Kind::Exact(exact) => exact.gate = Some(gate.clone()),
+            other => panic!("{other:?} is no answer of exact bytes"),
         }
         self
     }

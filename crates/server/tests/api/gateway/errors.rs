@@ -250,3 +250,20 @@ async fn paths_and_methods_that_nobody_serves_are_404_and_405() {
     assert_eq!(stage.counts(), [0, 0, 0]);
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn a_failure_of_the_gateways_own_is_marked() {
+    let stage = Stage::start().await;
+    // A key that can stand in no header: the call can not be made.
+    let config = json!({"provider": "openai", "api_key": "sk-\ncanary-key-0123456789"});
+    let answer = stage.chat(&config).await;
+    assert_eq!(answer.status, 500, "{}", answer.text);
+    assert_eq!(answer.header("x-portkey-gateway-exception"), "true");
+    assert!(!answer.text.contains("canary"), "{}", answer.text);
+    for name in FIVE {
+        assert_ne!(answer.header(name), "", "{name}");
+    }
+    let answer = stage.chat(&json!({"virtual_key": "nowhere"})).await;
+    assert_eq!(answer.header("x-portkey-gateway-exception"), "");
+    stage.stop().await;
+}

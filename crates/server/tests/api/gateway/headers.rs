@@ -227,3 +227,18 @@ async fn the_trace_is_the_callers_where_it_has_one() {
     assert_ne!(generated, other.header("x-portkey-trace-id"));
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn a_head_that_is_too_large_has_them_as_well() {
+    let stage = Stage::start().await;
+    for path in ["/v1/models", "/v1/assistants"] {
+        let large = "x".repeat(40_000);
+        let head = format!("GET {path} HTTP/1.1\r\nhost: g\r\nx-large: {large}\r\n\r\n");
+        let answer = stage.app.raw(head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+        for name in FIVE {
+            assert!(answer.contains(name), "{name}: {answer}");
+        }
+    }
+    stage.stop().await;
+}

@@ -248,3 +248,28 @@ async fn an_expired_virtual_key_is_told() {
     assert_eq!(answer.json()["error"]["code"], "expired_virtual_key");
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn a_download_holds_the_place_of_its_api_key() {
+    let stage = stage("").await;
+    let key = stage.make_key(json!({"concurrency": 1})).await;
+    let gate = Gate::new();
+    let headers = [("content-type", "application/octet-stream")];
+    let reply = Reply::chunked(&headers, &["one", "two"]).held_at_the_end(&gate);
+    stage.providers[0].push(reply);
+    let download = stage
+        .app
+        .bare(reqwest::Method::GET, "/v1/files/file-1/content")
+        .header("x-portkey-api-key", &key)
+        .header("x-portkey-virtual-key", "up-one");
+    let mut download = download.send().await.unwrap();
+    assert_eq!(download.chunk().await.unwrap().unwrap(), "one");
+    let answer = Answer::of(stage.call_with(&key)).await;
+    assert_eq!(answer.status, 429, "{}", answer.text);
+    gate.release(1);
+    assert_eq!(download.text().await.unwrap(), "two");
+    while Answer::of(stage.call_with(&key)).await.status == 429 {
+        tokio::task::yield_now().await;
+    }
+    stage.stop().await;
+}

@@ -234,6 +234,87 @@ async fn a_form_without_a_length_streams_through() {
 }
 
 #[tokio::test]
+async fn an_upload_goes_out_once_and_its_answer_counts() {
+    let options = "[virtual_keys.tight]\nprovider = 'openai'\nbase_url = '{three}'\n\
+                   assistants = 'upstream'\n\
+                   rate_limits = [{ type = 'requests', unit = 'rph', value = 1 }]\n";
+    let stage = Stage::start_with(options).await;
+    let form = Bytes::from(form(2 * 1024 * 1024));
+    let upload = |first: &str| {
+        let first = json!({"virtual_key": first, "retry": {"attempts": 2}});
+        let targets = json!([first, {"virtual_key": "up-two"}]);
+        let config = json!({"strategy": {"mode": "fallback"}, "targets": targets});
+        stage
+            .request(Method::POST, "/v1/files")
+            .header("x-portkey-config", config.to_string())
+            .header("content-type", "multipart/form-data; boundary=XbOuNdArYx")
+            .body(form.clone())
+    };
+    stage.providers[0].push(Reply::status(503, json!({"busy": true}), &[]));
+    let answer = Answer::of(upload("up-one")).await;
+    assert_eq!((answer.status, answer.json()), (503, json!({"busy": true})));
+    assert_eq!(stage.counts(), [1, 0, 0]);
+
+    // A target that refuses before anything went out leaves the upload to the next.
+    stage.providers[2].push(Reply::status(200, json!({"id": "file-1"}), &[]));
+    stage.providers[1].push(Reply::status(200, json!({"id": "file-2"}), &[]));
+    assert_eq!(Answer::of(upload("tight")).await.json()["id"], "file-1");
+    assert_eq!(Answer::of(upload("tight")).await.json()["id"], "file-2");
+    assert!(
+        stage.providers[1].requests()[0].bytes == form,
+        "the form has changed"
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_is_too_large_is_413_announced_or_not() {
+    let stage = Stage::start_with("[limits]\nupload_bytes = 2000000\n").await;
+    let form = form(3_000_000);
+    let upload = || {
+        let request = upstream(&stage, Method::POST, "/v1/files");
+        request.header("content-type", "multipart/form-data; boundary=XbOuNdArYx")
+    };
+    let announced = Answer::of(upload().body(form.clone())).await;
+    assert_eq!(announced.status, 413, "{}", announced.text);
+    assert_eq!(stage.counts(), [0, 0, 0]);
+    let pieces: Vec<_> = form.chunks(50_000).map(<[u8]>::to_vec).collect();
+    let pieces = futures::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>));
+    let chunked = upload().body(reqwest::Body::wrap_stream(pieces));
+    // The rest of the body is not read; a client that still writes may see its connection end.
+    if let Ok(answer) = chunked.send().await {
+        assert_eq!(answer.status(), 413);
+    }
+    assert!(
+        stage.providers[0]
+            .requests()
+            .iter()
+            .all(|request| request.bytes.len() < 2_000_001)
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_config_may_say_that_assistants_live_upstream() {
+    let stage = Stage::start().await;
+    stage.providers[0].push(Reply::status(200, json!({"id": "thread_theirs"}), &[]));
+    let with = |config: serde_json::Value| {
+        let request = stage.post("/v1/threads", &json!({}));
+        request.header("x-portkey-config", config.to_string())
+    };
+    let upstream = with(json!({"virtual_key": "one", "assistants": "upstream"}));
+    assert_eq!(Answer::of(upstream).await.json()["id"], "thread_theirs");
+    let native = Answer::of(with(
+        json!({"virtual_key": "up-one", "assistants": "native"}),
+    ))
+    .await;
+    assert_eq!(native.status, 200, "{}", native.text);
+    assert_ne!(native.json()["id"], "thread_theirs");
+    assert_eq!(stage.counts(), [1, 0, 0]);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn audio_and_other_bytes_come_back_as_they_are() {
     let stage = Stage::start().await;
     let bytes: Vec<u8> = (0..300_000_u32)
