@@ -30,7 +30,7 @@ pub(crate) const PROVIDERS: [&str; 13] = [
 ];
 
 /// The fewest characters of a secret whose ends may be shown.
-const SHOWS_ENDS: usize = 16;
+const SHOWS_ENDS: usize = 20;
 
 /// Who answers, and its provider's name.
 #[derive(Debug)]
@@ -81,7 +81,8 @@ fn address_need(provider: &str) -> &'static str {
 
 /// The account that a provider's name and options stand for. Options: `base_url` (or
 /// `custom_host`); `organization` and `project` (also with `openai_` before them); for Azure
-/// `resource_name`, `deployment_name` or `deployment_id`, and `api_version` (also with `azure_`).
+/// `resource_name`, `deployment_name` or `deployment_id`, and `api_version` (also with `azure_`);
+/// with `azure_ad_token` the key is a token of Entra.
 ///
 /// A key is needed at a provider's own address only: whoever names another knows what it wants.
 pub(crate) fn build(
@@ -123,6 +124,7 @@ pub(crate) fn build(
                 "azure_deployment_id",
             ]),
             api_version: option(&["api_version", "azure_api_version"]),
+            is_token: options.contains_key("azure_ad_token"),
         },
         _ => Api::OpenAi,
     };
@@ -236,6 +238,7 @@ mod tests {
         let api = Api::Azure {
             deployment: None,
             api_version: Some("v1".to_owned()),
+            is_token: false,
         };
         assert_eq!(azure.api, api);
         let error = of(AZURE, &[]).unwrap_err();
@@ -275,7 +278,7 @@ mod tests {
     #[test]
     fn a_secret_is_shown_by_its_ends_only_when_it_is_long() {
         assert_eq!(masked("sk-abcdefghijklmnopqrstuvwxyz"), "sk-****wxyz");
-        assert_eq!(masked("sk-abcdefghijkl"), "****");
+        assert_eq!(masked("sk-abcdefghijklmnop"), "****");
         assert_eq!(masked(""), "****");
         assert_eq!(masked(&"\u{e9}".repeat(20)), "****");
     }
