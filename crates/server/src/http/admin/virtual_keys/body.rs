@@ -38,12 +38,7 @@ impl Secret {
 
     /// Its ends, where they are a small part of it: `sk-****wxyz`.
     pub(super) fn masked(&self) -> String {
-        let key = self.expose();
-        let ends = (key.get(..3), key.get(key.len().saturating_sub(4)..));
-        match ends {
-            (Some(head), Some(tail)) if key.len() >= 20 => format!("{head}****{tail}"),
-            _ => "****".to_owned(),
-        }
+        account::masked(self.expose())
     }
 }
 
