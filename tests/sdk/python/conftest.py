@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Iterator
 
 import httpx
 import pytest
 from clients import CLIENTS, Client
 from recording import Recorder, recording_transport
-from server import FIRST_KEY, SECOND_KEY, Server
+from server import FIRST_KEY, SECOND_KEY, Server, relaying_config, upstream_config
 from validation import check
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--clients", default="openai,portkey", help="which SDKs of this venv to run, comma-separated")
+    parser.addoption("--relayed", action="store_true", help="put a second server before the first, which relays to it")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -21,12 +24,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("client_kind", metafunc.config.getoption("--clients").split(","), scope="session")
 
 
+@contextmanager
+def running(folder: Path, *config: str) -> Iterator[Server]:
+    """A server that has to end well."""
+    server = Server(folder, *config)
+    try:
+        yield server
+    finally:
+        code = server.stop()
+    assert code == 0, f"exit code {code}\n{server.log()}"
+    assert "panicked at" not in server.log(), server.log()
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("loomgate"))
-    yield running
-    code = running.stop()
-    assert code == 0, f"exit code {code}\n{running.log()}"
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server that the clients call; with `--relayed` one that relays to the server that does the work."""
+    if not request.config.getoption("--relayed"):
+        with running(tmp_path_factory.mktemp("loomgate")) as server:
+            yield server
+        return
+    with running(tmp_path_factory.mktemp("upstream"), upstream_config()) as upstream:
+        with running(tmp_path_factory.mktemp("relay"), relaying_config(upstream.base_url)) as relay:
+            yield relay
 
 
 @pytest.fixture
