@@ -50,6 +50,8 @@ kinds! {
     ConfigVersionKind, ConfigVersionId, "cv_", "cv", "config version";
     /// Marks log record ids.
     LogKind, LogId, "log_", "log", "log";
+    /// Marks ids of exports of logs.
+    ExportKind, ExportId, "export_", "export", "log export";
     /// Marks feedback ids.
     FeedbackKind, FeedbackId, "fb_", "fb", "feedback";
 }

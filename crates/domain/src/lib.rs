@@ -15,6 +15,7 @@
 pub mod assistant;
 pub mod clock;
 pub mod config;
+pub mod export;
 pub mod feedback;
 pub mod id;
 pub mod key;
@@ -35,7 +36,7 @@ pub mod virtual_key;
 pub use assistant::Assistant;
 pub use clock::{Clock, Timestamp};
 pub use id::{
-    ApiKeyId, AssistantId, CallId, ConfigVersionId, FeedbackId, Id, IdGen, IdKind, LogId,
+    ApiKeyId, AssistantId, CallId, ConfigVersionId, ExportId, FeedbackId, Id, IdGen, IdKind, LogId,
     MessageId, RunId, StepId, ThreadId, WorkspaceId,
 };
 pub use limits::Limits;

@@ -1,5 +1,7 @@
 //! What a caller is told when something went wrong. The only place that knows status codes.
 
+mod admin;
+mod accounts;
 mod conflicts;
 mod lookups;
 
@@ -11,6 +13,8 @@ use axum::{
     response::IntoResponse,
 };
 use loomgate_wire::{ErrorBody, Problem};
+
+pub use admin::AdminError;
 
 /// The text of every 5xx that is our own fault; its cause is in the log.
 const SERVER_ERROR: &str =
@@ -84,6 +88,11 @@ impl ApiError {
     /// 403: it is there, but nobody may do that with it.
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, INVALID_REQUEST, message)
+    }
+
+    /// 409: what is to be made is there already.
+    pub fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, INVALID_REQUEST, message)
     }
 
     /// 404: whatever was asked for is not there.
@@ -260,8 +269,9 @@ impl From<loomgate_store::Error> for ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response<Body> {
+impl ApiError {
+    /// The answer, with a body that `render` makes of the usual one.
+    fn respond(self, render: impl FnOnce(&ErrorBody<'_>) -> Vec<u8>) -> Response<Body> {
         let Parts {
             status,
             kind,
@@ -281,9 +291,7 @@ impl IntoResponse for ApiError {
             body.status = Some("failure");
             body.message = Some(&message);
         }
-        // Strings alone can not fail to become JSON.
-        let json = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = Response::new(Body::from(json));
+        let mut response = Response::new(Body::from(render(&body)));
         *response.status_mut() = status;
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -301,5 +309,12 @@ impl IntoResponse for ApiError {
             response.extensions_mut().insert(cause);
         }
         response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response<Body> {
+        // Strings alone can not fail to become JSON.
+        self.respond(|body| serde_json::to_vec(body).unwrap_or_default())
     }
 }

@@ -1,6 +1,7 @@
 //! The router: one file per resource, in the order of the URL tree.
 
 pub mod access;
+pub mod admin;
 mod affinity;
 pub mod assistants;
 pub mod list;
@@ -37,6 +38,7 @@ pub fn routes() -> Routes {
         .merge(messages::routes())
         .merge(runs::routes())
         .merge(steps::routes())
+        .merge(admin::routes())
 }
 
 /// What the API has and this release does not serve itself: `docs/status.md` lists the same. With

@@ -19,6 +19,7 @@ use crate::{
     tx::{Tx, statements, values},
 };
 
+mod export;
 mod feedback;
 mod filter;
 mod graph;
@@ -36,7 +37,8 @@ use row::{Prepared, columns};
 
 #[cfg(test)]
 pub(crate) use {
-    feedback::STATEMENTS as FEEDBACK_STATEMENTS, graph::STATEMENTS as GRAPH_STATEMENTS,
+    export::STATEMENTS as EXPORT_STATEMENTS, feedback::STATEMENTS as FEEDBACK_STATEMENTS,
+    graph::STATEMENTS as GRAPH_STATEMENTS,
 };
 
 /// The most records of one page.

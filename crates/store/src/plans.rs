@@ -47,6 +47,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
     ];
     let logs = [
         logs::STATEMENTS,
+        logs::EXPORT_STATEMENTS,
         logs::FEEDBACK_STATEMENTS,
         logs::GRAPH_STATEMENTS,
     ];

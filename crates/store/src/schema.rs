@@ -20,7 +20,10 @@ pub(crate) const LOGS: Schema = Schema {
     name: "logs",
     application_id: 0x4c6f_6f6c,
     durability: Durability::Checkpoints,
-    migrations: &[include_str!("../migrations/sqlite/logs/0001_initial.sql")],
+    migrations: &[
+        include_str!("../migrations/sqlite/logs/0001_initial.sql"),
+        include_str!("../migrations/sqlite/logs/0002_exports.sql"),
+    ],
 };
 
 /// One of the databases.

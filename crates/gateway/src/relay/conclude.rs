@@ -23,6 +23,7 @@ use crate::{
     reading,
     retries::Verdict,
     retry_after,
+    sse::Splitter,
     walk::Tries,
 };
 
@@ -94,9 +95,12 @@ impl RelayAttempt<'_> {
             return (ready, verdict);
         }
         let idle = way.target.timeouts.idle;
-        let whole = match reading::whole(&mut body, reading::WHOLE_BYTES, idle).await {
-            Ok(whole) => reading.whole(status.as_u16(), whole),
-            Err(error) => Err(error),
+        let whole = if is_stream {
+            // Guardrails have to see all of an answer before its first word goes out.
+            reading.stream(body).collect(way.target.timeouts).await
+        } else {
+            let whole = reading::whole(&mut body, reading::WHOLE_BYTES, idle).await;
+            whole.and_then(|whole| reading.whole(status.as_u16(), whole))
         };
         match whole {
             Ok(mut bytes) => {
@@ -107,7 +111,7 @@ impl RelayAttempt<'_> {
                         headers.remove(header::CONTENT_LENGTH);
                     }
                 }
-                if is_changed {
+                if is_changed && !is_stream {
                     let json = HeaderValue::from_static("application/json");
                     headers.insert(header::CONTENT_TYPE, json);
                 }
@@ -138,8 +142,7 @@ impl RelayAttempt<'_> {
         let (cache, before) = self.taken();
         let after = match self.known.endpoint.guarded() {
             Some(endpoint) if status.is_success() && !way.leaf.rules.after.is_empty() => {
-                let body = serde_json::from_slice(&bytes).unwrap_or_default();
-                let text = guardrail::response_text(&body);
+                let (text, body) = said(&headers, &bytes);
                 self.check(&way.leaf.rules.after, &text, &body, endpoint)
             }
             _ => Vec::new(),
@@ -242,6 +245,28 @@ fn with_hook_results(bytes: &Bytes, before: &[HookResult], after: &[HookResult])
         }
         _ => bytes.clone(),
     }
+}
+
+/// The words of an answer, and the answer itself; of a stream there are only the words.
+fn said(headers: &HeaderMap, bytes: &Bytes) -> (String, Value) {
+    if !is_events(headers) {
+        let body = serde_json::from_slice(bytes).unwrap_or_default();
+        return (guardrail::response_text(&body), body);
+    }
+    let mut events = Vec::new();
+    // The answer was bounded when it was read.
+    let _ = Splitter::default().push(bytes, &mut events);
+    let text: String = events
+        .iter()
+        .filter_map(|event| serde_json::from_slice::<Value>(&event.data).ok())
+        .filter_map(|chunk| {
+            let choice = &chunk["choices"][0];
+            let words = [&choice["delta"]["content"], &choice["text"]];
+            words.into_iter().find_map(Value::as_str).map(str::to_owned)
+        })
+        .collect();
+    let body = Value::from(text.as_str());
+    (text, body)
 }
 
 /// A refusal without the credential that is kept here: some servers repeat it to the caller, whose

@@ -174,7 +174,8 @@ impl RelayAttempt<'_> {
         let changes = endpoint.has_parameters()
             && request.is_json()
             && (request.model.is_some() || params::change_something(rules, way.target, model));
-        if changes || account::speaks_differently(account, endpoint) {
+        let is_translated = !rules.passthrough && account::speaks_differently(account, endpoint);
+        if changes || is_translated {
             let Value::Object(mut body) = self.json().clone() else {
                 let message = "We could not parse the JSON body of your request.";
                 return Err(own::invalid(None, message));

@@ -8,14 +8,19 @@ use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
     handler::Handler,
-    http::{Method, Response},
+    http::{Method, Response, StatusCode},
     middleware::Next,
     response::IntoResponse as _,
     routing::{MethodFilter, on},
 };
 use loomgate_domain::Scope;
 
-use crate::{app::App, auth, error::ApiError, http::relay};
+use crate::{
+    app::App,
+    auth,
+    error::{AdminError, ApiError},
+    http::relay,
+};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +152,10 @@ async fn enforce(
     let (mut parts, body) = request.into_parts();
     let caller = match auth::admit(&mut parts, &app, scope).await {
         Ok(caller) => caller,
+        // The one error with a documented form of its own on both planes.
+        Err(error) if error.status() == StatusCode::FORBIDDEN => {
+            return AdminError::from(error).into_response();
+        }
         Err(error) => return error.into_response(),
     };
     if declared == Some(Access::DataPlane) {

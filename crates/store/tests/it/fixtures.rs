@@ -110,6 +110,7 @@ pub(crate) fn run(thread: &ThreadId, n: u32) -> Run {
             parallel_tool_calls: true,
             expires_at: NOW.plus(600),
             stream: false,
+            origin: None,
             route: Route::VirtualKey("echo".into()),
             origin: None,
         },

@@ -1,0 +1,195 @@
+//! `/v1/virtual-keys`, and `/v1/providers` for the same (contract portkey.md section 7).
+
+mod body;
+mod shown;
+
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use loomgate_domain::{Scope, WorkspaceId, virtual_key::VirtualKey};
+
+use self::{
+    body::{Change, Creation},
+    shown::{shown, shown_configured},
+};
+use super::{allowance, fields::Fields, reply, slug, tenant::Tenant};
+use crate::{
+    app::App,
+    error::{AdminError, ApiError},
+    http::access::{Access, Routes},
+    routing::seal_context,
+};
+
+/// How often a slug of our own making is made again when it is taken.
+const ATTEMPTS: usize = 5;
+
+/// The routes of this resource.
+pub(super) fn routes() -> Routes {
+    use Access::Scope as Needs;
+    let mut routes = Routes::default();
+    for (many, one) in [
+        ("/v1/virtual-keys", "/v1/virtual-keys/{slug}"),
+        ("/v1/providers", "/v1/providers/{slug}"),
+    ] {
+        routes = routes
+            .get(many, Needs(Scope::VirtualKeysList), index)
+            .post(many, Needs(Scope::VirtualKeysCreate), create)
+            .get(one, Needs(Scope::VirtualKeysRead), show)
+            .put(one, Needs(Scope::VirtualKeysUpdate), update)
+            .delete(one, Needs(Scope::VirtualKeysDelete), delete);
+    }
+    routes
+}
+
+async fn create(
+    State(app): State<App>,
+    tenant: Tenant,
+    mut body: Fields,
+) -> Result<Response, AdminError> {
+    tenant.no_more_query()?;
+    let named = body.text("workspace_id", 128)?.into_option();
+    let creation = Creation::read(body, app.clock.now())?;
+    let workspace = tenant.home(&app, named).await?;
+    let key = insert(&app, &workspace, creation).await?;
+    app.accounts.forget();
+    reply::object(&shown(&app, &key).await?)
+}
+
+async fn insert(
+    app: &App,
+    workspace: &WorkspaceId,
+    creation: Creation,
+) -> Result<VirtualKey, AdminError> {
+    for _ in 0..ATTEMPTS {
+        let chosen = creation.slug.clone();
+        let slug = chosen.unwrap_or_else(|| slug::of_name("", &creation.name, &*app.ids));
+        let key = sealed(
+            app,
+            creation.record(workspace, slug, app.clock.now()),
+            &creation.key,
+        );
+        if !app.accounts.is_configured(&key.slug) {
+            match app.store.virtual_keys().insert(key.clone()).await {
+                Err(loomgate_store::Error::Duplicate) => {}
+                done => {
+                    done?;
+                    return Ok(key);
+                }
+            }
+        }
+        if let Some(slug) = &creation.slug {
+            let message = format!("There is a virtual key '{slug}' already: choose another slug.");
+            return Err(ApiError::conflict(message).param("slug").into());
+        }
+    }
+    Err(ApiError::internal_logged().into())
+}
+
+/// The record with its secret sealed, for its slug and no other.
+fn sealed(app: &App, mut key: VirtualKey, secret: &Option<body::Secret>) -> VirtualKey {
+    if let Some(secret) = secret {
+        let context = seal_context(&key.workspace, &key.slug);
+        let mut random = |bytes: &mut [u8]| app.ids.fill(bytes);
+        key.sealed_key = Some(app.vault.seal(&context, secret.expose(), &mut random));
+        key.masked_key = Some(secret.masked());
+    }
+    key
+}
+
+async fn index(State(app): State<App>, mut tenant: Tenant) -> Result<Response, AdminError> {
+    let mut objects = Vec::new();
+    for (name, key) in app.config.virtual_keys.iter() {
+        objects.push(shown_configured(&app, name, key).await?);
+    }
+    for key in app.store.virtual_keys().list(&tenant.workspace).await? {
+        objects.push(shown(&app, &key).await?);
+    }
+    reply::page(&mut tenant.query, &objects)
+}
+
+async fn show(
+    State(app): State<App>,
+    tenant: Tenant,
+    Path(slug): Path<String>,
+) -> Result<Response, AdminError> {
+    tenant.no_more_query()?;
+    let mut configured = app.config.virtual_keys.iter();
+    if let Some((_, key)) = configured.find(|(name, _)| *name == slug) {
+        return reply::object(&shown_configured(&app, &slug, key).await?);
+    }
+    let key = find(&app, &tenant, &slug).await?;
+    reply::object(&shown(&app, &key).await?)
+}
+
+async fn update(
+    State(app): State<App>,
+    tenant: Tenant,
+    Path(slug): Path<String>,
+    mut body: Fields,
+) -> Result<Response, AdminError> {
+    tenant.no_more_query()?;
+    refuse_configured(&app, &slug)?;
+    let before = find(&app, &tenant, &slug).await?;
+    slug::repeated(&mut body, &slug)?;
+    let Change {
+        record,
+        key,
+        reset_usage,
+    } = Change::read(body, before, app.clock.now())?;
+    let record = sealed(&app, record, &key);
+    let virtual_keys = app.store.virtual_keys();
+    if !virtual_keys
+        .update(&tenant.workspace, record.clone())
+        .await?
+    {
+        return Err(not_found(&slug));
+    }
+    if reset_usage {
+        allowance::reset(&app, &shown::subject(&record)).await?;
+    }
+    app.accounts.forget();
+    reply::object(&shown(&app, &record).await?)
+}
+
+async fn delete(
+    State(app): State<App>,
+    tenant: Tenant,
+    Path(slug): Path<String>,
+) -> Result<Response, AdminError> {
+    tenant.no_more_query()?;
+    refuse_configured(&app, &slug)?;
+    let key = find(&app, &tenant, &slug).await?;
+    let virtual_keys = app.store.virtual_keys();
+    if !virtual_keys.delete(&tenant.workspace, &slug).await? {
+        return Err(not_found(&slug));
+    }
+    app.accounts.forget();
+    // Another virtual key may get this slug; what this one used is not its debt.
+    allowance::reset(&app, &shown::subject(&key)).await?;
+    reply::done()
+}
+
+async fn find(app: &App, tenant: &Tenant, slug: &str) -> Result<VirtualKey, AdminError> {
+    let virtual_keys = app.store.virtual_keys();
+    let found = virtual_keys.get(&tenant.workspace, slug).await?;
+    found.ok_or_else(|| not_found(slug))
+}
+
+fn refuse_configured(app: &App, slug: &str) -> Result<(), AdminError> {
+    if app.accounts.is_configured(slug) {
+        let message = format!(
+            "The virtual key '{slug}' stands in the server's configuration file: change it there, \
+             in [virtual_keys.{slug}]."
+        );
+        return Err(ApiError::forbidden(message).code("read_only").into());
+    }
+    Ok(())
+}
+
+fn not_found(slug: &str) -> AdminError {
+    let slug: String = slug.chars().take(slug::LONGEST).collect();
+    ApiError::missing(format!("There is no virtual key '{slug}'."))
+        .param("slug")
+        .into()
+}

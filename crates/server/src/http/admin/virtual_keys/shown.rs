@@ -1,0 +1,160 @@
+//! Virtual keys as answers show them: never with their secrets.
+
+use std::collections::BTreeMap;
+
+use loomgate_domain::{Timestamp, limit::Allowance, virtual_key::VirtualKey};
+use loomgate_gateway::{Api, Provider};
+use serde_json::{Map, Value, json};
+
+use super::super::{allowance::Holder, moment};
+use crate::{app::App, config::ConfiguredVirtualKey, error::AdminError};
+
+/// Whom the meter counts.
+pub(super) fn subject(key: &VirtualKey) -> String {
+    format!("vk:{}/{}", key.workspace, key.slug)
+}
+
+/// A stored virtual key.
+pub(super) async fn shown(app: &App, key: &VirtualKey) -> Result<Value, AdminError> {
+    let settings = &key.settings;
+    let mut answer = common(&Common {
+        slug: &key.slug,
+        name: &key.name,
+        provider: &key.provider,
+        masked_key: key.masked_key.as_deref(),
+        base_url: settings.base_url.as_deref(),
+        options: &settings.options,
+        model_aliases: &settings.model_aliases,
+        assistants_upstream: settings.assistants_upstream,
+    });
+    let own = json!({
+        "note": settings.note,
+        "workspace_id": key.workspace,
+        "created_at": moment::text(key.created_at),
+        "last_updated_at": moment::text(key.updated_at),
+        "read_only": false,
+    });
+    if let Value::Object(own) = own {
+        answer.extend(own);
+    }
+    let holder = Holder {
+        subject: subject(key),
+        whose: "virtual key",
+        allowance: &settings.allowance,
+        since: settings.usage_since,
+        expires_at: settings.expires_at,
+    };
+    holder.show(app, &mut answer).await?;
+    Ok(Value::Object(answer))
+}
+
+/// A virtual key of the configuration file, which is there for every workspace.
+pub(super) async fn shown_configured(
+    app: &App,
+    name: &str,
+    key: &ConfiguredVirtualKey,
+) -> Result<Value, AdminError> {
+    let target = &key.target;
+    let (base_url, options) = match &target.provider {
+        Provider::Echo => (None, BTreeMap::new()),
+        Provider::Http(account) => {
+            let mut url = account.base_url.clone();
+            // Some servers take their key there.
+            url.set_query(None);
+            (Some(url.to_string()), options(&account.api))
+        }
+    };
+    let mut answer = common(&Common {
+        slug: name,
+        name,
+        provider: &target.brand,
+        masked_key: None,
+        base_url: base_url.as_deref(),
+        options: &options,
+        model_aliases: &target.model_aliases,
+        assistants_upstream: target.assistants_upstream,
+    });
+    answer.insert("note".to_owned(), Value::Null);
+    answer.insert("workspace_id".to_owned(), Value::Null);
+    answer.insert("created_at".to_owned(), Value::Null);
+    answer.insert("last_updated_at".to_owned(), Value::Null);
+    answer.insert("read_only".to_owned(), Value::Bool(true));
+    let holder = holder_of_configured(name, &key.allowance, target.expires_at);
+    holder.show(app, &mut answer).await?;
+    Ok(Value::Object(answer))
+}
+
+fn holder_of_configured<'a>(
+    name: &str,
+    allowance: &'a Allowance,
+    expires_at: Option<Timestamp>,
+) -> Holder<'a> {
+    Holder {
+        subject: format!("vk:config/{name}"),
+        whose: "virtual key",
+        allowance,
+        since: Timestamp(0),
+        expires_at,
+    }
+}
+
+fn options(api: &Api) -> BTreeMap<String, String> {
+    let mut options = BTreeMap::new();
+    if let Api::Azure {
+        deployment,
+        api_version,
+        ..
+    } = api
+    {
+        let pairs = [
+            ("deployment_name", deployment),
+            ("api_version", api_version),
+        ];
+        for (name, value) in pairs {
+            if let Some(value) = value {
+                options.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+    options
+}
+
+/// What both kinds have.
+struct Common<'a> {
+    slug: &'a str,
+    name: &'a str,
+    provider: &'a str,
+    masked_key: Option<&'a str>,
+    base_url: Option<&'a str>,
+    options: &'a BTreeMap<String, String>,
+    model_aliases: &'a BTreeMap<String, String>,
+    assistants_upstream: bool,
+}
+
+fn common(key: &Common<'_>) -> Map<String, Value> {
+    let option = |name: &str| key.options.get(name);
+    let fields = json!({
+        "id": key.slug,
+        "slug": key.slug,
+        "name": key.name,
+        "object": "virtual-key",
+        "provider": key.provider,
+        "ai_provider_name": key.provider,
+        "integration_id": key.provider,
+        "masked_api_key": key.masked_key,
+        "base_url": key.base_url,
+        "model_config": {
+            "apiVersion": option("api_version"),
+            "resourceName": option("resource_name"),
+            "deploymentName": option("deployment_name"),
+            "organization": option("organization"),
+            "project": option("project"),
+        },
+        "model_aliases": key.model_aliases,
+        "assistants": if key.assistants_upstream { "upstream" } else { "native" },
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
