@@ -1,10 +1,7 @@
 //! From a call in OpenAI's form to the HTTP request that an account's server wants.
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request,
-    header::{AUTHORIZATION, CONTENT_TYPE},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header::CONTENT_TYPE};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
@@ -14,8 +11,12 @@ use crate::{
     endpoint::Endpoint,
     error::{Error, Who},
     http_client::{Body, BoxBody},
-    reading::{Facts, Reading, Vendor},
-    vendor::{self, VendorRequest},
+    reading::{Converted, Facts, Reading, Vendor},
+    vendor::{
+        VendorRequest, anthropic,
+        azure::{Azure, Credential},
+        google,
+    },
 };
 
 /// A call in OpenAI's form, on its way out.
@@ -85,23 +86,40 @@ pub(crate) fn request(
         model,
         facts,
     } = outgoing;
+    let key = account.api_key.as_ref();
     let (url, headers, body, reading) = match (vendor, endpoint, payload) {
         (Some(vendor), Endpoint::Chat | Endpoint::Embeddings, Payload::Json(body)) => {
             let model = model.unwrap_or_default();
             let said = said(vendor, endpoint, &body, &model)?;
-            let streamed = body["stream"] == true;
+            let what = match endpoint {
+                Endpoint::Embeddings => {
+                    Converted::Embeddings(google::EmbeddingFacts::of(&body, &model))
+                }
+                _ if body["stream"] == true => Converted::Stream(facts),
+                _ => Converted::Chat(facts),
+            };
             let url = appended(base, &said.path, &said.query)?;
             let headers = vendor_headers(headers, &said);
             let body = bytes(&said.body)?;
-            let reading = Reading::of_vendor(vendor, endpoint, streamed, facts);
-            (url, headers, body, reading)
+            (url, headers, body, Reading::of_vendor(vendor, what, key))
+        }
+        (Some(vendor), Endpoint::Models, _) if path == "models" => {
+            let query = match vendor {
+                Vendor::Anthropic => anthropic::MODELS_QUERY,
+                Vendor::Google => google::MODELS_QUERY,
+            };
+            let url = appended(base, &path, &[(query.0, query.1.to_owned())])?;
+            let headers = versioned(headers, vendor);
+            let reading = Reading::of_vendor(vendor, Converted::Models, key);
+            (url, headers, Body::Empty, reading)
         }
         (vendor, _, payload) => {
             let url = match &account.api {
                 Api::Azure {
                     deployment,
                     api_version,
-                } => vendor::azure::Azure {
+                    ..
+                } => Azure {
                     base: base.clone(),
                     deployment: deployment.clone(),
                     api_version: api_version.clone(),
@@ -109,25 +127,16 @@ pub(crate) fn request(
                 .url(&path, query.as_deref(), model.as_deref()),
                 _ => plain(base, &path, query.as_deref())?,
             };
-            let mut headers = headers;
-            if vendor == Some(Vendor::Anthropic) {
-                let version = HeaderValue::from_static("2023-06-01");
-                headers
-                    .entry(HeaderName::from_static("anthropic-version"))
-                    .or_insert(version);
-            }
+            let headers = match vendor {
+                Some(vendor) => versioned(headers, vendor),
+                None => headers,
+            };
             let body = match payload {
                 Payload::Bytes(bytes) => Body::from(bytes),
                 Payload::Json(value) => bytes(&value)?,
                 Payload::Stream(body) => Body::Stream(body),
             };
-            let reading = match (vendor, endpoint) {
-                (Some(vendor), Endpoint::Models) => {
-                    Reading::of_vendor(vendor, endpoint, false, facts)
-                }
-                _ => Reading::as_is(),
-            };
-            (url, headers, body, reading)
+            (url, headers, body, Reading::as_is())
         }
     };
     let mut request = Request::new(body);
@@ -148,9 +157,9 @@ fn said(
     model: &str,
 ) -> Result<VendorRequest, Unsendable> {
     let said = match (vendor, endpoint) {
-        (Vendor::Anthropic, Endpoint::Chat) => vendor::anthropic::chat_request(body, model),
-        (Vendor::Google, Endpoint::Chat) => vendor::google::chat_request(body, model),
-        (Vendor::Google, _) => vendor::google::embeddings_request(body, model),
+        (Vendor::Anthropic, Endpoint::Chat) => anthropic::chat_request(body, model),
+        (Vendor::Google, Endpoint::Chat) => google::chat_request(body, model),
+        (Vendor::Google, _) => google::embeddings_request(body, model),
         (Vendor::Anthropic, _) => {
             return Err(Unsendable::Unsupported {
                 message: "Anthropic has no embeddings.".to_owned(),
@@ -181,6 +190,17 @@ fn vendor_headers(headers: HeaderMap, said: &VendorRequest) -> HeaderMap {
     kept
 }
 
+/// Anthropic wants to know which version of its API is meant; a caller may say another.
+fn versioned(mut headers: HeaderMap, vendor: Vendor) -> HeaderMap {
+    if vendor == Vendor::Anthropic {
+        let (name, version) = anthropic::VERSION;
+        headers
+            .entry(HeaderName::from_static(name))
+            .or_insert(HeaderValue::from_static(version));
+    }
+    headers
+}
+
 fn bytes(body: &Value) -> Result<Body, Unsendable> {
     let bytes = serde_json::to_vec(body)
         .map_err(|error| misconfigured(&format!("the body is no JSON: {error}")))?;
@@ -192,17 +212,20 @@ fn bytes(body: &Value) -> Result<Body, Unsendable> {
 fn authorize(account: &Account, headers: &mut HeaderMap) -> Result<(), Unsendable> {
     if let Some(key) = &account.api_key {
         let key = key.expose_secret();
-        let (name, value) = match account.api {
-            Api::OpenAi => (AUTHORIZATION, format!("Bearer {key}")),
-            Api::Azure { .. } => (HeaderName::from_static("api-key"), key.to_owned()),
-            Api::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
-            Api::Google => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
+        let (name, prefix) = match account.api {
+            Api::OpenAi => ("authorization", "Bearer "),
+            Api::Azure { is_token: true, .. } => Credential::AdToken.header(),
+            Api::Azure { .. } => Credential::ApiKey.header(),
+            Api::Anthropic => ("x-api-key", ""),
+            Api::Google => ("x-goog-api-key", ""),
         };
         // Said here, because the library's error would be about a header of the caller.
-        let mut value = HeaderValue::try_from(value)
+        let mut value = HeaderValue::try_from(format!("{prefix}{key}"))
             .map_err(|_| misconfigured("its api_key is no possible header value"))?;
         value.set_sensitive(true);
-        headers.entry(name).or_insert(value);
+        headers
+            .entry(HeaderName::from_static(name))
+            .or_insert(value);
     }
     for (name, value) in [
         ("openai-organization", &account.organization),

@@ -86,14 +86,17 @@ pub(crate) fn unreachable(error: &SendError) -> String {
     }
 }
 
+/// A text without the key.
+pub(crate) fn without_key(text: &str, key: Option<&SecretString>) -> String {
+    match key.map(ExposeSecret::expose_secret) {
+        Some(key) if !key.is_empty() => text.replace(key, "[key]"),
+        _ => text.to_owned(),
+    }
+}
+
 /// A provider's words, made fit to be shown: without the key, and not too long.
 pub(crate) fn presentable(text: &str, key: Option<&SecretString>) -> String {
-    let key = key.map_or("", ExposeSecret::expose_secret);
-    let text = if key.is_empty() {
-        text.to_owned()
-    } else {
-        text.replace(key, "[key]")
-    };
+    let text = without_key(text, key);
     match text.char_indices().nth(MESSAGE_CHARS) {
         Some((end, _)) => text[..end].to_owned(),
         None => text,

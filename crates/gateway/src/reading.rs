@@ -6,15 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use http_body_util::BodyExt as _;
+use secrecy::SecretString;
 use tokio::time::timeout;
 
 use crate::{
     Timeouts,
-    endpoint::Endpoint,
-    error::{Error, Who},
+    error::{Error, Who, presentable, without_key},
     http_client::Incoming,
     sse::Splitter,
-    vendor::{self, AnswerFacts},
+    vendor::{
+        self, AnswerFacts, anthropic,
+        google::{self, EmbeddingFacts},
+    },
 };
 
 /// The most bytes of an answer that is read whole.
@@ -35,9 +38,21 @@ pub(crate) struct Reading(Option<Conversion>);
 
 struct Conversion {
     vendor: Vendor,
-    endpoint: Endpoint,
-    streamed: bool,
-    facts: Facts,
+    what: Converted,
+    /// What no message must contain.
+    key: Option<SecretString>,
+}
+
+/// What is converted.
+pub(crate) enum Converted {
+    /// A chat completion in one piece.
+    Chat(Facts),
+    /// A streamed one.
+    Stream(Facts),
+    /// Vectors.
+    Embeddings(EmbeddingFacts),
+    /// The list of models.
+    Models,
 }
 
 impl Reading {
@@ -46,17 +61,11 @@ impl Reading {
         Self(None)
     }
 
-    pub(crate) fn of_vendor(
-        vendor: Vendor,
-        endpoint: Endpoint,
-        streamed: bool,
-        facts: Facts,
-    ) -> Self {
+    pub(crate) fn of_vendor(vendor: Vendor, what: Converted, key: Option<&SecretString>) -> Self {
         Self(Some(Conversion {
             vendor,
-            endpoint,
-            streamed,
-            facts,
+            what,
+            key: key.cloned(),
         }))
     }
 
@@ -67,32 +76,28 @@ impl Reading {
 
     /// An answer that came whole.
     pub(crate) fn whole(&self, status: u16, body: Bytes) -> Result<Bytes, Error> {
-        let Some(Conversion {
-            vendor,
-            endpoint,
-            facts,
-            ..
-        }) = &self.0
-        else {
+        let Some(Conversion { vendor, what, key }) = &self.0 else {
             return Ok(body);
         };
         if !(200..300).contains(&status) {
             let error = match vendor {
-                Vendor::Anthropic => vendor::anthropic::error_body(status, &body),
-                Vendor::Google => vendor::google::error_body(status, &body),
+                Vendor::Anthropic => anthropic::error_body(status, &body),
+                Vendor::Google => google::error_body(status, &body),
             };
-            return Ok(error.to_string().into());
+            return Ok(without_key(&error.to_string(), key.as_ref()).into());
         }
         let answer = serde_json::from_slice(&body)
             .map_err(|_| Error::nonsense("The provider sent something else than JSON."))?;
-        let said = match (vendor, endpoint) {
-            (Vendor::Anthropic, Endpoint::Models) => vendor::anthropic::models(&answer),
-            (Vendor::Google, Endpoint::Models) => vendor::google::models(&answer),
-            (Vendor::Google, Endpoint::Embeddings) => {
-                vendor::google::embeddings_response(&answer, facts)
+        let said = match (vendor, what) {
+            (Vendor::Anthropic, Converted::Models) => anthropic::models(&answer),
+            (Vendor::Google, Converted::Models) => google::models(&answer),
+            (_, Converted::Embeddings(facts)) => google::embeddings_response(&answer, facts),
+            (Vendor::Anthropic, Converted::Chat(facts) | Converted::Stream(facts)) => {
+                anthropic::chat_response(&answer, facts)
             }
-            (Vendor::Anthropic, _) => vendor::anthropic::chat_response(&answer, facts),
-            (Vendor::Google, _) => vendor::google::chat_response(&answer, facts),
+            (Vendor::Google, Converted::Chat(facts) | Converted::Stream(facts)) => {
+                google::chat_response(&answer, facts)
+            }
         };
         let said = said.map_err(Error::nonsense)?;
         Ok(said.to_string().into())
@@ -100,19 +105,20 @@ impl Reading {
 
     /// Begins to read a body that comes piece by piece.
     pub(crate) fn stream(self, body: Incoming) -> Wire {
-        let conversion = self.0.filter(|conversion| conversion.streamed);
-        let Some(conversion) = conversion else {
+        let Some(Conversion {
+            vendor,
+            what: Converted::Stream(facts),
+            key,
+        }) = self.0
+        else {
             return Wire(Source::AsIs(body));
         };
-        let stream = match conversion.vendor {
-            Vendor::Anthropic => {
-                VendorStream::Anthropic(vendor::anthropic::ChatStream::new(conversion.facts))
-            }
-            Vendor::Google => {
-                VendorStream::Google(vendor::google::ChatStream::new(conversion.facts))
-            }
+        let stream = match vendor {
+            Vendor::Anthropic => VendorStream::Anthropic(anthropic::ChatStream::new(facts)),
+            Vendor::Google => VendorStream::Google(google::ChatStream::new(facts)),
         };
         let converter = Converter {
+            key,
             splitter: Splitter::default(),
             stream,
             ended: false,
@@ -134,14 +140,15 @@ enum Source {
 }
 
 struct Converter {
+    key: Option<SecretString>,
     splitter: Splitter,
     stream: VendorStream,
     ended: bool,
 }
 
 enum VendorStream {
-    Anthropic(vendor::anthropic::ChatStream),
-    Google(vendor::google::ChatStream),
+    Anthropic(anthropic::ChatStream),
+    Google(google::ChatStream),
 }
 
 impl Wire {
@@ -204,7 +211,7 @@ impl Converter {
             VendorStream::Anthropic(stream) => stream.finish(out),
             VendorStream::Google(stream) => stream.finish(out),
         };
-        result.map_err(of_stream)
+        result.map_err(|error| of_stream(error, self.key.as_ref()))
     }
 
     fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
@@ -212,14 +219,15 @@ impl Converter {
             VendorStream::Anthropic(stream) => stream.event(None, data, out),
             VendorStream::Google(stream) => stream.event(None, data, out),
         };
-        result.map_err(of_stream)
+        result.map_err(|error| of_stream(error, self.key.as_ref()))
     }
 }
 
-fn of_stream(error: vendor::StreamError) -> Error {
+fn of_stream(error: vendor::StreamError, key: Option<&SecretString>) -> Error {
+    let message = presentable(&error.message, key);
     match error.status {
-        Some(status) => Error::status(status, error.message),
-        None => Error::new(Who::Network, true, error.message),
+        Some(status) => Error::status(status, message),
+        None => Error::new(Who::Upstream, true, message),
     }
 }
 

@@ -121,6 +121,8 @@ pub enum Api {
         deployment: Option<String>,
         /// `api-version`; none: `v1`.
         api_version: Option<String>,
+        /// Whether the credential is an Entra token instead of the resource's key.
+        is_token: bool,
     },
     /// Anthropic's messages.
     Anthropic,

@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    Account, ChatStream, Provider,
+    Account, Api, ChatStream, Provider,
     account::{self, Outgoing, Payload, Unsendable},
     config::Leaf,
     echo,
@@ -271,6 +271,10 @@ impl<'a> TurnAttempt<'a> {
             return Err(unsendable(&"a request that is no object"));
         };
         params::apply(&mut body, rules, way.target, None);
+        if account.api == Api::Google {
+            // Gemini has no word for it; the run itself takes one call at a time.
+            body.remove("parallel_tool_calls");
+        }
         Ok(Payload::Json(body.into()))
     }
 
