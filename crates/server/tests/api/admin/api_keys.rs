@@ -14,7 +14,7 @@ async fn made(app: &TestApp, by: &str, body: &Value) -> (String, String) {
 }
 
 async fn opens(app: &TestApp, key: &str) -> bool {
-    let status = get(app, key, "/v1/assistants").await.status;
+    let status = get(app, key, "/v1/logs").await.status;
     assert!(matches!(status, 200 | 401), "{status}");
     status == 200
 }
@@ -297,7 +297,7 @@ async fn those_of_the_configuration_file_are_shown_and_not_changed() {
         (&shown["read_only"], &shown["name"]),
         (&json!(true), &json!("manager-a"))
     );
-    let mut scopes: Vec<_> = serde_json::from_value(shown["scopes"].clone()).unwrap();
+    let mut scopes: Vec<String> = serde_json::from_value(shown["scopes"].clone()).unwrap();
     let mut all: Vec<String> = all_but_admin().into_iter().map(str::to_owned).collect();
     scopes.sort();
     all.sort();
@@ -331,7 +331,7 @@ async fn a_changed_key_is_another_key_at_once() {
     assert!(opens(&app, &key).await);
     let path = format!("/v1/api-keys/{id}");
     ok(&put(&app, MANAGER_A, &path, &json!({"scopes": ["logs.view"]})).await);
-    refused(&get(&app, &key, "/v1/assistants").await, 403, "AB03");
+    refused(&get(&app, &key, "/v1/logs").await, 403, "AB03");
     // Keys of the usual scopes manage nothing.
     refused(&get(&app, KEY_B, "/v1/api-keys").await, 403, "AB03");
     app.stop().await;

@@ -152,9 +152,8 @@ async fn a_stream_is_as_long_as_the_logs() {
     let mut inserted = insert(&app, &json!(many)).await;
     inserted.sort();
     let all = get(&app, MANAGER_A, "/v1/logs/export?requested_data=id").await;
-    let found = lines(&all)
-        .iter()
-        .map(|line| line["id"].as_str().unwrap().to_owned());
+    let all = lines(&all);
+    let found = all.iter().map(|line| line["id"].as_str().unwrap());
     assert_eq!(found.collect::<Vec<_>>(), inserted);
     let one = get(&app, MANAGER_A, "/v1/logs/export?ai_model=m-17").await;
     let one = lines(&one);

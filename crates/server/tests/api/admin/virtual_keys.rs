@@ -138,7 +138,7 @@ async fn what_is_wrong_is_named() {
         (
             json!({"key": null}),
             "key",
-            "The provider 'openai' needs a 'key'",
+            "The provider 'openai' needs a key",
         ),
         (json!({"nmae": "x"}), "nmae", "Did you mean 'name'?"),
         (json!({"slug": "a b"}), "slug", "letters, digits"),
