@@ -69,6 +69,7 @@ fn providers_have_addresses_and_aliases_of_their_own() {
     let api = Api::Azure {
         deployment: Some("d".to_owned()),
         api_version: Some("2024-10-21".to_owned()),
+        is_token: false,
     };
     assert_eq!(azure.api, api);
 }
