@@ -26,10 +26,10 @@ pub(crate) struct Way<'a> {
 
 impl Plan {
     /// One target and no rules.
-    pub fn single(target: Arc<Target>) -> Self {
+    pub fn single(target: &Arc<Target>) -> Self {
         let config = Config::single(Destination::Request, &Overrides::default());
         match Self::new(Arc::new(config), "", |_| {
-            Ok::<_, std::convert::Infallible>(Arc::clone(&target))
+            Ok::<_, std::convert::Infallible>(Arc::clone(target))
         }) {
             Ok(plan) => plan,
         }

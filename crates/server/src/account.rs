@@ -30,7 +30,7 @@ pub(crate) const PROVIDERS: [&str; 13] = [
 ];
 
 /// The fewest characters of a secret whose ends may be shown.
-const SHOWS_ENDS: usize = 16;
+const SHOWS_ENDS: usize = 20;
 
 /// Who answers, and its provider's name.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ pub(crate) fn build(
     let mut account = Account::new(api, base_url, key);
     account.organization = option(&["organization", "openai_organization"]);
     account.project = option(&["project", "openai_project"]);
-    let provider = Provider::Http(account);
+    let provider = Provider::Http(Box::new(account));
     Ok(Built { brand, provider })
 }
 
@@ -200,7 +200,7 @@ mod tests {
 
     fn account(provider: &str, options: &[(&str, &str)]) -> Account {
         match of(provider, options).unwrap().provider {
-            Provider::Http(account) => account,
+            Provider::Http(account) => *account,
             Provider::Echo => panic!("the echo"),
         }
     }
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn a_secret_is_shown_by_its_ends_only_when_it_is_long() {
         assert_eq!(masked("sk-abcdefghijklmnopqrstuvwxyz"), "sk-****wxyz");
-        assert_eq!(masked("sk-abcdefghijkl"), "****");
+        assert_eq!(masked("sk-abcdefghijklmnop"), "****");
         assert_eq!(masked(""), "****");
         assert_eq!(masked(&"\u{e9}".repeat(20)), "****");
     }

@@ -178,7 +178,12 @@ async fn requested(
             .ok_or_else(|| ApiError::no_virtual_key(slug, "in your request"));
     }
     if let Some(provider) = &wishes.provider {
-        let target = inline::target(services, provider, wishes.authorization(), &wishes.options)?;
+        let target = inline::target(
+            services,
+            provider,
+            wishes.authorization().as_ref(),
+            &wishes.options,
+        )?;
         return Ok(Arc::new(target));
     }
     let Some(slug) = default else {
@@ -253,7 +258,7 @@ async fn of_leaf(
         Destination::Inline(inline) => {
             // The caller's own key serves where the config has none.
             let key = inline.api_key.clone().or_else(|| wishes.authorization());
-            let target = inline::target(services, &inline.provider, key, &inline.options)?;
+            let target = inline::target(services, &inline.provider, key.as_ref(), &inline.options)?;
             Ok(Arc::new(target))
         }
         Destination::Request => requested(services, workspace, default, wishes).await,
