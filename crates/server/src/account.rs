@@ -30,7 +30,7 @@ pub(crate) const PROVIDERS: [&str; 13] = [
 ];
 
 /// The fewest characters of a secret whose ends may be shown.
-const SHOWS_ENDS: usize = 16;
+const SHOWS_ENDS: usize = 20;
 
 /// Who answers, and its provider's name.
 #[derive(Debug)]
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn a_secret_is_shown_by_its_ends_only_when_it_is_long() {
         assert_eq!(masked("sk-abcdefghijklmnopqrstuvwxyz"), "sk-****wxyz");
-        assert_eq!(masked("sk-abcdefghijkl"), "****");
+        assert_eq!(masked("sk-abcdefghijklmnop"), "****");
         assert_eq!(masked(""), "****");
         assert_eq!(masked(&"\u{e9}".repeat(20)), "****");
     }

@@ -1,7 +1,7 @@
 //! What a caller is told when something went wrong. The only place that knows status codes.
 
-mod admin;
 mod accounts;
+mod admin;
 mod conflicts;
 mod lookups;
 
@@ -9,7 +9,7 @@ use std::{borrow::Cow, error::Error as StdError};
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Response, StatusCode, header},
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
 use loomgate_wire::{ErrorBody, Problem};
@@ -34,8 +34,8 @@ struct Parts {
     param: Option<Cow<'static, str>>,
     code: Option<&'static str>,
     cause: Option<Cause>,
-    /// How long to wait.
-    retry_after: Option<std::time::Duration>,
+    /// More of the answer's head.
+    headers: Vec<(&'static str, String)>,
     /// All that is wrong, where it is more than one thing.
     errors: Vec<String>,
     /// Portkey's form goes around it.
@@ -69,7 +69,7 @@ impl ApiError {
             param: None,
             code: None,
             cause: None,
-            retry_after: None,
+            headers: Vec::new(),
             errors: Vec::new(),
             is_gateways: false,
         }))
@@ -156,7 +156,7 @@ impl ApiError {
         let status =
             StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
         let mut error = Self::new(status, kind, refusal.message()).code(code);
-        error.0.retry_after = refusal.retry_after;
+        error.0.headers = refusal.headers();
         error
     }
 
@@ -279,7 +279,7 @@ impl ApiError {
             param,
             code,
             cause,
-            retry_after,
+            headers,
             errors,
             is_gateways,
         } = *self.0;
@@ -300,10 +300,11 @@ impl ApiError {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        if let Some(wait) = retry_after {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            let seconds = HeaderValue::from(seconds.max(1));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                let name = HeaderName::from_static(name);
+                response.headers_mut().insert(name, value);
+            }
         }
         if let Some(cause) = cause {
             response.extensions_mut().insert(cause);

@@ -217,13 +217,28 @@ impl RelayAttempt<'_> {
             .collect()
     }
 
+    /// Whether the answer is a run whose usage may have become known. Modify Run changes none.
+    fn shows_a_run(&self) -> bool {
+        let mut parts = self.request.path.trim_matches('/').split('/').skip(2);
+        let is_post = self.request.method == http::Method::POST;
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some("runs"), None, ..) => is_post,
+            (Some(_thread), Some("runs"), None, _) => is_post,
+            (Some(_thread), Some("runs"), Some(_run), None) => !is_post,
+            (Some(_thread), Some("runs"), Some(_run), Some(action)) => {
+                is_post && matches!(action, "cancel" | "submit_tool_outputs")
+            }
+            _ => false,
+        }
+    }
+
     fn observer(&self, status: StatusCode, is_stream: bool, asked_for_usage: bool) -> Observer {
         let endpoint = self.known.endpoint;
         let counts = endpoint.has_parameters() || endpoint == Endpoint::Assistants;
         match (status.is_success() && counts, is_stream) {
             (true, true) if asked_for_usage => Observer::filtered(),
             (true, true) => Observer::events(),
-            (true, false) if endpoint.has_parameters() => Observer::whole(),
+            (true, false) if endpoint.has_parameters() || self.shows_a_run() => Observer::whole(),
             _ => Observer::blind(),
         }
     }

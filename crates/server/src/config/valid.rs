@@ -38,6 +38,7 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
     for (option, value) in [
         ("limits.run_expiry_s", limits.run_expiry_s == 0),
         ("limits.body_bytes", limits.body_bytes == 0),
+        ("limits.upload_bytes", limits.upload_bytes == 0),
         (
             "limits.context_window_tokens",
             limits.context_window_tokens == 0,

@@ -114,8 +114,7 @@ async fn show(
     Path(slug): Path<String>,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
-    let mut configured = app.config.virtual_keys.iter();
-    if let Some((_, key)) = configured.find(|(name, _)| *name == slug) {
+    if let Some(key) = app.config.virtual_keys.get(&slug) {
         return reply::object(&shown_configured(&app, &slug, key).await?);
     }
     let key = find(&app, &tenant, &slug).await?;
