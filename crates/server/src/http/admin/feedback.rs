@@ -71,11 +71,13 @@ async fn update(
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
     let id: FeedbackId = Id::parse(&id).map_err(|_| not_found(&id))?;
-    // The Node SDK repeats the id of the path.
-    if let Patch::Set(repeated) = body.text("feedbackID", 256)?
-        && repeated != id.as_str()
-    {
-        return Err(body.refuse("feedbackID", "'feedbackID' is not the id of the path."));
+    // The Node SDK repeats the id of the path, in its own spelling or folded to snake case.
+    for name in ["feedbackID", "feedback_id"] {
+        if let Patch::Set(repeated) = body.text(name, 256)?
+            && repeated != id.as_str()
+        {
+            return Err(body.refuse(name, format!("'{name}' is not the id of the path.")));
+        }
     }
     let Judgement {
         value,
