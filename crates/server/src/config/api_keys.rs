@@ -80,7 +80,7 @@ fn api_key(
             at("workspace")
         )));
     }
-    let settings = settings(&name, raw, known, &at)?;
+    let settings = settings(raw, known, &at)?;
     Ok(ConfiguredKey {
         name,
         key,
@@ -90,7 +90,6 @@ fn api_key(
 }
 
 fn settings(
-    name: &str,
     raw: RawApiKey,
     (virtual_keys, configs): (&VirtualKeys, &SavedConfigs),
     at: &dyn Fn(&str) -> String,
@@ -107,9 +106,6 @@ fn settings(
         Some(name) => Some(virtual_keys.expect(name, &at("default_virtual_key"))?),
         None => virtual_keys.default_name().cloned(),
     };
-    if default_virtual_key.is_none() && raw.default_config.is_none() {
-        return Err(no_default(&format!("the API key \"{name}\"")));
-    }
     check_metadata(&raw.metadata, &at("metadata"))?;
     let scopes = match &raw.scopes {
         Some(names) => scopes(names.iter().map(String::as_str), &at("scopes"))?,

@@ -59,12 +59,17 @@ fn every_option_of_a_key_arrives() {
 }
 
 #[test]
-fn a_key_with_a_config_needs_no_default_virtual_key() {
+fn a_key_needs_no_default() {
     let two = "[virtual_keys.a]\nprovider = 'echo'\n[virtual_keys.b]\nprovider = 'echo'\n";
     let config = "[configs.c]\njson = '{\"virtual_key\":\"a\"}'\n";
-    let file = format!("{KEY}default_config = 'c'\n{two}{config}");
-    let settings = load_with(&file, []).unwrap().api_keys[0].settings.clone();
-    assert_eq!(settings.default_virtual_key, None);
+    // Its callers then say where their calls go.
+    for file in [
+        format!("{KEY}default_config = 'c'\n{two}{config}"),
+        format!("{KEY}{two}"),
+    ] {
+        let settings = load_with(&file, []).unwrap().api_keys[0].settings.clone();
+        assert_eq!(settings.default_virtual_key, None);
+    }
 }
 
 #[test]
@@ -113,10 +118,6 @@ fn api_keys_that_make_no_sense_are_refused() {
         ),
         ("key_env = 'X'", "are both set"),
         ("workspace = 'a b'", "`api_keys.0.workspace`"),
-        (
-            two,
-            "several virtual keys are configured, and the API key \"a\"",
-        ),
         (
             "scopes = ['logs.viw']",
             "`api_keys.0.scopes`: unknown scope 'logs.viw' | did you mean 'logs.view'?",
