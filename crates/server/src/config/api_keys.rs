@@ -180,9 +180,22 @@ pub(crate) fn is_workspace(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(allowed)
 }
 
-pub(super) fn no_default(whose: &str) -> ConfigError {
-    ConfigError::new(format!(
-        "several virtual keys are configured, and {whose} names none"
-    ))
-    .help("set `default_virtual_key`, for all API keys or in each of them")
+/// What an operator may have forgotten: keys whose requests have to say where they go.
+pub(super) fn without_way(keys: &[ConfiguredKey], virtual_keys: &VirtualKeys) -> Vec<String> {
+    let note = |whose: &str| {
+        format!(
+            "several virtual keys are configured, and {whose} names none: its requests have to; or \
+             set `default_virtual_key`, for all API keys or in each of them"
+        )
+    };
+    if keys.is_empty() && virtual_keys.default_name().is_none() {
+        return vec![note("the API key that is made at the first start")];
+    }
+    let has_way = |key: &&ConfiguredKey| {
+        key.settings.default_config.is_some() || key.settings.default_virtual_key.is_some()
+    };
+    let without = keys.iter().filter(|key| !has_way(key));
+    without
+        .map(|key| note(&format!("the API key \"{}\"", key.name)))
+        .collect()
 }

@@ -73,6 +73,21 @@ fn a_key_needs_no_default() {
 }
 
 #[test]
+fn a_key_without_a_way_is_noted() {
+    let two = "[virtual_keys.a]\nprovider = 'echo'\n[virtual_keys.b]\nprovider = 'echo'\n";
+    let config = load_with(&format!("{KEY}{two}"), []).unwrap();
+    assert_eq!(config.api_keys[0].settings.default_virtual_key, None);
+    let start = "several virtual keys are configured, and the API key ";
+    assert!(config.notes[0].starts_with(&format!("{start}\"a\" names none")));
+    let config = load_with(two, []).unwrap();
+    assert!(config.notes[0].starts_with(&format!("{start}that is made at the first start")));
+    let chosen = load_with(&format!("default_virtual_key = 'b'\n{KEY}{two}"), []).unwrap();
+    assert!(chosen.notes.is_empty());
+    let settings = &chosen.api_keys[0].settings;
+    assert_eq!(settings.default_virtual_key.as_deref(), Some("b"));
+}
+
+#[test]
 fn limits_come_from_the_environment_too() {
     let keys = "[{name = \"a\", key = \"lg-0123456789abcdef\", rate_limits = \
                 [{type = \"requests\", unit = \"rps\", value = 1}]}]";
@@ -98,7 +113,6 @@ fn limits_come_from_the_environment_too() {
 #[test]
 fn api_keys_that_make_no_sense_are_refused() {
     let same = KEY.replace("'a'", "'b'");
-    let two = "[virtual_keys.a]\nprovider = 'echo'\n[virtual_keys.b]\nprovider = 'echo'\n";
     for (rest, text) in [
         (
             "default_virtual_key = 'main'",
@@ -150,10 +164,6 @@ fn api_keys_that_make_no_sense_are_refused() {
     assert_refused(
         &format!("{KEY}metadata = {{ {pairs} }}"),
         "at most 16 pairs",
-    );
-    assert_refused(
-        two,
-        "several virtual keys are configured, and the API key that is made",
     );
 }
 
