@@ -40,6 +40,7 @@ recorded=$(mktemp)
 trap 'rm -f "$recorded"' EXIT
 (cd "$suite/node" && LOOMGATE_RECORD=$recorded node --test --test-reporter=spec)
 echo "-- Node: the same through a relay"
-(cd "$suite/node" && LOOMGATE_RELAYED=1 LOOMGATE_RECORD=$recorded node --test --test-reporter=dot)
+(cd "$suite/node" && LOOMGATE_RELAYED=1 LOOMGATE_RECORD=$recorded node --test --test-reporter=dot \
+  $(ls ./*.test.mjs | grep -v gateway))
 "$python" validate_recording.py "$recorded"
 [[ -z $record ]] || cat "$recorded" >>"$record"

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use url::Url;
 
 use super::{
     answer::{Answer, AnswerBody},
@@ -15,7 +14,6 @@ use super::{
 use crate::{
     Account, Target,
     account::{self, Outgoing, Payload, Unsendable},
-    egress,
     endpoint::Endpoint,
     error,
     http_client::{SendError, Trust},
@@ -34,7 +32,11 @@ impl RelayAttempt<'_> {
         let prepared = self
             .payload(way, account)
             .and_then(|(payload, asked_for_usage)| {
-                let custom = self.custom_host(way)?;
+                let custom = way
+                    .custom_host(&self.services.exceptions)
+                    .map_err(|refused| {
+                        Box::new(own::invalid(refused.code(), &refused.to_string()))
+                    })?;
                 Ok((payload, asked_for_usage, custom))
             });
         let (payload, asked_for_usage, custom) = match prepared {
@@ -134,22 +136,6 @@ impl RelayAttempt<'_> {
         };
         let answer = own::failure(status, "server_error", (Some(code), None), &message);
         repeatable(self.told(way, answer))
-    }
-
-    /// The address that the caller named, when it may be called with this credential.
-    fn custom_host(&self, way: Way<'_>) -> Result<Option<Url>, Box<Answer>> {
-        let Some(host) = &way.leaf.rules.custom_host else {
-            return Ok(None);
-        };
-        if way.target.is_stored {
-            let message = "A stored credential only goes to its own address: leave out the custom \
-                           host, or send a credential of your own.";
-            let code = Some("custom_host_not_allowed");
-            return Err(Box::new(own::invalid(code, message)));
-        }
-        egress::check_url(host, &self.services.exceptions)
-            .map(Some)
-            .map_err(|_| Box::new(own::invalid(None, "Invalid custom host")))
     }
 
     /// The body for a leaf, and whether usage was asked for in it: the bytes as they came, unless

@@ -71,7 +71,7 @@ async fn update(
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
     let id: FeedbackId = Id::parse(&id).map_err(|_| not_found(&id))?;
-    // The Node SDK repeats the id of the path.
+    // The Node SDK repeats the id of the path, in its own spelling or folded to snake case.
     for name in ["feedbackID", "feedback_id"] {
         if let Patch::Set(repeated) = body.text(name, 256)?
             && repeated != id.as_str()
