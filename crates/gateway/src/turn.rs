@@ -300,13 +300,16 @@ impl<'a> TurnAttempt<'a> {
             facts: self.services.facts(model.as_deref(), true),
             model,
         };
-        let (request, reading) = account::request(account, None, outgoing)
+        let custom = way
+            .custom_host(&self.services.exceptions)
+            .map_err(|refused| plain(Error::new(Who::Local, false, refused.to_string())))?;
+        let (request, reading) = account::request(account, custom.as_ref(), outgoing)
             .map_err(|unsendable| plain(of_unsendable(unsendable)))?;
         let rules = &way.leaf.rules;
         let patience = rules
             .request_timeout
             .unwrap_or(way.target.timeouts.first_byte);
-        let trust: Trust = way.target.trust;
+        let trust = custom.map_or(way.target.trust, |_| Trust::Guarded);
         let response = timeout(patience, self.services.http.send(trust, request))
             .await
             .map_err(|_| {

@@ -134,7 +134,7 @@ pub(crate) fn build(
     let mut account = Account::new(api, base_url, key);
     account.organization = option(&["organization", "openai_organization"]);
     account.project = option(&["project", "openai_project"]);
-    let provider = Provider::Http(account);
+    let provider = Provider::Http(Box::new(account));
     Ok(Built { brand, provider })
 }
 
@@ -200,7 +200,7 @@ mod tests {
 
     fn account(provider: &str, options: &[(&str, &str)]) -> Account {
         match of(provider, options).unwrap().provider {
-            Provider::Http(account) => account,
+            Provider::Http(account) => *account,
             Provider::Echo => panic!("the echo"),
         }
     }

@@ -20,7 +20,7 @@ const BATCH: usize = 512;
 /// The longest that a record waits for others.
 const FLUSH: Duration = Duration::from_millis(200);
 /// How often old records are looked for.
-const PURGE: Duration = Duration::from_secs(600);
+const PURGE: Duration = Duration::from_mins(10);
 /// Old records deleted in one commit.
 const PURGED: usize = 2_000;
 /// Counters of rates older than this are of no window any more.

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use loomgate_domain::{
-    ApiKeyId, IdGen, Scope, Scopes, WorkspaceId, id,
+    ApiKeyId, Clock, IdGen, Scope, Scopes, WorkspaceId, id,
     key::{ApiKey, KeySettings},
 };
 use loomgate_engine::{Engine, Settings};
@@ -160,11 +160,19 @@ pub struct Started {
 /// Opens everything and takes up the runs of the process before. `address` is where the server
 /// listens: it does not call itself.
 pub async fn start(config: Config, address: SocketAddr) -> Result<Started, StartError> {
+    start_at(config, address, Arc::new(SystemClock)).await
+}
+
+/// The same by another clock.
+pub async fn start_at(
+    config: Config,
+    address: SocketAddr,
+    clock: Arc<dyn Clock>,
+) -> Result<Started, StartError> {
     let foundation = Foundation::lay(&config)?;
     let store = foundation.store(true)?;
     let (new_key, key_file) = first_key(&config, &foundation, &store).await?;
     let vault = Arc::new(Vault::new(foundation.master_keys(&config)?));
-    let clock = Arc::new(SystemClock);
     let ids = Arc::clone(&foundation.ids);
     let gateway = Gateway::new(gateway_settings(&config, address), ids, clock.clone())?;
     let gateway = Arc::new(gateway);
@@ -283,7 +291,6 @@ pub fn key_record(
     workspace: WorkspaceId,
     settings: KeySettings,
 ) -> ApiKey {
-    use loomgate_domain::Clock as _;
     let secret = key.expose_secret();
     let id: ApiKeyId = id::new_id(&*foundation.ids);
     let now = SystemClock.now();

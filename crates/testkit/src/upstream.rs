@@ -15,8 +15,8 @@
 //! ```
 //!
 //! Each request, whatever its path, takes the next reply from the queue. When there is none the
-//! answer is status 500 with the message `no reply scripted`: a call that the test did not foresee
-//! shows itself.
+//! answer is the one of [`FakeUpstream::always`]; without that it is status 500 with the message
+//! `no reply scripted`: a call that the test did not foresee shows itself.
 
 mod body;
 mod reply;
@@ -61,6 +61,8 @@ pub struct Recorded {
     pub headers: HeaderMap,
     /// The JSON body; null when there was none, or no JSON.
     pub body: Value,
+    /// The body's bytes.
+    pub bytes: Bytes,
     /// The client's end of the connection: equal for requests that shared one.
     pub peer: SocketAddr,
 }
@@ -76,6 +78,7 @@ impl Recorded {
 #[derive(Debug)]
 struct Script {
     replies: Mutex<VecDeque<Reply>>,
+    always: Mutex<Option<Reply>>,
     requests: Mutex<Vec<Recorded>>,
     /// A permit for each request that `next_request` has not given yet.
     arrived: Semaphore,
@@ -96,6 +99,7 @@ impl FakeUpstream {
         let address = listener.local_addr().expect("the address of a listener");
         let script = Arc::new(Script {
             replies: Mutex::default(),
+            always: Mutex::default(),
             requests: Mutex::default(),
             arrived: Semaphore::new(0),
             given: AtomicUsize::new(0),
@@ -123,6 +127,11 @@ impl FakeUpstream {
     /// Adds a reply to the end of the queue.
     pub fn push(&self, reply: Reply) {
         lock(&self.script.replies).push_back(reply);
+    }
+
+    /// The reply when the queue is empty.
+    pub fn always(&self, reply: Reply) {
+        *lock(&self.script.always) = Some(reply);
     }
 
     /// How many requests have arrived.
@@ -189,19 +198,21 @@ async fn serve(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    bytes: Bytes,
 ) -> Response<Body> {
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let wants_usage = body["stream_options"]["include_usage"] == true;
     lock(&script.requests).push(Recorded {
         method: method.to_string(),
         path: uri.to_string(),
         headers,
         body,
+        bytes,
         peer,
     });
     script.arrived.add_permits(1);
     let reply = lock(&script.replies).pop_front();
+    let reply = reply.or_else(|| lock(&script.always).clone());
     let reply = reply.unwrap_or_else(Reply::unscripted);
     body::respond(reply, wants_usage, Unfinished(Some(script))).await
 }

@@ -66,7 +66,7 @@ impl Refusal {
             headers.push(("retry-after-ms", milliseconds.to_string()));
         }
         if let RefusalKind::Rate { kind, limit, .. } = self.kind {
-            let [of_limit, of_rest, of_reset] = match kind {
+            let [limited, left, renewed] = match kind {
                 RateKind::Requests => [
                     "x-ratelimit-limit-requests",
                     "x-ratelimit-remaining-requests",
@@ -78,10 +78,10 @@ impl Refusal {
                     "x-ratelimit-reset-tokens",
                 ],
             };
-            headers.push((of_limit, limit.to_string()));
-            headers.push((of_rest, "0".to_owned()));
+            headers.push((limited, limit.to_string()));
+            headers.push((left, "0".to_owned()));
             let wait = self.retry_after.map(|wait| wait.as_millis());
-            headers.extend(wait.map(|wait| (of_reset, format!("{wait}ms"))));
+            headers.extend(wait.map(|wait| (renewed, format!("{wait}ms"))));
         }
         headers
     }

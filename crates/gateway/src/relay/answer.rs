@@ -216,19 +216,16 @@ impl Ending {
         };
         let seen = self.observer.seen();
         let model = seen.model.as_deref();
-        let (usage, cost) = match &seen.run {
-            Some(run) => {
-                let usage = self.ledger.run_usage(run, seen.usage);
-                let bill = Bill {
-                    free: usage.is_none(),
-                    ..self.bill.clone()
-                };
-                (usage, self.ledger.book(&bill, usage, model, 0))
-            }
-            None => {
-                let cost = self.ledger.book(&self.bill, seen.usage, model, seen.bytes);
-                (seen.usage, cost)
-            }
+        let (usage, cost) = if let Some(run) = &seen.run {
+            let usage = self.ledger.run_usage(run, seen.usage);
+            let bill = Bill {
+                free: usage.is_none(),
+                ..self.bill.clone()
+            };
+            (usage, self.ledger.book(&bill, usage, model, 0))
+        } else {
+            let cost = self.ledger.book(&self.bill, seen.usage, model, seen.bytes);
+            (seen.usage, cost)
         };
         let end = End {
             usage,

@@ -14,7 +14,7 @@ use super::{
     own,
 };
 use crate::{
-    Account, Provider, Target,
+    Provider, Target,
     cache::Cached,
     endpoint::Endpoint,
     error::Error,
@@ -40,12 +40,12 @@ impl RelayAttempt<'_> {
         tries: Tries,
     ) -> (Ready, Verdict) {
         let Response {
-            response,
+            head,
             reading,
             asked_for_usage,
             mut bill,
         } = response;
-        let (parts, mut body) = response.into_parts();
+        let (parts, mut body) = head.into_parts();
         let (status, mut headers) = (parts.status, parts.headers);
         let verdict = Verdict::of_status(status.as_u16(), retry_after::of(&headers));
         let is_stream = is_events(&headers) && status.is_success();
@@ -287,10 +287,10 @@ fn said(headers: &HeaderMap, bytes: &Bytes) -> (String, Value) {
 /// A refusal without the credential that is kept here: some servers repeat it to the caller, whose
 /// it is not.
 fn without_key(bytes: Bytes, target: &Target) -> Bytes {
-    let Provider::Http(Account {
-        api_key: Some(key), ..
-    }) = &target.provider
-    else {
+    let Provider::Http(account) = &target.provider else {
+        return bytes;
+    };
+    let Some(key) = &account.api_key else {
         return bytes;
     };
     let key = key.expose_secret().as_bytes();

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use url::Url;
 
 use super::{
     answer::{Answer, AnswerBody},
@@ -15,7 +14,6 @@ use super::{
 use crate::{
     Account, Target,
     account::{self, Outgoing, Payload, Unsendable},
-    egress,
     endpoint::Endpoint,
     error,
     http_client::{SendError, Trust},
@@ -34,12 +32,16 @@ impl RelayAttempt<'_> {
         let prepared = self
             .payload(way, account)
             .and_then(|(payload, asked_for_usage)| {
-                let custom = self.custom_host(way)?;
+                let custom = way
+                    .custom_host(&self.services.exceptions)
+                    .map_err(|refused| {
+                        Box::new(own::invalid(refused.code(), &refused.to_string()))
+                    })?;
                 Ok((payload, asked_for_usage, custom))
             });
         let (payload, asked_for_usage, custom) = match prepared {
             Ok(prepared) => prepared,
-            Err(answer) => return ended(self.told(way, answer)),
+            Err(answer) => return ended(self.told(way, *answer)),
         };
         let outgoing = self.outgoing(way, payload);
         let bill = self.bill(way.target, outgoing.model.clone());
@@ -69,7 +71,7 @@ impl RelayAttempt<'_> {
                 let status = response.status().as_u16();
                 let verdict = Verdict::of_status(status, retry_after::of(response.headers()));
                 let response = Response {
-                    response,
+                    head: response,
                     reading,
                     asked_for_usage,
                     bill,
@@ -136,24 +138,9 @@ impl RelayAttempt<'_> {
         repeatable(self.told(way, answer))
     }
 
-    /// The address that the caller named, when it may be called with this credential.
-    fn custom_host(&self, way: Way<'_>) -> Result<Option<Url>, Answer> {
-        let Some(host) = &way.leaf.rules.custom_host else {
-            return Ok(None);
-        };
-        if way.target.is_stored {
-            let message = "A stored credential only goes to its own address: leave out the custom \
-                           host, or send a credential of your own.";
-            return Err(own::invalid(Some("custom_host_not_allowed"), message));
-        }
-        egress::check_url(host, &self.services.exceptions)
-            .map(Some)
-            .map_err(|_| own::invalid(None, "Invalid custom host"))
-    }
-
     /// The body for a leaf, and whether usage was asked for in it: the bytes as they came, unless
     /// something has to change.
-    fn payload(&self, way: Way<'_>, account: &Account) -> Result<(Payload, bool), Answer> {
+    fn payload(&self, way: Way<'_>, account: &Account) -> Result<(Payload, bool), Box<Answer>> {
         let request = self.request;
         let bytes = match &request.body {
             RelayBody::Bytes(bytes) => bytes,
@@ -162,7 +149,7 @@ impl RelayAttempt<'_> {
                     let message = "The body of your request was streamed to a provider once, and \
                                    can not be sent again.";
                     let code = (Some("body_not_repeatable"), None);
-                    own::failure(502, "server_error", code, message)
+                    Box::new(own::failure(502, "server_error", code, message))
                 })?;
                 return Ok((Payload::Stream(body), false));
             }
@@ -178,7 +165,7 @@ impl RelayAttempt<'_> {
         if changes || is_translated {
             let Value::Object(mut body) = self.json().clone() else {
                 let message = "We could not parse the JSON body of your request.";
-                return Err(own::invalid(None, message));
+                return Err(Box::new(own::invalid(None, message)));
             };
             params::apply(&mut body, rules, way.target, request.model.as_deref());
             if asks {

@@ -44,6 +44,8 @@ pub(crate) async fn start() -> TestApp {
     let options = [
         manager("manager-a", MANAGER_A, "a"),
         manager("manager-b", MANAGER_B, "b"),
+        // What the tests insert is all that there is to see.
+        "[logs]\nrecord = 'off'\n".to_owned(),
         "[configs.fixed]\njson = '{\"virtual_key\":\"echo\"}'\n".to_owned(),
     ];
     TestApp::start_with(&options.concat()).await

@@ -1,12 +1,23 @@
 //! A server of the test's own: the real router and accept loop on a free port, a database in a
 //! folder that goes away, the built-in model, and a scripted upstream.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
+use loomgate_domain::Clock;
 use loomgate_server::{
+    App,
+    clock::SystemClock,
     config::{self, Environment, Flags, Sources},
     serve,
-    start::start,
+    start::start_at,
 };
 use loomgate_testkit::upstream::FakeUpstream;
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
@@ -39,8 +50,23 @@ pub(crate) struct TestApp {
     pub(crate) upstream: FakeUpstream,
     folder: TempDir,
     client: Client,
+    /// The server's state, to look behind its answers.
+    pub(crate) behind: App,
+    clock: Arc<TestClock>,
     stop: CancellationToken,
     server: JoinHandle<()>,
+}
+
+/// The system's time, and as much more as a test lets pass.
+#[derive(Debug, Default)]
+struct TestClock {
+    passed_ms: AtomicI64,
+}
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() + self.passed_ms.load(Ordering::SeqCst)
+    }
 }
 
 impl TestApp {
@@ -50,8 +76,16 @@ impl TestApp {
 
     /// With more options: lines of TOML for the end of the file.
     pub(crate) async fn start_with(options: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let upstream = FakeUpstream::start().await;
+        Self::start_in(
+            tempfile::tempdir().unwrap(),
+            FakeUpstream::start().await,
+            options,
+        )
+        .await
+    }
+
+    /// On a folder that may hold the data of another server.
+    pub(crate) async fn start_in(folder: TempDir, upstream: FakeUpstream, options: &str) -> Self {
         let file = format!(
             "[[api_keys]]\nname = 'a'\nkey = '{KEY_A}'\nworkspace = 'a'\n\
              default_virtual_key = 'echo'\nscopes = ['admin']\n\
@@ -77,7 +111,9 @@ impl TestApp {
         let config = config::load(&sources).unwrap();
         let listener = serve::bind(&config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let started = start(config, address).await.unwrap();
+        let clock = Arc::new(TestClock::default());
+        let started = start_at(config, address, clock.clone()).await.unwrap();
+        let behind = started.app.clone();
         let stop = CancellationToken::new();
         let serving = serve::run(listener, started.app, started.scribe, stop.clone());
         #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
@@ -86,7 +122,9 @@ impl TestApp {
             address,
             upstream,
             folder,
-            client: client(Client::builder()),
+            client: client(Client::builder().redirect(reqwest::redirect::Policy::none())),
+            behind,
+            clock,
             stop,
             server,
         }
@@ -122,11 +160,22 @@ impl TestApp {
         TcpStream::connect(self.address).await.unwrap()
     }
 
+    /// Lets time pass, by the clock of the server.
+    pub(crate) fn pass(&self, time: Duration) {
+        let passed = i64::try_from(time.as_millis()).unwrap();
+        self.clock.passed_ms.fetch_add(passed, Ordering::SeqCst);
+    }
+
     /// Ends the server in good order, and waits until it has.
     pub(crate) async fn stop(self) -> TempDir {
+        self.end().await.0
+    }
+
+    /// The same; gives the upstream too, for a server that goes on where this one ended.
+    pub(crate) async fn end(self) -> (TempDir, FakeUpstream) {
         self.stop.cancel();
         self.server.await.unwrap();
-        self.folder
+        (self.folder, self.upstream)
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Unfinished,
-    reply::{Cut, Gate, Kind, Reply, Turn},
+    reply::{Cut, Exact, Gate, Kind, Reply, Turn},
 };
 
 /// One write: bytes, after a gate where there is one, or the break of the connection.
@@ -42,6 +42,7 @@ pub(super) async fn respond(
             unfinished.finished();
             with_status(status, &body, &headers)
         }
+        Kind::Exact(exact) => with_bytes(exact, unfinished),
         Kind::Hang => {
             // Ends only by being dropped, which `unfinished` reports.
             std::future::pending::<()>().await;
@@ -51,16 +52,50 @@ pub(super) async fn respond(
     }
 }
 
-#[expect(clippy::expect_used, reason = "a test that asks for nonsense fails")]
 fn with_status(status: u16, body: &Value, headers: &[(String, String)]) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = StatusCode::from_u16(status).expect("an HTTP status");
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
+    with_head(response, status, headers)
+}
+
+fn with_bytes(exact: Exact, mut unfinished: Unfinished) -> Response<Body> {
+    let Exact {
+        status,
+        headers,
+        mut pieces,
+        breaks,
+    } = exact;
+    let body = if pieces.len() == 1 && !breaks {
+        unfinished.finished();
+        Body::from(pieces.remove(0))
+    } else {
+        let pieces = pieces.into_iter().map(Ok);
+        let end = breaks.then(|| Err(io::ErrorKind::ConnectionReset.into()));
+        let pieces = pieces.chain(end).map(|bytes| Piece { gate: None, bytes });
+        Body::from_stream(written(pieces.collect(), unfinished))
+    };
+    with_head(Response::new(body), status, &headers)
+}
+
+#[expect(clippy::expect_used, reason = "a test that asks for nonsense fails")]
+fn with_head(
+    mut response: Response<Body>,
+    status: u16,
+    headers: &[(String, String)],
+) -> Response<Body> {
+    *response.status_mut() = StatusCode::from_u16(status).expect("an HTTP status");
+    let mut named = Vec::new();
     for (name, value) in headers {
         let name = HeaderName::try_from(name).expect("a header's name");
         let value = HeaderValue::try_from(value).expect("a header's value");
-        response.headers_mut().insert(name, value);
+        // The first of a name replaces what was there, the others go beside it.
+        if named.contains(&name) {
+            response.headers_mut().append(name, value);
+        } else {
+            response.headers_mut().insert(name.clone(), value);
+            named.push(name);
+        }
     }
     response
 }

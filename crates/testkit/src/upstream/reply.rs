@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 
 /// One answer. Streamed answers end with usage (when the request asks for it) and `[DONE]`, as
 /// OpenAI's do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reply(pub(super) Kind);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Kind {
     /// A model's answer, streamed.
     Turn(Turn),
@@ -23,11 +23,23 @@ pub(super) enum Kind {
     },
     /// An event stream of exactly these bytes, a write each.
     Raw(Vec<Bytes>),
+    /// Exactly these headers and bytes.
+    Exact(Exact),
     /// No answer at all.
     Hang,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
+pub(super) struct Exact {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    /// One piece goes with its length, several are chunked.
+    pub(super) pieces: Vec<Bytes>,
+    /// The connection breaks behind the last piece.
+    pub(super) breaks: bool,
+}
+
+#[derive(Debug, Clone)]
 pub(super) struct Turn {
     /// The deltas of the answer.
     pub(super) deltas: Vec<Value>,
@@ -89,15 +101,44 @@ impl Reply {
 
     /// A status with a JSON body: an error, a list of models, an answer that is no stream.
     pub fn status(status: u16, body: Value, headers: &[(&str, &str)]) -> Self {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
         Self(Kind::Status {
             status,
             body,
-            headers,
+            headers: owned(headers),
         })
+    }
+
+    /// Exactly these headers and bytes, with a `content-length`.
+    pub fn exact(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Self {
+        Self(Kind::Exact(Exact {
+            status,
+            headers: owned(headers),
+            pieces: vec![body.into()],
+            breaks: false,
+        }))
+    }
+
+    /// Exactly these headers and bytes, chunked, a write each.
+    pub fn chunked(headers: &[(&str, &str)], pieces: &[&str]) -> Self {
+        let pieces = pieces.iter().map(|piece| (*piece).to_owned().into());
+        Self(Kind::Exact(Exact {
+            status: 200,
+            headers: owned(headers),
+            pieces: pieces.collect(),
+            breaks: false,
+        }))
+    }
+
+    /// The connection breaks behind the last piece. Only for chunked answers; with a
+    /// `content-length` among the headers the body is shorter than that.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a test that asks for nonsense fails")]
+    pub fn broken(mut self) -> Self {
+        match &mut self.0 {
+            Kind::Exact(exact) => exact.breaks = true,
+            other => panic!("{other:?} is no chunked answer"),
+        }
+        self
     }
 
     /// An event stream of exactly these bytes.
@@ -162,6 +203,13 @@ impl Reply {
         }
         self
     }
+}
+
+fn owned(headers: &[(&str, &str)]) -> Vec<(String, String)> {
+    let pairs = headers.iter();
+    pairs
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// Lets a gated reply go on, word by word. Clones open the same gate.

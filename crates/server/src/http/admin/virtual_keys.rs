@@ -67,7 +67,7 @@ async fn insert(
         let key = sealed(
             app,
             creation.record(workspace, slug, app.clock.now()),
-            &creation.key,
+            creation.key.as_ref(),
         );
         if !app.accounts.is_configured(&key.slug) {
             match app.store.virtual_keys().insert(key.clone()).await {
@@ -87,7 +87,7 @@ async fn insert(
 }
 
 /// The record with its secret sealed, for its slug and no other.
-fn sealed(app: &App, mut key: VirtualKey, secret: &Option<body::Secret>) -> VirtualKey {
+fn sealed(app: &App, mut key: VirtualKey, secret: Option<&body::Secret>) -> VirtualKey {
     if let Some(secret) = secret {
         let context = seal_context(&key.workspace, &key.slug);
         let mut random = |bytes: &mut [u8]| app.ids.fill(bytes);
@@ -135,8 +135,8 @@ async fn update(
         record,
         key,
         reset_usage,
-    } = Change::read(body, before, app.clock.now())?;
-    let record = sealed(&app, record, &key);
+    } = Change::read(body, &before, app.clock.now())?;
+    let record = sealed(&app, record, key.as_ref());
     let virtual_keys = app.store.virtual_keys();
     if !virtual_keys
         .update(&tenant.workspace, record.clone())

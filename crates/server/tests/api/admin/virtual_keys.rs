@@ -154,6 +154,45 @@ async fn what_is_wrong_is_named() {
             "one of 'native', 'upstream'",
         ),
         (
+            json!({"expires_at": "2020-01-01"}),
+            "expires_at",
+            "in the future",
+        ),
+        (
+            json!({"expires_at": "soon"}),
+            "expires_at",
+            "a time such as",
+        ),
+        (json!({"workspace_id": "a/b"}), "workspace_id", "letters"),
+    ] {
+        let mut body = openai();
+        for (name, value) in extra.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        invalid(&post(&app, MANAGER_A, PATH, &body).await, param, words);
+    }
+    let query = post(&app, MANAGER_A, &format!("{PATH}?pagesize=1"), &openai()).await;
+    invalid(&query, "pagesize", "Unknown parameter");
+    let request = app.bare(reqwest::Method::POST, PATH).bearer_auth(MANAGER_A);
+    let broken = Answer::of(request.body("{")).await;
+    let error = refused(&broken, 400, "AB01");
+    assert!(
+        error.message.starts_with("We could not parse the JSON"),
+        "{error:?}"
+    );
+    // Nothing was made.
+    assert_eq!(
+        ids(&get(&app, MANAGER_A, PATH).await, "slug"),
+        ["echo", "scripted"]
+    );
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn limits_that_make_no_sense_are_named() {
+    let app = start().await;
+    for (extra, param, words) in [
+        (
             json!({"usage_limits": {"credit_limit": 0}}),
             "usage_limits.credit_limit",
             "a number",
@@ -200,17 +239,6 @@ async fn what_is_wrong_is_named() {
             "rate_limits",
             "same type and unit",
         ),
-        (
-            json!({"expires_at": "2020-01-01"}),
-            "expires_at",
-            "in the future",
-        ),
-        (
-            json!({"expires_at": "soon"}),
-            "expires_at",
-            "a time such as",
-        ),
-        (json!({"workspace_id": "a/b"}), "workspace_id", "letters"),
     ] {
         let mut body = openai();
         for (name, value) in extra.as_object().unwrap() {
@@ -218,20 +246,6 @@ async fn what_is_wrong_is_named() {
         }
         invalid(&post(&app, MANAGER_A, PATH, &body).await, param, words);
     }
-    let query = post(&app, MANAGER_A, &format!("{PATH}?pagesize=1"), &openai()).await;
-    invalid(&query, "pagesize", "Unknown parameter");
-    let request = app.bare(reqwest::Method::POST, PATH).bearer_auth(MANAGER_A);
-    let broken = Answer::of(request.body("{")).await;
-    let error = refused(&broken, 400, "AB01");
-    assert!(
-        error.message.starts_with("We could not parse the JSON"),
-        "{error:?}"
-    );
-    // Nothing was made.
-    assert_eq!(
-        ids(&get(&app, MANAGER_A, PATH).await, "slug"),
-        ["echo", "scripted"]
-    );
     app.stop().await;
 }
 

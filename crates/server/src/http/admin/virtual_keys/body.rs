@@ -122,7 +122,7 @@ impl Change {
     /// virtual key does not thereby learn its secret.
     pub(super) fn read(
         mut body: Fields,
-        before: VirtualKey,
+        before: &VirtualKey,
         now: Timestamp,
     ) -> Result<Self, AdminError> {
         let mut record = before.clone();
@@ -147,7 +147,7 @@ impl Change {
         if reset_usage {
             record.settings.usage_since = now;
         }
-        let moved = destination(&before) != destination(&record);
+        let moved = destination(before) != destination(&record);
         if moved && key.is_none() && record.sealed_key.is_some() {
             let message = "A change of the provider or its address needs 'key' too: the key that \
                            is kept only goes where it was meant for.";
@@ -196,17 +196,17 @@ fn provider(body: &mut Fields) -> Result<Patch<String>, AdminError> {
         }
     };
     match named {
-        Patch::Set(name) => match preset(&name) {
-            Some(preset) => Ok(Patch::Set(preset.name.to_owned())),
-            None => {
+        Patch::Set(name) => {
+            let Some(preset) = preset(&name) else {
                 let message = format!(
                     "Unknown provider '{name}'. Known: {}. For another server that speaks like \
                      OpenAI, send 'openai' and its 'base_url'.",
                     PROVIDERS.join(", ")
                 );
-                Err(body.refuse("provider", message))
-            }
-        },
+                return Err(body.refuse("provider", message));
+            };
+            Ok(Patch::Set(preset.name.to_owned()))
+        }
         Patch::Null => Err(body.missing("provider")),
         Patch::Absent => Ok(Patch::Absent),
     }

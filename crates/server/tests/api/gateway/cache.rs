@@ -1,0 +1,147 @@
+//! Which answers come out of the cache, told by what the provider received.
+
+use std::time::Duration;
+
+use loomgate_testkit::upstream::Reply;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::stage::{Stage, question, refused, said};
+use crate::app::{Answer, KEY_A};
+
+fn cached(slug: &str) -> Value {
+    json!({"virtual_key": slug, "cache": {"mode": "simple", "max_age": 60}})
+}
+
+async fn status_of(request: RequestBuilder) -> String {
+    let answer = Answer::of(request).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.header("x-portkey-cache-status").to_owned()
+}
+
+#[tokio::test]
+async fn the_same_call_is_answered_once_by_the_provider() {
+    let stage = Stage::start().await;
+    stage.providers[0].push(said("first"));
+    stage.providers[0].push(said("second"));
+    let first = stage.chat(&cached("one")).await;
+    let second = stage.chat(&cached("one")).await;
+    assert_eq!(first.header("x-portkey-cache-status"), "MISS");
+    assert_eq!(second.header("x-portkey-cache-status"), "HIT");
+    assert_eq!(first.text, second.text);
+    assert_eq!(stage.counts(), [1, 0, 0]);
+
+    let refresh = stage
+        .call(&cached("one"))
+        .header("x-portkey-cache-force-refresh", "true");
+    assert_eq!(status_of(refresh).await, "REFRESH");
+    // The new answer has taken the place of the old one.
+    let third = stage.chat(&cached("one")).await;
+    assert!(third.text.contains("second"), "{}", third.text);
+    let not = stage
+        .call(&cached("one"))
+        .header("x-portkey-cache-force-refresh", "false");
+    assert_eq!(status_of(not).await, "HIT");
+    assert_eq!(stage.counts(), [2, 0, 0]);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_its_time() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("ok"));
+    assert_eq!(status_of(stage.call(&cached("one"))).await, "MISS");
+    stage.app.pass(Duration::from_secs(55));
+    assert_eq!(status_of(stage.call(&cached("one"))).await, "HIT");
+    stage.app.pass(Duration::from_secs(6));
+    assert_eq!(status_of(stage.call(&cached("one"))).await, "MISS");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_differs_in_anything_that_counts_is_another_call() {
+    let stage = Stage::start().await;
+    for provider in &stage.providers {
+        provider.always(said("ok"));
+    }
+    let config = cached("one").to_string();
+    assert_eq!(status_of(stage.call(&cached("one"))).await, "MISS");
+    let with = |path: &str, body: &Value| {
+        let request = stage.post(path, body);
+        request.header("x-portkey-config", &config)
+    };
+    let mut other_model = question();
+    other_model["model"] = json!("gpt-4o");
+    let other_workspace = stage
+        .app
+        .bare(Method::POST, "/v1/chat/completions")
+        .bearer_auth(KEY_A)
+        .json(&question())
+        .header("x-portkey-config", &config);
+    let chat = || with("/v1/chat/completions", &question());
+    for (what, request) in [
+        ("model", with("/v1/chat/completions", &other_model)),
+        ("path", with("/v1/completions", &question())),
+        ("workspace", other_workspace),
+        ("virtual key", stage.call(&cached("two"))),
+        ("namespace", chat().header("x-portkey-cache-namespace", "n")),
+        (
+            "metadata",
+            chat().header("x-portkey-metadata", "{\"user\":\"u\"}"),
+        ),
+    ] {
+        assert_eq!(status_of(request).await, "MISS", "{what}");
+    }
+    assert_eq!(status_of(chat()).await, "HIT");
+    let named = chat().header("x-portkey-cache-namespace", "n");
+    assert_eq!(status_of(named).await, "HIT");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn some_calls_are_never_cached() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("ok"));
+    let config = cached("up-one").to_string();
+    let with = |request: RequestBuilder| request.header("x-portkey-config", &config);
+    let thread = || with(stage.post("/v1/threads", &json!({})));
+    let run = || with(stage.post("/v1/threads/thread_1/runs/run_1", &json!({"metadata": {}})));
+    let file = || with(stage.post("/v1/vector_stores", &json!({})));
+    let models = || with(stage.request(Method::GET, "/v1/models"));
+    let batch = || with(stage.post("/v1/batches", &json!({})));
+    let debug = || {
+        stage
+            .call(&cached("one"))
+            .header("x-portkey-debug", "false")
+    };
+    let calls: [&dyn Fn() -> RequestBuilder; 6] = [&thread, &run, &file, &models, &batch, &debug];
+    for (index, call) in calls.iter().enumerate() {
+        for _ in 0..2 {
+            assert_eq!(status_of(call()).await, "DISABLED", "{index}");
+        }
+        assert_eq!(stage.providers[0].count(), 2 * (index + 1));
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn streams_and_refusals_are_not_kept() {
+    let stage = Stage::start().await;
+    let mut body = question();
+    body["stream"] = json!(true);
+    for _ in 0..2 {
+        stage.providers[0].push(Reply::text("a stream"));
+        let stream = stage
+            .post("/v1/chat/completions", &body)
+            .header("x-portkey-config", cached("one").to_string());
+        assert_eq!(status_of(stream).await, "DISABLED");
+    }
+    for _ in 0..2 {
+        stage.providers[0].push(refused(400));
+        let answer = stage.chat(&cached("one")).await;
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.header("x-portkey-cache-status"), "MISS");
+    }
+    assert_eq!(stage.counts(), [4, 0, 0]);
+    stage.stop().await;
+}
