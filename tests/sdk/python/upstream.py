@@ -1,7 +1,8 @@
 """A provider that speaks like OpenAI, counts what it is sent, and answers as it is told.
 
 Without a script it answers every chat with what the last message said (or calls the first tool), streamed or whole,
-embeds every input as `[length, 0.5]`, and knows one model. `script` puts answers before that, one for each request.
+embeds every input as `[length, 0.5]`, and knows one model; it has every run that is modified. The model `slow` takes
+half a second. `script` puts answers before that, one for each request.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -148,6 +150,8 @@ def usual(request: Request) -> Reply | Iterator[str]:
     """The answer to a request that nobody scripted."""
     path = request.path.partition("?")[0]
     if (request.method, path) == ("POST", "/v1/chat/completions"):
+        if request.json["model"] == "slow":
+            time.sleep(0.5)
         return chunks(request.json) if request.json.get("stream") else Reply(200, completion(request.json))
     if (request.method, path) == ("POST", "/v1/embeddings"):
         return Reply(200, embeddings(request.json))
@@ -155,6 +159,8 @@ def usual(request: Request) -> Reply | Iterator[str]:
         return Reply(200, {"object": "list", "data": [MODEL]})
     if (request.method, path) == ("GET", "/v1/models/gpt-4o"):
         return Reply(200, MODEL)
+    if run := re.fullmatch("/v1/threads/([^/]+)/runs/([^/]+)", path):
+        return Reply(200, {"id": run[2], "object": "thread.run", "thread_id": run[1], **json.loads(request.body or "{}")})
     return failure(404, f"Invalid URL ({request.method} {request.path})")
 
 
