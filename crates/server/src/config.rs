@@ -1,16 +1,20 @@
 //! The configuration: what it may say (`raw`), where it comes from (`load`, `environment`), and
 //! what of it makes sense (`valid`). The rest of the program sees only [`Config`].
 
+pub(crate) mod allowance;
+mod api_keys;
 mod environment;
 mod error;
+mod gateway;
 mod load;
 mod raw;
+mod saved_configs;
 #[cfg(test)]
 mod tests;
 mod valid;
 mod virtual_keys;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use loomgate_domain::{Limits, key::KeySettings};
 use loomgate_gateway::{AttemptPolicy, egress::Exceptions, price::PriceEntry};
@@ -18,17 +22,19 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
+pub(crate) use api_keys::{is_workspace, scopes};
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use load::{Flags, Sources, load};
-pub(crate) use valid::is_workspace;
+pub(crate) use valid::timestamp;
+pub(crate) use virtual_keys::is_name;
 pub use virtual_keys::{ConfiguredVirtualKey, VirtualKeys};
 
 /// Every option with its default and an explanation: what `check-config --print-default` prints.
 pub const DEFAULT_FILE: &str = include_str!("config/default.toml");
 
 /// A configuration that makes sense.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// `HOST:PORT`
     pub listen: String,
@@ -48,7 +54,9 @@ pub struct Config {
     pub logs: Logs,
     /// Routing configs by their slug.
     pub saved_configs: SavedConfigs,
-    /// The keys that seal secrets, when they are given; otherwise they are kept in the data folder.
+    /// The keys that seal secrets, when they are given: `1:HEX` and `2:HEX` in lines or with commas
+    /// between them, or the 64 hexadecimal digits of version 1 alone. Otherwise they are kept in
+    /// the data folder.
     pub master_key: Option<SecretString>,
     /// How runs are carried out.
     pub worker: Worker,
@@ -76,7 +84,7 @@ pub struct ConfiguredKey {
     pub settings: KeySettings,
 }
 
-/// Routing configs by their slug.
+/// Routing configs by their slug. May hold secrets, so it is not to be shown.
 pub type SavedConfigs = Arc<BTreeMap<String, Arc<Value>>>;
 
 /// How providers are called.
@@ -88,14 +96,14 @@ pub struct GatewayConfig {
     pub connect_timeout: Duration,
     /// Addresses that are not public and may be named by callers all the same.
     pub exceptions: Exceptions,
-    /// The most bytes of cached answers.
+    /// The most bytes of cached answers; 0: nothing is cached.
     pub cache_bytes: u64,
     /// Prices that go before the built-in ones.
     pub prices: Vec<PriceEntry>,
 }
 
 /// What is recorded of requests.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Logs {
     /// Of which.
     pub record: Recording,
@@ -105,7 +113,7 @@ pub struct Logs {
     pub body_bytes: usize,
     /// For how long.
     pub retention: Duration,
-    /// Records that may wait to be written.
+    /// Records that may wait to be written; more are dropped, and counted.
     pub queue: usize,
 }
 
@@ -118,6 +126,26 @@ pub enum Recording {
     Relayed,
     /// None.
     Off,
+}
+
+/// Without the routing configs, which may hold secrets.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("data_dir", &self.data_dir)
+            .field("api_keys", &self.api_keys)
+            .field("virtual_keys", &self.virtual_keys)
+            .field("http", &self.http)
+            .field("gateway", &self.gateway)
+            .field("logs", &self.logs)
+            .field("saved_configs", &self.saved_configs.keys())
+            .field("worker", &self.worker)
+            .field("limits", &self.limits)
+            .field("log", &self.log)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How patient the server is with connections.

@@ -1,4 +1,6 @@
-//! The folder of everything that is kept, and the two secrets in it.
+//! The folder of everything that is kept, and the three secrets in it.
+
+mod master_key;
 
 use std::{
     fs,
@@ -8,15 +10,15 @@ use std::{
 };
 
 use loomgate_domain::IdGen;
-use loomgate_vault::MasterKeys;
 use secrecy::{ExposeSecret as _, SecretString};
+
+pub(crate) use master_key::{MasterKeyLock, master_keys_of, newest};
 
 use crate::auth::KeyHasher;
 
 const DATABASE: &str = "loomgate.db";
 const API_KEY: &str = "api-key";
 const HASH_KEY: &str = "hash-key";
-const MASTER_KEY: &str = "master-key";
 const HASH_KEY_BYTES: usize = 32;
 
 /// The folder. Nobody but its owner can enter it.
@@ -57,27 +59,6 @@ impl DataDir {
         write(&self.api_key_file(), &format!("{}\n", key.expose_secret()))
     }
 
-    /// The keys that seal secrets: those that are given, else those that are kept here, which are
-    /// made at the first start.
-    pub fn master_keys(
-        &self,
-        given: Option<&SecretString>,
-        ids: &dyn IdGen,
-    ) -> io::Result<MasterKeys> {
-        let path = self.0.join(MASTER_KEY);
-        let text = match (given, read(&path)?) {
-            (Some(given), _) => given.clone(),
-            (None, Some(kept)) => SecretString::from(kept),
-            (None, None) => {
-                let keys = MasterKeys::generate(&mut |bytes| ids.fill(bytes));
-                write(&path, keys.to_text().expose_secret())?;
-                return Ok(keys);
-            }
-        };
-        MasterKeys::parse(text.expose_secret())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
-    }
-
     /// The hasher of API keys: with the secret that is given, else with the one that is kept here,
     /// which is made at the first start.
     pub fn key_hasher(
@@ -113,19 +94,28 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// The whole file or none of it, readable for its owner alone.
+/// The whole file or none of it, readable for its owner alone. It is there after a loss of power,
+/// too: what it opens may be on the disk at once.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let draft = path.with_extension(format!("draft-{}", std::process::id()));
+    write_draft(&draft, text)?;
+    fs::rename(&draft, path)?;
+    match path.parent() {
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn write_draft(draft: &Path, text: &str) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     let mut file = options
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&draft)?;
+        .open(draft)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)
+    file.sync_all()
 }
 
 #[cfg(test)]

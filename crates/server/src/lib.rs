@@ -14,6 +14,7 @@
 //! Invariant: everything that a client can make grow has a limit: heads, bodies, connections,
 //! requests at the same time, and the time that each of them takes.
 
+mod account;
 pub mod admission;
 pub mod app;
 pub mod auth;

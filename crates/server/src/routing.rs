@@ -13,9 +13,7 @@ use loomgate_gateway::{
     config::{Config, Destination, Leaf, Overrides},
 };
 
-pub(crate) use accounts::Accounts;
-pub(crate) use accounts::seal_context;
-pub(crate) use inline::build as build_account;
+pub(crate) use accounts::{Accounts, seal_context};
 pub(crate) use wishes::Wishes;
 
 use crate::{app::Services, auth::KeyRecord, error::ApiError};

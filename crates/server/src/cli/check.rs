@@ -3,10 +3,11 @@
 use std::io::Write;
 
 use clap::Args;
+use loomgate_domain::limit::Allowance;
 use loomgate_gateway::Provider;
 
 use super::{ConfigArgs, Failure};
-use crate::config::{Config, DEFAULT_FILE};
+use crate::config::{Config, ConfiguredKey, DEFAULT_FILE, allowance};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -32,12 +33,13 @@ fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "listen        {}", config.listen)?;
     writeln!(out, "data_dir      {}", config.data_dir.display())?;
     let default = config.virtual_keys.default_name();
-    for (name, target) in config.virtual_keys.targets_by_name() {
+    for (name, key) in config.virtual_keys.iter() {
+        let target = &key.target;
         let provider = match &target.provider {
             Provider::Echo => "echo, the built-in model".to_owned(),
-            Provider::Http(openai) => match openai.base_url.host_str() {
-                Some(host) => format!("openai, at {host}"),
-                None => "openai".to_owned(),
+            Provider::Http(account) => match account.base_url.host_str() {
+                Some(host) => format!("{}, at {host}", target.brand),
+                None => target.brand.to_string(),
             },
         };
         let mark = if default.is_some_and(|default| **default == *name) {
@@ -45,17 +47,36 @@ fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
         } else {
             ""
         };
-        writeln!(out, "virtual key   {name}: {provider}{mark}")?;
-    }
-    for key in &config.api_keys {
-        let (name, workspace, virtual_key) = (
-            &key.name,
-            &key.workspace,
-            key.settings.default_virtual_key.as_deref().unwrap_or("-"),
-        );
+        let relayed = if target.assistants_upstream {
+            "; assistants are relayed"
+        } else {
+            ""
+        };
+        let limits = limits(&key.allowance);
         writeln!(
             out,
-            "API key       {name}: workspace {workspace}, virtual key {virtual_key}"
+            "virtual key   {name}: {provider}{mark}{relayed}{limits}"
+        )?;
+    }
+    for name in config.saved_configs.keys() {
+        writeln!(out, "config        {name}")?;
+    }
+    for key in &config.api_keys {
+        let ConfiguredKey {
+            name,
+            workspace,
+            settings,
+            ..
+        } = key;
+        let way = match (&settings.default_config, &settings.default_virtual_key) {
+            (Some(config), _) => format!("config {config}"),
+            (None, Some(virtual_key)) => format!("virtual key {virtual_key}"),
+            (None, None) => "no default".to_owned(),
+        };
+        let limits = limits(&settings.allowance);
+        writeln!(
+            out,
+            "API key       {name}: workspace {workspace}, {way}{limits}"
         )?;
     }
     if config.api_keys.is_empty() {
@@ -68,4 +89,12 @@ fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "note          {note}")?;
     }
     Ok(())
+}
+
+fn limits(allowance: &Allowance) -> String {
+    if *allowance == Allowance::default() {
+        String::new()
+    } else {
+        format!("; {}", allowance::words(allowance))
+    }
 }

@@ -9,7 +9,7 @@ use super::{error::ConfigError, load, raw::RawConfig};
 const PREFIX: &str = "LOOMGATE_";
 
 /// Variables of this prefix that are no options: read elsewhere, or meant for clients and tests.
-const NOT_OPTIONS: [&str; 10] = [
+const NOT_OPTIONS: [&str; 11] = [
     "API_KEY",
     "BASE_URL",
     "BIN",
@@ -18,6 +18,7 @@ const NOT_OPTIONS: [&str; 10] = [
     "HASH_KEY",
     "LOG",
     "LOG_FORMAT",
+    "MASTER_KEY",
     "RECORD",
     "VIRTUAL_KEY",
 ];

@@ -31,6 +31,26 @@ impl ConfigError {
             .help("docs/status.md tells what this release has and what comes next")
     }
 
+    /// A value that is none of those that are known.
+    pub(super) fn unknown_value(option: &str, got: &str, known: &[&str]) -> Self {
+        let error = Self::new(format!("`{option}`: unknown value \"{got}\""));
+        match nearest(got, known.iter().copied()) {
+            Some(known) => error.help(format!("did you mean \"{known}\"?")),
+            None => {
+                let known: Vec<_> = known.iter().map(|known| format!("\"{known}\"")).collect();
+                error.help(format!("known: {}", known.join(", ")))
+            }
+        }
+    }
+
+    pub(super) fn at_least_one(option: &str) -> Self {
+        Self::new(format!("`{option}` has to be at least 1"))
+    }
+
+    pub(super) fn missing(option: &str) -> Self {
+        Self::new(format!("`{option}` is missing"))
+    }
+
     /// A value of the wrong form. `source` is where it stands. Values are never shown: they may
     /// be secrets.
     pub(super) fn from_extraction(error: &figment::Error, source: &str) -> Self {
@@ -64,6 +84,14 @@ impl ConfigError {
                 "{source}: `{path}`: the value is out of range for {}",
                 expected_words(expected)
             )),
+            Kind::MissingField(name) => {
+                let path = if path.is_empty() {
+                    path
+                } else {
+                    format!("{path}.")
+                };
+                Self::new(format!("{source}: `{path}{name}` is missing"))
+            }
             Kind::Message(text) => Self::new(format!("{source}: `{path}`: {text}")),
             _ => Self::new(format!("{source}: `{path}`: the value can not be read")),
         }
@@ -83,6 +111,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 fn expected_words(serde: &str) -> &str {
     match serde {
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "f64" => "a number",
         "a sequence" => "a list",
         "a map" => "a table",
         other if other.starts_with("struct ") => "a table",

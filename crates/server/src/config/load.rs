@@ -64,7 +64,8 @@ fn file_options(sources: &Sources) -> Result<Dict, ConfigError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(&path)
         .map_err(|error| ConfigError::new(format!("{name}: {error}")))?;
-    let table = parse(&text, &path)?;
+    let mut table = toml::Value::Table(parse(&text, &path)?);
+    times_as_text(&mut table);
     let options = match Value::serialize(table) {
         Ok(Value::Dict(_, options)) => options,
         Ok(_) => Dict::new(),
@@ -83,6 +84,16 @@ fn parse(text: &str, path: &Path) -> Result<toml::Table, ConfigError> {
         let message = error.message().replace('\n', ", ");
         ConfigError::new(format!("{}:{line}: {message}", path.display()))
     })
+}
+
+/// TOML has a type for times; the options that are times take text, as the environment gives it.
+fn times_as_text(value: &mut toml::Value) {
+    match value {
+        toml::Value::Datetime(time) => *value = toml::Value::String(time.to_string()),
+        toml::Value::Array(items) => items.iter_mut().for_each(times_as_text),
+        toml::Value::Table(table) => table.iter_mut().for_each(|(_, value)| times_as_text(value)),
+        _ => {}
+    }
 }
 
 /// Puts `over` over `under`; tables are joined, everything else is replaced.

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use loomgate_domain::Limits;
+use loomgate_gateway::price::PriceEntry;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
@@ -21,6 +22,9 @@ pub(super) struct RawConfig {
     pub(super) virtual_keys: BTreeMap<String, RawVirtualKey>,
     pub(super) http: RawHttp,
     pub(super) gateway: RawGateway,
+    pub(super) egress: RawEgress,
+    pub(super) logs: RawLogs,
+    pub(super) prices: Vec<PriceEntry>,
     pub(super) worker: RawWorker,
     pub(super) limits: Limits,
     pub(super) log: RawLog,
@@ -37,7 +41,32 @@ pub(super) struct RawApiKey {
     pub(super) key_env: Option<String>,
     pub(super) workspace: Option<String>,
     pub(super) default_virtual_key: Option<String>,
-    pub(super) scopes: Vec<loomgate_domain::Scope>,
+    pub(super) default_config: Option<String>,
+    pub(super) allow_config_override: Option<bool>,
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) metadata: BTreeMap<String, String>,
+    pub(super) rate_limits: Vec<RawRateLimit>,
+    pub(super) usage_limits: Option<RawUsageLimit>,
+    pub(super) concurrency: Option<u32>,
+    pub(super) expires_at: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRateLimit {
+    pub(super) r#type: Option<String>,
+    pub(super) unit: Option<String>,
+    pub(super) value: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawUsageLimit {
+    pub(super) r#type: Option<String>,
+    pub(super) credit_limit: Option<f64>,
+    pub(super) alert_threshold: Option<f64>,
+    pub(super) periodic_reset: Option<String>,
+    pub(super) periodic_reset_days: Option<u16>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -48,6 +77,9 @@ pub(super) struct RawVirtualKey {
     #[serde(deserialize_with = "secret")]
     pub(super) api_key: Option<SecretString>,
     pub(super) api_key_env: Option<String>,
+    pub(super) resource_name: Option<String>,
+    pub(super) deployment_name: Option<String>,
+    pub(super) api_version: Option<String>,
     pub(super) organization: Option<String>,
     pub(super) project: Option<String>,
     pub(super) model_aliases: BTreeMap<String, String>,
@@ -55,6 +87,10 @@ pub(super) struct RawVirtualKey {
     pub(super) max_tokens_field: Option<String>,
     pub(super) first_byte_s: Option<u64>,
     pub(super) idle_s: Option<u64>,
+    pub(super) rate_limits: Vec<RawRateLimit>,
+    pub(super) usage_limits: Option<RawUsageLimit>,
+    pub(super) concurrency: Option<u32>,
+    pub(super) expires_at: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -73,6 +109,23 @@ pub(super) struct RawHttp {
 pub(super) struct RawGateway {
     pub(super) connect_s: Option<u64>,
     pub(super) retries: Option<u32>,
+    pub(super) cache_mb: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawEgress {
+    pub(super) allow: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLogs {
+    pub(super) record: Option<String>,
+    pub(super) bodies: Option<bool>,
+    pub(super) body_kb: Option<u32>,
+    pub(super) retention_days: Option<u32>,
+    pub(super) queue: Option<usize>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -96,11 +149,12 @@ pub(super) struct RawFileSearch {
     pub(super) embeddings: Option<String>,
 }
 
-/// As [`RawFileSearch`].
+/// A routing config may hold a provider's key.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawRoutingConfig {
-    pub(super) json: Option<String>,
+    #[serde(deserialize_with = "secret")]
+    pub(super) json: Option<SecretString>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {

@@ -1,19 +1,20 @@
 //! Configs as operators write them, good and bad.
 
+mod api_keys;
+mod default_file;
+mod gateway;
+mod saved_configs;
+mod virtual_keys;
+
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
-use figment::{
-    error::Kind,
-    value::{Dict, Value},
-};
 use loomgate_gateway::Provider;
 use secrecy::ExposeSecret as _;
 
-use super::{load::read, raw::RawConfig, *};
+use super::{raw::RawConfig, *};
 
 /// A config of this file and these variables. Errors call the file `F`.
 fn load_with<const N: usize>(file: &str, variables: [(&str, &str); N]) -> Result<Config, String> {
@@ -43,6 +44,11 @@ fn nothing_at_all_is_a_config() {
     assert_eq!(config.data_dir, Path::new("loomgate-data"));
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.gateway.attempts, AttemptPolicy::default());
+    assert_eq!(config.gateway.connect_timeout, Duration::from_secs(10));
+    assert_eq!(config.gateway.cache_bytes, 64 << 20);
+    assert_eq!(config.logs.record, Recording::All);
+    assert!(!config.logs.bodies);
+    assert!(config.saved_configs.is_empty() && config.master_key.is_none());
     assert_eq!(config.worker.concurrency, 256);
     assert_eq!(config.virtual_keys.list(), "echo");
     assert_eq!(&**config.virtual_keys.default_name().unwrap(), "echo");
@@ -127,74 +133,6 @@ fn assert_refused(file: &str, text: &str) {
 }
 
 #[test]
-fn api_keys_that_make_no_sense_are_refused() {
-    let key = "[[api_keys]]\nname = 'a'\nkey = 'lg-0123456789secret'\n";
-    let same = key.replace("'a'", "'b'");
-    let two = "[virtual_keys.a]\nprovider = 'echo'\n[virtual_keys.b]\nprovider = 'echo'\n";
-    for (rest, text) in [
-        (
-            "default_virtual_key = 'main'",
-            "there is no virtual key `main` | known virtual keys: echo",
-        ),
-        (key, "two API keys have the name \"a\""),
-        (&same, "the API key \"b\" is the same as"),
-        ("[[api_keys]]\nkey = 'x'", "`api_keys.1.name` is missing"),
-        ("[[api_keys]]\nname = 'b'", "has no `key` or `key_env`"),
-        (
-            "[[api_keys]]\nname = 'b'\nkey = 'short'",
-            "16 to 200 visible",
-        ),
-        (
-            "[[api_keys]]\nname = 'b'\nkey_env = 'UNSET'",
-            "`api_keys.1.key_env`: the environment variable UNSET is not set",
-        ),
-        ("key_env = 'X'", "are both set"),
-        ("workspace = 'a b'", "`api_keys.0.workspace`"),
-        (
-            two,
-            "several virtual keys are configured, and the API key \"a\"",
-        ),
-    ] {
-        assert_refused(&format!("{key}{rest}"), text);
-    }
-    assert_refused(
-        two,
-        "several virtual keys are configured, and the API key that is made",
-    );
-}
-
-#[test]
-fn virtual_keys_that_make_no_sense_are_refused() {
-    for (options, text) in [
-        ("", "`virtual_keys.a.provider` is missing"),
-        ("provider = 'opnai'", "unknown value \"opnai\""),
-        ("provider = 'anthropic'", "is not built yet"),
-        (
-            "provider = 'openai'\nbase_url = 'ftp://secret@x'",
-            "`virtual_keys.a.base_url`: has to begin with http:// or https://",
-        ),
-        (
-            "provider = 'openai'\nassistants = 'upstream'",
-            "`virtual_keys.a.assistants = \"upstream\"` is not built yet | docs/status.md",
-        ),
-        (
-            "provider = 'openai'\nmax_tokens_field = 'x'",
-            "known: \"max_tokens\", \"max_completion_tokens\"",
-        ),
-        (
-            "provider = 'echo'\napi_key = 'secret'",
-            "takes no `api_key`",
-        ),
-    ] {
-        assert_refused(&format!("[virtual_keys.a]\n{options}"), text);
-    }
-    assert_refused(
-        "[virtual_keys.'a b']\nprovider = 'echo'",
-        "a name has 1 to 64",
-    );
-}
-
-#[test]
 fn options_that_make_no_sense_are_refused() {
     for (file, text) in [
         (
@@ -209,10 +147,6 @@ fn options_that_make_no_sense_are_refused() {
         (
             "[file_search]\nembeddings = 'x'",
             "`file_search` is not built yet",
-        ),
-        (
-            "[configs.fast]\njson = '{}'",
-            "`configs.fast` is not built yet",
         ),
         ("listen = 'localhost'", "is not HOST:PORT"),
         ("[log]\nformat = 'xml'", "known: \"text\", \"json\""),
@@ -272,18 +206,16 @@ fn variables_are_text_where_text_is_wanted() {
         ],
     )
     .unwrap();
-    let Provider::Http(openai) = &config.virtual_keys.get("main").unwrap().provider else {
-        panic!("not an openai provider");
+    let Provider::Http(account) = &config.virtual_keys.get("main").unwrap().target.provider else {
+        panic!("the echo");
     };
-    assert_eq!(openai.api_key.as_ref().unwrap().expose_secret(), "0012");
+    assert_eq!(account.api_key.as_ref().unwrap().expose_secret(), "0012");
     assert_eq!(
         config.api_keys[0].key.expose_secret(),
         "lg-0123456789abcdef"
     );
-    assert_eq!(
-        config.api_keys[0].settings.default_virtual_key.as_deref(),
-        Some("main")
-    );
+    let settings = &config.api_keys[0].settings;
+    assert_eq!(settings.default_virtual_key.as_deref(), Some("main"));
     assert_eq!(config.virtual_keys.list(), "echo, main");
 }
 
@@ -312,170 +244,24 @@ fn variables_that_are_no_options_are_refused_unless_they_are_somebody_elses() {
 }
 
 #[test]
-fn without_virtual_keys_the_environment_names_them() {
-    let config = load_with(
-        "",
-        [
-            ("OPENAI_API_KEY", "sk-made-up"),
-            ("ANTHROPIC_API_KEY", "sk-ant"),
-            ("OLLAMA_HOST", "0.0.0.0"),
-        ],
-    )
-    .unwrap();
-    assert_eq!(config.virtual_keys.list(), "echo, ollama, openai");
-    assert_eq!(&**config.virtual_keys.default_name().unwrap(), "openai");
-    assert!(config.notes[0].starts_with("ANTHROPIC_API_KEY is set, but"));
-
-    // The key of a client on the same machine is not a key of OpenAI's.
-    let config = load_with("", [("OPENAI_API_KEY", "lg-made-up")]).unwrap();
-    assert_eq!(config.virtual_keys.list(), "echo");
-
-    let file = "[virtual_keys.mine]\nprovider = 'openai'";
-    let config = load_with(file, [("OLLAMA_HOST", "box")]).unwrap();
-    assert_eq!(config.virtual_keys.list(), "echo, mine");
-    assert_eq!(&**config.virtual_keys.default_name().unwrap(), "mine");
-}
-
-#[test]
 fn secrets_have_no_debug_form() {
     let file = "[[api_keys]]\nname = 'a'\nkey = 'lg-canary-0123456789'\n\
-                [virtual_keys.m]\nprovider = 'openai'\napi_key = 'sk-canary'\n";
-    let variables = [("LOOMGATE_HASH_KEY", "canary"), ("OTHER", "canary")];
+                [virtual_keys.m]\nprovider = 'openai'\napi_key = 'sk-canary'\n\
+                [configs.c]\n\
+                json = '{\"provider\":\"openai\",\"api_key\":\"sk-canary\"}'\n";
+    let master_key = format!("1:{}", "ca9a47".repeat(11).split_at(64).0);
+    let variables = [
+        ("LOOMGATE_HASH_KEY", "canary"),
+        ("LOOMGATE_MASTER_KEY", &master_key),
+        ("OTHER", "canary"),
+    ];
     let config = load_with(file, variables).unwrap();
-    assert!(!format!("{config:?}").contains("canary"));
+    let shown = format!("{config:?}");
+    assert!(
+        !shown.contains("canary") && !shown.contains("ca9a47"),
+        "{shown}"
+    );
     assert!(!format!("{:?}", Environment::from(variables)).contains("canary"));
     let raw: RawConfig = toml::from_str(file).unwrap();
     assert!(!format!("{raw:?}").contains("canary"));
-}
-
-/// The default file with every option set: the marks before options are taken away.
-fn default_file_uncommented() -> String {
-    let is_option = |line: &str| {
-        let name = line.split('=').next().unwrap_or_default().trim();
-        let names = |text: &str| {
-            !text.is_empty()
-                && text
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-        };
-        line.starts_with('[') || (line.contains(" = ") && names(name))
-    };
-    let lines = DEFAULT_FILE
-        .lines()
-        .map(|line| match line.strip_prefix("# ") {
-            Some(option) if is_option(option) => option,
-            _ => line,
-        });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn the_default_file_is_the_default() {
-    assert!(load_with(DEFAULT_FILE, []).is_ok());
-    let config = load_with(&default_file_uncommented(), []).unwrap_err();
-    // It holds both of two options that exclude each other, and parts that are not built.
-    assert!(config.contains("not built yet"), "{config}");
-}
-
-#[test]
-fn the_default_file_and_the_types_know_the_same_options() {
-    let table: toml::Table = default_file_uncommented().parse().unwrap();
-    let Ok(Value::Dict(_, file)) = Value::serialize(table) else {
-        panic!("not a table");
-    };
-    read::<RawConfig>(&file).unwrap();
-    for path in [
-        &[][..],
-        &["api_keys"],
-        &["virtual_keys", "main"],
-        &["http"],
-        &["gateway"],
-        &["worker"],
-        &["limits"],
-        &["log"],
-        &["file_search"],
-        &["configs", "fast"],
-    ] {
-        let mut at = &file;
-        for key in path {
-            at = match &at[*key] {
-                Value::Dict(_, inner) => inner,
-                Value::Array(_, items) => items[0].as_dict().unwrap(),
-                other => panic!("{other:?}"),
-            };
-        }
-        for known in known_options(path) {
-            assert!(
-                at.contains_key(*known),
-                "{path:?} lacks {known} in default.toml"
-            );
-        }
-    }
-}
-
-/// What the types know at a place: asked by an option that nobody can know.
-fn known_options(path: &[&str]) -> &'static [&'static str] {
-    let mut value = Value::from(BTreeMap::from([("?".to_owned(), Value::from(1))]));
-    for key in path.iter().rev() {
-        if *key == "api_keys" {
-            value = Value::from(vec![value]);
-        }
-        value = Value::from(BTreeMap::from([((*key).to_owned(), value)]));
-    }
-    let options: Dict = value.into_dict().unwrap();
-    match read::<RawConfig>(&options).unwrap_err().kind {
-        Kind::UnknownField(_, known) => known,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn numbers_in_the_default_file_are_the_defaults() {
-    let file: Dict = {
-        let table: toml::Table = default_file_uncommented().parse().unwrap();
-        Value::serialize(table).unwrap().into_dict().unwrap()
-    };
-    let raw: RawConfig = read(&file).unwrap();
-    let config = load_with("", []).unwrap();
-    assert_eq!(raw.limits, config.limits);
-    assert_eq!(raw.listen.unwrap(), config.listen);
-    assert_eq!(raw.data_dir.unwrap(), config.data_dir);
-    let http = config.http;
-    assert_eq!(
-        raw.http.header_timeout_s.unwrap(),
-        http.header_timeout.as_secs()
-    );
-    assert_eq!(
-        raw.http.body_timeout_s.unwrap(),
-        http.body_timeout.as_secs()
-    );
-    assert_eq!(raw.http.drain_s.unwrap(), http.drain.as_secs());
-    assert_eq!(raw.http.max_connections.unwrap(), http.max_connections);
-    assert_eq!(
-        raw.http.max_requests_per_key.unwrap(),
-        http.max_requests_per_key
-    );
-    let of_workspace = raw.http.max_requests_per_workspace.unwrap();
-    assert_eq!(of_workspace, http.max_requests_per_workspace);
-    assert_eq!(
-        raw.gateway.retries.unwrap(),
-        config.gateway.attempts.retries
-    );
-    assert_eq!(
-        raw.gateway.connect_s.unwrap(),
-        config.gateway.connect_timeout.as_secs()
-    );
-    assert_eq!(raw.worker.concurrency.unwrap(), config.worker.concurrency);
-    assert_eq!(
-        u64::from(raw.worker.lease_s.unwrap()),
-        config.worker.lease.as_secs()
-    );
-    assert_eq!(raw.log.level.unwrap(), config.log.level);
-    let timeouts = loomgate_gateway::Timeouts::default();
-    let virtual_key = &raw.virtual_keys["main"];
-    assert_eq!(
-        virtual_key.first_byte_s.unwrap(),
-        timeouts.first_byte.as_secs()
-    );
-    assert_eq!(virtual_key.idle_s.unwrap(), timeouts.idle.as_secs());
 }

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::inline;
 use crate::{
+    account,
     config::{SavedConfigs, VirtualKeys},
     error::ApiError,
     limits,
@@ -139,12 +139,12 @@ impl Accounts {
         if let Some(base_url) = &settings.base_url {
             options.insert("base_url".to_owned(), base_url.clone());
         }
-        let account = inline::build(&provider, secret, &options)?;
+        let built = account::build(&provider, secret, &options)?;
         let subject = format!("vk:{workspace}/{slug}");
         let allowance = (&settings.allowance, settings.usage_since);
         let services = (&self.store, &*self.gateway);
         let limited = limits::limited(services, subject.clone(), "virtual key", allowance).await?;
-        let mut target = Target::new(&slug, &account.brand, account.provider);
+        let mut target = Target::new(&slug, built.brand, built.provider);
         target.identity = subject.into();
         target.model_aliases = settings.model_aliases;
         // Whoever makes virtual keys over the API is no operator: only public addresses.

@@ -63,7 +63,7 @@ fn snippets(
 ) -> io::Result<()> {
     let default = config.virtual_keys.default_name();
     let target = default.and_then(|name| config.virtual_keys.get(name));
-    let model = target.map_or_else(|| "MODEL".to_owned(), model);
+    let model = target.map_or_else(|| "MODEL".to_owned(), |key| model(&key.target));
     write!(
         out,
         // Nothing is indented, so that it can be pasted as it is.
@@ -90,7 +90,7 @@ print(client.beta.threads.messages.list(run.thread_id).data[0].content[0].text.v
 fn model(target: &Target) -> String {
     match &target.provider {
         Provider::Echo => "\"echo\"".to_owned(),
-        Provider::Http(openai) if openai.base_url.host_str() == Some("api.openai.com") => {
+        Provider::Http(account) if account.base_url.host_str() == Some("api.openai.com") => {
             "\"gpt-4o-mini\"".to_owned()
         }
         Provider::Http(_) => "client.models.list().data[0].id".to_owned(),

@@ -8,7 +8,7 @@ use loomgate_gateway::preset::preset;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::super::{allowance, fields::Fields, slug};
-use crate::{error::AdminError, routing::build_account};
+use crate::{account, error::AdminError};
 
 /// The most bytes of a provider's key; some are whole JSON files.
 const LONGEST_KEY: usize = 16 * 1024;
@@ -278,6 +278,6 @@ fn check(
         options.insert("base_url".to_owned(), base_url.clone());
     }
     let key = key.map(|key| key.0.clone());
-    build_account(provider, key, &options)?;
+    account::build(provider, key, &options)?;
     Ok(())
 }

@@ -103,6 +103,7 @@ fn options(api: &Api) -> BTreeMap<String, String> {
     if let Api::Azure {
         deployment,
         api_version,
+        ..
     } = api
     {
         let pairs = [
