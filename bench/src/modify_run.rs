@@ -268,6 +268,7 @@ impl RawStore {
                 messages: Vec::new(),
             },
             run: record(thread.clone(), run.clone()),
+            sealed: None,
         };
         store.runs().create(&workspace, new).await?;
         Ok(Self {
@@ -351,6 +352,7 @@ fn record(thread_id: ThreadId, id: RunId) -> Run {
             expires_at: Timestamp(600),
             stream: false,
             route: Route::VirtualKey("echo".to_owned()),
+            origin: None,
         },
         metadata: Metadata::default(),
         state: RunState::Completed {

@@ -40,7 +40,7 @@ const RELAY_CORE: usize = 1;
 /// Connections at the same time.
 const CONNECTIONS: [usize; 2] = [1, 16];
 /// Far more than is reached: the limits are looked at in every call, and refuse none.
-const LIMITS: &str = r#"[{"type":"requests","unit":"rpm","value":1000000000},{"type":"tokens","unit":"rpm","value":1000000000000}]"#;
+const LIMITS: [(&str, u64); 2] = [("requests", 1_000_000_000), ("tokens", 1_000_000_000_000)];
 /// How long log records may take to be written after a block.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest that the logbook waits for more records.
@@ -157,8 +157,13 @@ impl Stage {
         let bare = Process::start(&own, &arguments, Some(RELAY_CORE)).await?;
         let config = format!(
             "[virtual_keys.stand-in]\nprovider = \"openai\"\nbase_url = \"http://{upstream}/v1\"\n\
-             api_key = \"{}\"\nassistants = \"upstream\"\n",
-            stand_in::KEY
+             api_key = \"{}\"\nassistants = \"upstream\"\nrate_limits = [{}]\n",
+            stand_in::KEY,
+            LIMITS
+                .map(|(kind, value)| format!(
+                    "{{type = \"{kind}\", unit = \"rpm\", value = {value}}}"
+                ))
+                .join(", "),
         );
         let core = Some(RELAY_CORE);
         let server = Server::start(&options.binary, folder.path(), &config, core).await?;
@@ -235,7 +240,7 @@ impl Stage {
 
 /// Makes an API key with limits, which is kept in the store.
 async fn limited_key(server: &Server) -> anyhow::Result<String> {
-    let limits: Value = serde_json::from_str(LIMITS)?;
+    let limits = LIMITS.map(|(kind, value)| json!({"type": kind, "unit": "rpm", "value": value}));
     let body = json!({ "name": "bench", "rate_limits": limits }).to_string();
     let path = "/v1/api-keys/workspace/service";
     let request = encode("POST", path, &server.key, &body);

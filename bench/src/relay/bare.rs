@@ -1,11 +1,13 @@
 //! A relay without logic, out of the same library: what passing on costs at the least.
 
-use std::{convert::Infallible, io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, combinators::BoxBody};
 use hyper::{
-    Request, Response, StatusCode, Uri, body::Incoming, server::conn::http1, service::service_fn,
+    Request, Response, Uri,
+    body::Incoming,
+    http::uri::{Authority, Scheme},
+    server::conn::http1,
+    service::service_fn,
 };
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -32,7 +34,7 @@ pub(crate) async fn serve(options: &Options, out: &mut impl Write) -> anyhow::Re
     let client: Upstream = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .build(connector);
-    let authority = options.upstream.to_string();
+    let authority: Authority = options.upstream.to_string().parse()?;
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await?;
@@ -51,26 +53,12 @@ pub(crate) async fn serve(options: &Options, out: &mut impl Write) -> anyhow::Re
 
 async fn pass_on(
     client: Upstream,
-    authority: String,
+    authority: Authority,
     mut request: Request<Incoming>,
-) -> Result<Response<BoxBody<Bytes, hyper::Error>>, Infallible> {
+) -> anyhow::Result<Response<Incoming>> {
     let mut uri = std::mem::take(request.uri_mut()).into_parts();
-    uri.scheme = Some(hyper::http::uri::Scheme::HTTP);
-    uri.authority = authority.parse().ok();
-    let answered = match Uri::from_parts(uri) {
-        Ok(uri) => {
-            *request.uri_mut() = uri;
-            client.request(request).await.ok()
-        }
-        Err(_) => None,
-    };
-    Ok(answered.map_or_else(
-        || {
-            let nothing = Empty::new().map_err(|never| match never {}).boxed();
-            let mut response = Response::new(nothing);
-            *response.status_mut() = StatusCode::BAD_GATEWAY;
-            response
-        },
-        |response| response.map(BodyExt::boxed),
-    ))
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(authority);
+    *request.uri_mut() = Uri::from_parts(uri)?;
+    Ok(client.request(request).await?)
 }

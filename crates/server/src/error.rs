@@ -1,7 +1,7 @@
 //! What a caller is told when something went wrong. The only place that knows status codes.
 
-mod admin;
 mod accounts;
+mod admin;
 mod conflicts;
 mod lookups;
 
