@@ -175,6 +175,12 @@ async fn virtual_keys_that_make_no_sense_are_not_made() {
         assert!(told.contains(error), "{arguments:?}: {told}");
         assert!(told.contains("\nhelp: "), "{arguments:?}: {told}");
     }
+}
+
+#[tokio::test]
+async fn virtual_keys_are_changed_where_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
     let create = [
         "virtual-keys",
         "create",
