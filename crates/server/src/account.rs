@@ -164,6 +164,21 @@ pub(crate) fn http_url(text: &str) -> Result<Url, AccountError> {
     Ok(url)
 }
 
+/// Whether an option means anything to an account. Others are a mistake of whoever sets them.
+pub(crate) fn takes(built: &Built, option: &str) -> bool {
+    let Provider::Http(account) = &built.provider else {
+        return false;
+    };
+    let speaks_openai = account.api == Api::OpenAi;
+    let is_azure = matches!(account.api, Api::Azure { .. });
+    match option {
+        "resource_name" | "deployment_name" | "api_version" => is_azure,
+        "organization" | "project" => speaks_openai,
+        "max_tokens_field" => speaks_openai || is_azure,
+        _ => true,
+    }
+}
+
 /// Whether assistants calls can be relayed to a provider: those that speak OpenAI's API.
 pub(crate) fn can_relay_assistants(provider: &Provider) -> bool {
     match provider {

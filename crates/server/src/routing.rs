@@ -18,6 +18,10 @@ pub(crate) use wishes::Wishes;
 
 use crate::{app::Services, auth::KeyRecord, error::ApiError};
 
+/// The text for a config that leads nowhere, as clients know it.
+const NO_PROVIDER: &str = "Either x-portkey-provider needs to be passed. Or the x-portkey-config \
+                           header should have a valid config with provider details in it.";
+
 /// The way that a call goes.
 #[derive(Debug)]
 pub(crate) struct Way {
@@ -275,6 +279,9 @@ async fn of_leaf(
             let key = inline.api_key.clone().or_else(|| wishes.authorization());
             let target = inline::target(services, &inline.provider, key.as_ref(), &inline.options)?;
             Ok(Arc::new(target))
+        }
+        Destination::Request if default.is_none() && !wishes.names_a_target() => {
+            Err(ApiError::invalid(NO_PROVIDER))
         }
         Destination::Request => requested(services, workspace, default, wishes).await,
     }

@@ -60,6 +60,10 @@ impl RelayAttempt<'_> {
             || !status.is_success()
             || is_small(&headers) && !is_stream;
         headers::incoming(&mut headers, is_changed);
+        if is_stream {
+            // One that is cut gets an event more.
+            headers.remove(header::CONTENT_LENGTH);
+        }
         bill.free |= !status.is_success();
         let mut ending = Ending {
             report: Report {

@@ -12,6 +12,9 @@ use crate::{sse::Splitter, usage::RawUsage};
 /// The most bytes of an answer in one piece that are kept to look for its usage.
 const WATCHED_BYTES: usize = 4 * 1024 * 1024;
 
+/// The most bytes of an event that are held until it is whole; a larger one goes on in parts.
+const HELD_BYTES: usize = 1024 * 1024;
+
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -52,6 +55,8 @@ pub(super) enum Observer {
 #[derive(Debug, Default)]
 pub(super) struct Filter {
     held: BytesMut,
+    /// So many of these bytes hold no end of an event.
+    searched: usize,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -245,7 +250,7 @@ impl Filter {
     fn take(&mut self, bytes: &Bytes, seen: &mut Seen) -> Bytes {
         self.held.extend_from_slice(bytes);
         let mut out = BytesMut::new();
-        while let Some(end) = end_of_event(&self.held) {
+        while let Some(end) = self.end_of_event() {
             let event = self.held.split_to(end);
             let mut splitter = Splitter::default();
             let mut events = Vec::new();
@@ -259,7 +264,27 @@ impl Filter {
                 out.unsplit(event);
             }
         }
+        if self.held.len() > HELD_BYTES {
+            out.unsplit(self.held.split());
+            self.searched = 0;
+        }
         out.freeze()
+    }
+
+    /// Where the first event ends: behind its blank line. No byte is looked at twice, but for those
+    /// that a blank line may begin with.
+    fn end_of_event(&mut self) -> Option<usize> {
+        let from = self.searched.saturating_sub(3);
+        match end_of_event(&self.held[from..]) {
+            Some(end) => {
+                self.searched = 0;
+                Some(from + end)
+            }
+            None => {
+                self.searched = self.held.len();
+                None
+            }
+        }
     }
 }
 
@@ -271,7 +296,7 @@ fn is_usage_alone(data: &[u8]) -> bool {
         })
 }
 
-/// Where the first event ends: behind its blank line.
+/// Behind the first blank line.
 fn end_of_event(bytes: &[u8]) -> Option<usize> {
     let lf = bytes
         .windows(2)
@@ -339,6 +364,19 @@ mod tests {
             assert_eq!(observer.seen().usage.unwrap().completion_tokens, 2);
             assert!(observer.seen().ended);
         }
+    }
+
+    #[test]
+    fn an_event_that_does_not_end_is_not_held_for_ever() {
+        let mut observer = Observer::filtered();
+        let piece = Bytes::from(vec![b'x'; 64 * 1024]);
+        let (mut out, mut most) = (0, 0);
+        for index in 1..=64 {
+            out += observer.take(piece.clone()).len();
+            most = most.max(index * piece.len() - out);
+        }
+        assert!(most <= HELD_BYTES, "{most}");
+        assert_eq!(out + observer.end().len(), 64 * piece.len());
     }
 
     #[test]

@@ -152,11 +152,7 @@ async fn enforce(
     let (mut parts, body) = request.into_parts();
     let caller = match auth::admit(&mut parts, &app, scope).await {
         Ok(caller) => caller,
-        // The one error with a documented form of its own on both planes.
-        Err(error) if error.status() == StatusCode::FORBIDDEN => {
-            return AdminError::from(error).into_response();
-        }
-        Err(error) => return error.into_response(),
+        Err(error) => return refuse(error),
     };
     if declared == Some(Access::DataPlane) {
         match relay::is_upstream(&app, &caller, &parts).await {
@@ -170,4 +166,14 @@ async fn enforce(
     }
     parts.extensions.insert(caller);
     next.run(Request::from_parts(parts, body)).await
+}
+
+/// Answers whoever is not let in. 403 is the one error with a documented form of its own on both
+/// planes.
+pub(super) fn refuse(error: ApiError) -> Response<Body> {
+    if error.status() == StatusCode::FORBIDDEN {
+        AdminError::from(error).into_response()
+    } else {
+        error.into_response()
+    }
 }

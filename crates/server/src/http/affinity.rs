@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt as _, stream};
 use loomgate_domain::WorkspaceId;
 use loomgate_gateway::{
     Endpoint, Plan,
-    relay::{Answer, AnswerBody, BrokenOff},
+    relay::{Answer, AnswerBody, BrokenOff, RelayBody},
 };
 use serde::Deserialize;
 
@@ -36,22 +36,37 @@ pub(super) fn creates(method: &Method, path: &str) -> bool {
         )
 }
 
-/// The plan, narrowed to the account of what the path names.
+/// The ids that say where a call has to go: those in its path, then the assistant of a new run.
+pub(super) fn named(method: &Method, path: &str, body: &RelayBody) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Peek {
+        assistant_id: Option<String>,
+    }
+    if Endpoint::of(method, path) != Endpoint::Assistants {
+        return Vec::new();
+    }
+    let in_path = path.split('/').filter(|part| is_id(part));
+    let mut ids: Vec<_> = in_path.map(str::to_owned).collect();
+    let makes_run = *method == Method::POST && path.trim_end_matches('/').ends_with("/runs");
+    if let (true, RelayBody::Bytes(bytes)) = (makes_run, body)
+        && let Ok(Peek {
+            assistant_id: Some(id),
+        }) = serde_json::from_slice(bytes)
+        && is_id(&id)
+    {
+        ids.push(id);
+    }
+    ids
+}
+
+/// The plan, narrowed to the account that the first known one of these ids belongs to.
 pub(super) async fn narrowed(
     app: &App,
     workspace: &WorkspaceId,
     plan: Plan,
-    path: &str,
+    ids: Vec<String>,
 ) -> Result<Plan, ApiError> {
-    if plan.targets().nth(1).is_none() || Endpoint::of(&Method::GET, path) != Endpoint::Assistants {
-        return Ok(plan);
-    }
-    let ids: Vec<_> = path
-        .split('/')
-        .filter(|part| is_id(part))
-        .map(str::to_owned)
-        .collect();
-    if ids.is_empty() {
+    if plan.targets().nth(1).is_none() || ids.is_empty() {
         return Ok(plan);
     }
     let known = app.store.affinity().get(workspace, &ids).await?;

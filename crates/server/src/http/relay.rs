@@ -40,7 +40,7 @@ pub(super) async fn fallback(State(app): State<App>, request: Request) -> Respon
     let (mut parts, body) = request.into_parts();
     match auth::admit(&mut parts, &app, Scope::CompletionsWrite).await {
         Ok(caller) => relay(app, caller, Request::from_parts(parts, body)).await,
-        Err(error) => error.into_response(),
+        Err(error) => super::access::refuse(error),
     }
 }
 
@@ -88,6 +88,7 @@ async fn try_relay(
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
     let (parts, body) = request.into_parts();
+    check(&parts, &body)?;
     let context = parts.extensions.get::<RequestContext>().cloned();
     let context = context.unwrap_or_default();
     let endpoint = Endpoint::of(&parts.method, parts.uri.path());
@@ -102,7 +103,8 @@ async fn try_relay(
         // A path that no native route has, of a caller who is served natively.
         return Err(super::unknown_path(&parts.method, parts.uri.path()));
     }
-    let plan = affinity::narrowed(app, &caller.workspace, plan, parts.uri.path()).await?;
+    let named = affinity::named(&parts.method, parts.uri.path(), &body);
+    let plan = affinity::narrowed(app, &caller.workspace, plan, named).await?;
     let relayed = RelayRequest {
         caller: loomgate_gateway::relay::Caller {
             workspace: caller.workspace.clone(),
@@ -130,6 +132,36 @@ async fn try_relay(
         answer.body = affinity::remembering(app.clone(), workspace, identity, answer.body);
     }
     Ok(respond(answer, &context))
+}
+
+/// What no provider gets to see. Errors: 400 for a path that may lead out of the account's base
+/// address, which its credential is not for, and for a body that is neither JSON, form nor audio
+/// (contract portkey.md section 1).
+fn check(parts: &Parts, body: &Body) -> Result<(), ApiError> {
+    if leads_up(parts.uri.path()) {
+        let message = "Invalid URL: a path must not contain '.' or '..' as a segment.";
+        return Err(ApiError::invalid(message).of_gateway());
+    }
+    let kind = parts.headers.get(header::CONTENT_TYPE);
+    let is_known = kind.is_none_or(|kind| {
+        let kind = kind.as_bytes().to_ascii_lowercase();
+        ["application/json", "multipart/form-data", "audio/"]
+            .iter()
+            .any(|known| kind.starts_with(known.as_bytes()))
+            || kind.ends_with(b"+json")
+    });
+    if !is_known && !http_body::Body::is_end_stream(body) {
+        return Err(ApiError::invalid("Invalid content type passed").of_gateway());
+    }
+    Ok(())
+}
+
+/// Whether a server could read a segment as `.` or `..`.
+fn leads_up(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    let path = path.replace("%2e", ".").replace("%5c", "\\");
+    path.split(['/', '\\'])
+        .any(|segment| matches!(segment, "." | ".."))
 }
 
 /// `"model": "@slug/name"` names the virtual key in the model. Gives the name that goes out.

@@ -131,6 +131,9 @@ impl Reply {
 
     /// The connection breaks behind the last piece. Only for chunked answers; with a
     /// `content-length` among the headers the body is shorter than that.
+    ///
+    /// # Panics
+    /// When this is another kind of answer.
     #[must_use]
     #[expect(clippy::panic, reason = "a test that asks for nonsense fails")]
     pub fn broken(mut self) -> Self {

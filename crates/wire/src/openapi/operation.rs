@@ -51,7 +51,11 @@ pub(super) static ERROR: Shape = object(
             "The error.",
         ),
         Field::optional("status", &one_of(&["failure"]), "In errors of the gateway."),
-        Field::optional("message", &STRING, "In errors of the gateway: the same text."),
+        Field::optional(
+            "message",
+            &STRING,
+            "In errors of the gateway: the same text.",
+        ),
         Field::optional("errors", &list(&STRING), "All that is wrong in a config."),
     ],
 );

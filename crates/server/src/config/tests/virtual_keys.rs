@@ -120,7 +120,7 @@ fn virtual_keys_that_make_no_sense_are_refused() {
         ),
         (
             format!("{azure}resource_name = 'x'\nbase_url = 'https://x'"),
-            "takes no `resource_name` | the `base_url` says all",
+            "`virtual_keys.a.resource_name` and `virtual_keys.a.base_url` are both set",
         ),
         (
             format!("{claude}organization = 'o'"),

@@ -93,7 +93,7 @@ async fn update(
 }
 
 fn trace_id(body: &mut Fields) -> Result<String, AdminError> {
-    // The Node SDK writes it in its own way.
+    // The Node SDK's documents write it in their own way.
     let named = match body.text("traceID", 512)? {
         Patch::Absent => body.text("trace_id", 512)?,
         named => named,

@@ -55,6 +55,7 @@ impl FromRequest<App> for OneOrMore {
     async fn from_request(request: Request, app: &App) -> Result<Self, AdminError> {
         let bodies = match parse(request, app).await? {
             Value::Array(bodies) => bodies,
+            Value::Object(bodies) if is_list(&bodies) => bodies.into_values().collect(),
             body => return Ok(Self(vec![Fields::of(body, String::new())?])),
         };
         if !(1..=OBJECTS).contains(&bodies.len()) {
@@ -67,6 +68,12 @@ impl FromRequest<App> for OneOrMore {
             .collect::<Result<_, _>>()
             .map(Self)
     }
+}
+
+/// Whether an object is what Portkey's Node SDK makes of a list: `{"0":{..},"1":{..}}`.
+fn is_list(object: &Map<String, Value>) -> bool {
+    let mut numbers = object.keys().zip(0_usize..);
+    !object.is_empty() && numbers.all(|(key, number)| *key == number.to_string())
 }
 
 /// No body at all counts as an empty object.

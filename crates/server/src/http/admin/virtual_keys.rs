@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 use loomgate_domain::{Scope, WorkspaceId, virtual_key::VirtualKey};
+use serde_json::Value;
 
 use self::{
     body::{Change, Creation},
@@ -27,19 +28,17 @@ const ATTEMPTS: usize = 5;
 /// The routes of this resource.
 pub(super) fn routes() -> Routes {
     use Access::Scope as Needs;
-    let mut routes = Routes::default();
-    for (many, one) in [
-        ("/v1/virtual-keys", "/v1/virtual-keys/{slug}"),
-        ("/v1/providers", "/v1/providers/{slug}"),
-    ] {
-        routes = routes
-            .get(many, Needs(Scope::VirtualKeysList), index)
+    let common = |many, one| {
+        Routes::default()
             .post(many, Needs(Scope::VirtualKeysCreate), create)
             .get(one, Needs(Scope::VirtualKeysRead), show)
             .put(one, Needs(Scope::VirtualKeysUpdate), update)
-            .delete(one, Needs(Scope::VirtualKeysDelete), delete);
-    }
-    routes
+            .delete(one, Needs(Scope::VirtualKeysDelete), delete)
+    };
+    common("/v1/virtual-keys", "/v1/virtual-keys/{slug}")
+        .get("/v1/virtual-keys", Needs(Scope::VirtualKeysList), index)
+        .merge(common("/v1/providers", "/v1/providers/{slug}"))
+        .get("/v1/providers", Needs(Scope::VirtualKeysList), providers)
 }
 
 async fn create(
@@ -98,14 +97,31 @@ fn sealed(app: &App, mut key: VirtualKey, secret: Option<&body::Secret>) -> Virt
 }
 
 async fn index(State(app): State<App>, mut tenant: Tenant) -> Result<Response, AdminError> {
-    let mut objects = Vec::new();
-    for (name, key) in app.config.virtual_keys.iter() {
-        objects.push(shown_configured(&app, name, key).await?);
-    }
-    for key in app.store.virtual_keys().list(&tenant.workspace).await? {
-        objects.push(shown(&app, &key).await?);
+    let objects = all(&app, &tenant).await?;
+    reply::page(&mut tenant.query, &objects)
+}
+
+/// Portkey's Python SDK can not read this list unless `rate_limits` is an object or null, so it
+/// holds the first of them alone; `all_rate_limits` has all, as the objects one by one have.
+async fn providers(State(app): State<App>, mut tenant: Tenant) -> Result<Response, AdminError> {
+    let mut objects = all(&app, &tenant).await?;
+    for object in &mut objects {
+        let limits = object["rate_limits"].take();
+        object["rate_limits"] = limits.get(0).cloned().unwrap_or_default();
+        object["all_rate_limits"] = limits;
     }
     reply::page(&mut tenant.query, &objects)
+}
+
+async fn all(app: &App, tenant: &Tenant) -> Result<Vec<Value>, AdminError> {
+    let mut objects = Vec::new();
+    for (name, key) in app.config.virtual_keys.iter() {
+        objects.push(shown_configured(app, name, key).await?);
+    }
+    for key in app.store.virtual_keys().list(&tenant.workspace).await? {
+        objects.push(shown(app, &key).await?);
+    }
+    Ok(objects)
 }
 
 async fn show(

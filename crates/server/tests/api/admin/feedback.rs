@@ -16,8 +16,12 @@ async fn feedback_is_given_alone_or_in_lists_and_changed() {
     let app = start().await;
     let one = json!({"trace_id": "t", "value": 5, "weight": 0.5, "metadata": {"a": "b"}});
     let id = first_id(&ok(&post(&app, MANAGER_A, PATH, &one).await));
-    // The Node SDK's spelling, in a list.
+    // Another spelling, in a list.
     let many = json!([{"traceID": "t", "value": -10}, {"trace_id": "u", "value": 10}]);
+    let many = ok(&post(&app, MANAGER_A, PATH, &many).await);
+    assert_eq!(many["feedback_ids"].as_array().unwrap().len(), 2);
+    // What the Node SDK makes of a list.
+    let many = json!({"0": {"trace_id": "t", "value": 1}, "1": {"trace_id": "t", "value": 2}});
     let many = ok(&post(&app, MANAGER_A, PATH, &many).await);
     assert_eq!(many["feedback_ids"].as_array().unwrap().len(), 2);
     let path = format!("{PATH}/{id}");
@@ -25,6 +29,13 @@ async fn feedback_is_given_alone_or_in_lists_and_changed() {
     assert_eq!(
         first_id(&ok(&put(&app, MANAGER_A, &path, &change).await)),
         id
+    );
+
+    let change = json!({"feedback_id": "fb_other", "value": 1});
+    invalid(
+        &put(&app, MANAGER_A, &path, &change).await,
+        "feedback_id",
+        "the path",
     );
 
     let other = put(&app, MANAGER_B, &path, &json!({"value": 1})).await;

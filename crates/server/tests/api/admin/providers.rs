@@ -15,6 +15,14 @@ async fn providers_are_virtual_keys() {
     assert_eq!((&made["id"], &made["slug"]), (&json!("new"), &json!("new")));
     let list = get(&app, MANAGER_A, "/v1/providers?current_page=0&page_size=50").await;
     assert_eq!(ids(&list, "slug"), ["echo", "scripted", "new"]);
+    // The Python SDK takes an object or null in lists, and a list elsewhere.
+    let listed = list.json();
+    assert_eq!(listed["data"][0]["rate_limits"], json!(null));
+    assert_eq!(listed["data"][2]["rate_limits"], body["rate_limits"]);
+    assert_eq!(
+        listed["data"][2]["all_rate_limits"],
+        json!([body["rate_limits"]])
+    );
     let shown = ok(&get(&app, MANAGER_A, "/v1/virtual-keys/new").await);
     assert_eq!(shown["provider"], "openai");
     assert_eq!(shown["rate_limits"], json!([body["rate_limits"]]));

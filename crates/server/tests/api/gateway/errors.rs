@@ -35,17 +35,13 @@ const NO_PROVIDER_IN_CONFIG: &str = "Either x-portkey-provider needs to be passe
 const OLD: &str =
     "This version of config is not supported in this route. Please migrate to the latest version";
 
-/// A stage with a second API key that has no default way.
-async fn stage() -> Stage {
-    Stage::start_with("[[api_keys]]\nname = 'free'\nkey = 'lg-key-without-a-way-0123456789'\n")
-        .await
-}
-
+/// A chat completion of a key that has no default way.
 async fn free(stage: &Stage, headers: &[(&str, &str)]) -> Answer {
+    let key = stage.make_key(json!({})).await;
     let mut request = stage
         .app
         .bare(Method::POST, "/v1/chat/completions")
-        .header("x-portkey-api-key", "lg-key-without-a-way-0123456789")
+        .header("x-portkey-api-key", key)
         .json(&question());
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -55,7 +51,7 @@ async fn free(stage: &Stage, headers: &[(&str, &str)]) -> Answer {
 
 #[tokio::test]
 async fn requests_without_a_way_are_told_the_documented_texts() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let provider = |name| ("x-portkey-provider", name);
     let config = |text| ("x-portkey-config", text);
     let own = ("authorization", "Bearer sk-own-0123456789");
@@ -103,7 +99,7 @@ async fn requests_without_a_way_are_told_the_documented_texts() {
 
 #[tokio::test]
 async fn a_config_without_a_provider_is_told_what_it_lacks() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let answer = free(
         &stage,
         &[("x-portkey-config", "{\"retry\": {\"attempts\": 1}}")],
@@ -115,7 +111,7 @@ async fn a_config_without_a_provider_is_told_what_it_lacks() {
 
 #[tokio::test]
 async fn unknown_slugs_are_named() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     for (header, value, code) in [
         ("x-portkey-virtual-key", "nowhere", "invalid_virtual_key"),
         ("x-portkey-provider", "@nowhere", "invalid_virtual_key"),
@@ -144,7 +140,7 @@ async fn unknown_slugs_are_named() {
 
 #[tokio::test]
 async fn a_schema_violation_lists_all_that_is_wrong() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let errors = |text: Value| {
         let stage = &stage;
         async move {
@@ -174,7 +170,7 @@ async fn a_schema_violation_lists_all_that_is_wrong() {
 #[tokio::test]
 async fn bodies_that_are_no_json_are_400() {
     // The open gateway answers 500 with V8's words; the mistake is the caller's, so 400 it is.
-    let stage = stage().await;
+    let stage = Stage::start().await;
     for body in ["{", "", "[1]", "{} x"] {
         let request = stage
             .request(Method::POST, "/v1/chat/completions")
@@ -196,7 +192,7 @@ async fn bodies_that_are_no_json_are_400() {
 
 #[tokio::test]
 async fn a_content_type_that_no_provider_takes_is_refused() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let request = stage
         .request(Method::POST, "/v1/chat/completions")
         .header("content-type", "text/plain")
@@ -237,7 +233,7 @@ async fn providers_that_can_not_be_reached_are_502() {
 
 #[tokio::test]
 async fn paths_and_methods_that_nobody_serves_are_404_and_405() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     for (method, path, status) in [
         (Method::POST, "/nothing", 404),
         (Method::GET, "/v2/models", 404),

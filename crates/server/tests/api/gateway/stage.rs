@@ -90,6 +90,23 @@ impl Stage {
         self.request(Method::POST, path).json(body)
     }
 
+    /// Makes an API key of workspace `a` as the admin API's body says. The key.
+    pub(crate) async fn make_key(&self, mut body: Value) -> String {
+        body["name"] = json!("made by a test");
+        let answer = self.app.post("/v1/api-keys/workspace/service", &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["key"].as_str().unwrap().to_owned()
+    }
+
+    /// A chat completion by virtual key `one`, with another API key.
+    pub(crate) fn call_with(&self, key: &str) -> RequestBuilder {
+        self.app
+            .bare(Method::POST, "/v1/chat/completions")
+            .header("x-portkey-api-key", key)
+            .header("x-portkey-virtual-key", "one")
+            .json(&question())
+    }
+
     /// How many requests the providers have received.
     pub(crate) fn counts(&self) -> [usize; 3] {
         [0, 1, 2].map(|index| self.providers[index].count())

@@ -22,8 +22,8 @@ const OPTIONS: [(&str, &str); 5] = [
     ("apiVersion", "api_version"),
     ("resourceName", "resource_name"),
     ("deploymentName", "deployment_name"),
-    ("openaiOrganization", "organization"),
-    ("openaiProject", "project"),
+    ("openai_organization", "organization"),
+    ("openai_project", "project"),
 ];
 
 /// A provider's key on its way into the vault.

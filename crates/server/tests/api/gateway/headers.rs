@@ -1,0 +1,229 @@
+//! Which headers go on to providers, and which every answer has.
+
+use loomgate_testkit::upstream::Reply;
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use super::{
+    errors::FIVE,
+    stage::{PROVIDER_KEYS, Stage, question, refused, said},
+};
+use crate::app::{Answer, KEY_B};
+
+const OWN: &str = "sk-callers-own-0123456789abcdef";
+
+#[tokio::test]
+async fn credentials_and_headers_of_the_connection_stay_here() {
+    let stage = Stage::start().await;
+    for path in [
+        "/v1/chat/completions",
+        "/v1/threads/t/runs/r",
+        "/v1/batches",
+    ] {
+        stage.providers[0].push(said("ok"));
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: gateway\r\nx-portkey-api-key: {KEY_B}\r\n\
+             x-portkey-virtual-key: up-one\r\nauthorization: Bearer {OWN}\r\ncookie: a=b\r\n\
+             x-api-key: k1\r\napi-key: k2\r\nx-goog-api-key: k3\r\nx-portkey-metadata: {{}}\r\n\
+             x-portkey-trace-id: t\r\nconnection: close, x-hop\r\nx-hop: 1\r\nkeep-alive: 5\r\n\
+             te: trailers\r\nproxy-authorization: Basic eA==\r\nproxy-connection: close\r\n\
+             upgrade: h2c\r\nmetadata-flavor: Google\r\naccept-encoding: gzip\r\n\
+             openai-beta: assistants=v2\r\nuser-agent: OpenAI/Python 2.30.0\r\n\
+             x-stainless-lang: python\r\nx-custom: kept\r\ncontent-type: application/json\r\n\
+             content-length: 2\r\n\r\n{{}}"
+        );
+        let answer = stage.app.raw(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        let request = stage.received();
+        let mut names: Vec<_> = request.headers.keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        let expected = [
+            "authorization",
+            "content-length",
+            "content-type",
+            "host",
+            "openai-beta",
+            "user-agent",
+            "x-custom",
+            "x-stainless-lang",
+        ];
+        assert_eq!(names, expected, "{path}");
+        let stored = format!("Bearer {}", PROVIDER_KEYS[0]);
+        assert_eq!(request.header("authorization"), Some(&*stored));
+        assert!(!format!("{:?}", request.headers).contains(OWN));
+        assert_ne!(request.header("host"), Some("gateway"));
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn named_headers_go_on_but_the_gateways_key_does_not() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("ok"));
+    let call = |names: &str| {
+        let request = stage.post("/v1/chat/completions", &question());
+        request
+            .header("x-portkey-virtual-key", "one")
+            .header("x-portkey-forward-headers", names)
+            .header("cookie", "a=b")
+            .header("x-api-key", KEY_B)
+    };
+    let received = async |request: RequestBuilder| {
+        assert_eq!(Answer::of(request).await.status, 200);
+        let request = stage.received();
+        ["authorization", "cookie", "x-api-key"].map(|name| request.header(name).map(str::to_owned))
+    };
+    let stored = format!("Bearer {}", PROVIDER_KEYS[0]);
+    let own = format!("Bearer {OWN}");
+    let cookie = Some("a=b".to_owned());
+    for names in ["Cookie,X-Api-Key", "['Cookie', 'X-Api-Key']"] {
+        let got = received(call(names).bearer_auth(OWN)).await;
+        assert_eq!(got, [Some(stored.clone()), cookie.clone(), None], "{names}");
+    }
+    // At the caller's own word its credential goes on, in place of the one that is kept here.
+    let got = received(call("authorization").bearer_auth(OWN)).await;
+    assert_eq!(got, [Some(own), None, None]);
+    for placeholder in [KEY_B, "OPENAI_API_KEY"] {
+        let got = received(call("authorization").bearer_auth(placeholder)).await;
+        assert_eq!(got, [Some(stored.clone()), None, None], "{placeholder}");
+    }
+    let forbidden = Answer::of(call("Metadata-Flavor")).await;
+    assert_eq!(forbidden.status, 400, "{}", forbidden.text);
+    // A header goes before the config.
+    let config = json!({"virtual_key": "one", "forward_headers": ["cookie"]});
+    let by_config = stage.call(&config).header("cookie", "a=b");
+    assert_eq!(received(by_config).await[1], cookie);
+    let overruled = stage
+        .call(&config)
+        .header("cookie", "a=b")
+        .header("x-portkey-forward-headers", "x-other");
+    assert_eq!(received(overruled).await[1], None);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn every_answer_has_all_five() {
+    let options = "[limits]\nbody_bytes = 1024\n";
+    let stage = Stage::start_with(options).await;
+    stage.providers[0].always(said("ok"));
+    stage.providers[1].always(refused(429));
+    stage.providers[2].always(Reply::text("a stream"));
+    let chat = |slug: &str| {
+        let request = stage.post("/v1/chat/completions", &question());
+        request.header("x-portkey-virtual-key", slug)
+    };
+    let mut stream = question();
+    stream["stream"] = json!(true);
+    let streamed = stage
+        .post("/v1/chat/completions", &stream)
+        .header("x-portkey-virtual-key", "three");
+    let large = json!({"model": "x".repeat(2048)});
+    let many = (0..70).fold(
+        stage.request(Method::GET, "/v1/models"),
+        |request, index| request.header(format!("x-many-{index}"), "1"),
+    );
+    let request = |method, path| stage.request(method, path);
+    for (what, status, request) in [
+        ("native", 200, request(Method::GET, "/v1/assistants")),
+        (
+            "native 404",
+            404,
+            request(Method::GET, "/v1/threads/thread_none"),
+        ),
+        (
+            "native 400",
+            400,
+            stage.post("/v1/assistants", &json!({"model": 1})),
+        ),
+        ("health", 200, request(Method::GET, "/health")),
+        ("relayed", 200, chat("one")),
+        ("relayed 429", 429, chat("two")),
+        ("streamed", 200, streamed),
+        ("401", 401, stage.app.bare(Method::GET, "/v1/models")),
+        ("403", 403, request(Method::GET, "/metrics")),
+        ("404", 404, request(Method::GET, "/nowhere")),
+        ("405", 405, request(Method::PUT, "/v1/assistants")),
+        ("413 native", 413, stage.post("/v1/assistants", &large)),
+        ("413 relayed", 413, chat("one").json(&large)),
+        (
+            "415",
+            415,
+            request(Method::POST, "/v1/assistants")
+                .header("content-type", "text/plain")
+                .body("x"),
+        ),
+        ("431", 431, many),
+        ("no virtual key", 400, chat("nowhere")),
+        (
+            "bad metadata",
+            400,
+            chat("one").header("x-portkey-metadata", "[]"),
+        ),
+    ] {
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.text);
+        for name in FIVE {
+            let values = answer.headers.get_all(name).iter().count();
+            assert_eq!(values, 1, "{what}: {name}");
+            assert_ne!(answer.header(name), "", "{what}: {name}");
+        }
+        let provider = match what {
+            "relayed" | "relayed 429" | "streamed" => "openai",
+            _ => "loomgate",
+        };
+        assert_eq!(answer.header("x-portkey-provider"), provider, "{what}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_providers_own_headers_of_the_same_names_are_replaced() {
+    let stage = Stage::start().await;
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-portkey-trace-id", "theirs"),
+        ("x-portkey-provider", "theirs"),
+        ("x-request-id", "req_theirs"),
+        ("openai-processing-ms", "17"),
+        ("x-ratelimit-remaining-requests", "9"),
+        ("set-cookie", "a=b"),
+    ];
+    stage.providers[0].push(Reply::exact(200, &headers, "{}"));
+    let answer = stage.chat(&json!({"virtual_key": "one"})).await;
+    assert_eq!(answer.header("x-portkey-provider"), "openai");
+    assert_eq!(
+        answer.headers.get_all("x-portkey-trace-id").iter().count(),
+        1
+    );
+    assert_ne!(answer.header("x-portkey-trace-id"), "theirs");
+    assert_eq!(answer.header("x-request-id"), "req_theirs");
+    assert_eq!(answer.header("openai-processing-ms"), "17");
+    assert_eq!(answer.header("x-ratelimit-remaining-requests"), "9");
+    assert_eq!(answer.header("set-cookie"), "");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn the_trace_is_the_callers_where_it_has_one() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("ok"));
+    let call = || stage.call(&json!({"virtual_key": "one"}));
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let own = call()
+        .header("x-portkey-trace-id", "mine")
+        .header("traceparent", parent);
+    assert_eq!(Answer::of(own).await.header("x-portkey-trace-id"), "mine");
+    let w3c = call().header("traceparent", parent);
+    let trace = Answer::of(w3c).await;
+    assert_eq!(
+        trace.header("x-portkey-trace-id"),
+        "0af7651916cd43dd8448eb211c80319c"
+    );
+    // What W3C says goes on to the provider, which may trace too.
+    assert_eq!(stage.received().header("traceparent"), Some(parent));
+    let (one, other) = (Answer::of(call()).await, Answer::of(call()).await);
+    let generated = one.header("x-portkey-trace-id");
+    assert_eq!(generated.len(), 32, "{generated}");
+    assert_ne!(generated, other.header("x-portkey-trace-id"));
+    stage.stop().await;
+}
