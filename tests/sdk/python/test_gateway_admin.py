@@ -281,6 +281,13 @@ def test_feedback(callers: Callers, plain: httpx.Client) -> None:
         sdk.feedback.create(trace_id="trace-judged", value=11)
 
 
+def test_what_is_not_built_is_shown_to_no_provider(admin: Any, first: Upstream) -> None:
+    with pytest.raises(exceptions.NotFoundError) as caught:
+        admin.integrations.create(name="mine", ai_provider_id="openai", key=SECRET)
+    assert caught.value.response.json()["error"]["code"] == "not_built"
+    assert first.requests == []
+
+
 @pytest.mark.parametrize("graph", ["requests", "cost", "latency", "tokens", "errors", "requests_rescued", "cache_hit_rate"])
 def test_graphs(callers: Callers, graph: str) -> None:
     now = datetime.datetime.now(datetime.timezone.utc)
