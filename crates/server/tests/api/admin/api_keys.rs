@@ -108,6 +108,22 @@ async fn a_key_that_is_rotated_has_two_secrets_for_a_while() {
     assert!(opens(&app, second).await && opens(&app, third).await);
     ok(&delete(&app, MANAGER_A, &format!("/v1/api-keys/{id}")).await);
     assert!(!opens(&app, second).await && !opens(&app, third).await);
+
+    // The first secret of another key dies when its time is over.
+    let (id, first) = made(&app, MANAGER_A, &json!({"name": "app"})).await;
+    let path = format!("/v1/api-keys/{id}/rotate");
+    let second = ok(&post(&app, MANAGER_A, &path, &Value::Null).await);
+    app.pass(std::time::Duration::from_secs(1_801));
+    // Whatever else was changed makes the server look keys up again.
+    ok(&put(
+        &app,
+        MANAGER_A,
+        &format!("/v1/api-keys/{id}"),
+        &json!({"name": "x"}),
+    )
+    .await);
+    assert!(!opens(&app, &first).await);
+    assert!(opens(&app, second["key"].as_str().unwrap()).await);
     app.stop().await;
 }
 
