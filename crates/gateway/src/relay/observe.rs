@@ -275,16 +275,9 @@ impl Filter {
     /// that a blank line may begin with.
     fn end_of_event(&mut self) -> Option<usize> {
         let from = self.searched.saturating_sub(3);
-        match end_of_event(&self.held[from..]) {
-            Some(end) => {
-                self.searched = 0;
-                Some(from + end)
-            }
-            None => {
-                self.searched = self.held.len();
-                None
-            }
-        }
+        let end = end_of_event(&self.held[from..]);
+        self.searched = if end.is_some() { 0 } else { self.held.len() };
+        end.map(|end| from + end)
     }
 }
 
