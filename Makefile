@@ -33,18 +33,20 @@ demo: cargo ## a guided tour with a real small language model (STAY=1: servers s
 	@PROFILE=$(PROFILE) LOOMGATE_BIN=$(abspath $(LOOMGATE)) demo/run.sh
 
 .PHONY: test
-test: cargo ## every test: Rust, the official SDKs, the contract (what CI runs)
-	@echo '== Every test, in four parts: 10 to 15 minutes from nothing, 3 once built.'
-	@echo '== 1/4 Rust tests'
+test: cargo ## every test: Rust, the official SDKs, the contract, the documentation (what CI runs)
+	@echo '== Every test, in five parts: 10 to 15 minutes from nothing, 4 once built.'
+	@echo '== 1/5 Rust tests'
 	@scripts/ensure-nextest.sh
 	cargo nextest run --locked --workspace
-	@echo '== 2/4 The binary that the next parts test from outside'
+	@echo '== 2/5 The binary that the next parts test from outside'
 	cargo build --locked --package loomgate-server --bin loomgate
 	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES)
-	@echo '== 3/4 The official SDKs against the binary'
+	@echo '== 3/5 The official SDKs against the binary'
 	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_RECORD=$(EXCHANGES) LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/sdk/run.sh
-	@echo '== 4/4 The contract, over plain HTTP'
+	@echo '== 4/5 The contract, over plain HTTP'
 	@LOOMGATE_RECORD=$(EXCHANGES) LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/contract/run.sh
+	@echo '== 5/5 The calls that the documentation shows'
+	@LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/docs/run.sh
 
 .PHONY: check
 check: cargo ## formatting, lints, dependency rules, unused dependencies

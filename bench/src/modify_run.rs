@@ -2,7 +2,6 @@
 
 use std::{
     io::Write,
-    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -23,7 +22,7 @@ use serde_json::Value;
 use crate::{
     document,
     http::{Connection, encode},
-    server::{API_KEY, Server},
+    server::Server,
 };
 
 #[derive(clap::Args)]
@@ -41,6 +40,11 @@ pub(crate) struct Options {
     #[arg(long)]
     document: Option<PathBuf>,
 }
+
+/// Runs that are modified are made with the built-in model.
+const CONFIG: &str = "[virtual_keys.echo]\nprovider = \"echo\"\n";
+/// Commits of the server since its start.
+const COMMITS: &str = "loomgate_store_commits_total";
 
 /// One arm of the measurement.
 #[derive(Clone, Copy)]
@@ -81,8 +85,8 @@ struct Block {
 
 pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let server = Server::start(&options.binary, folder.path()).await?;
-    let path = prepare(server.address).await?;
+    let server = Server::start(&options.binary, folder.path(), CONFIG, None).await?;
+    let path = prepare(&server).await?;
     let raw = RawStore::open(folder.path().join("raw.db")).await?;
     let length = Duration::from_millis(options.block_ms);
 
@@ -92,7 +96,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
             let n = (round + offset) % ARMS.len();
             let arm = ARMS[n];
             let block = if arm.over_http {
-                http_block(server.address, &path, arm.clients, length).await?
+                http_block(&server, &path, arm.clients, length).await?
             } else {
                 raw.block(arm.clients, length).await?
             };
@@ -170,10 +174,10 @@ fn median(sorted: &[f64]) -> f64 {
 }
 
 /// Makes a run that has ended, and returns the path to modify it.
-async fn prepare(address: SocketAddr) -> anyhow::Result<String> {
-    let mut connection = Connection::open(address).await?;
+async fn prepare(server: &Server) -> anyhow::Result<String> {
+    let mut connection = Connection::open(server.process.address).await?;
     let mut post = async |path: &str, body: &str| -> anyhow::Result<Value> {
-        let request = encode("POST", path, API_KEY, body);
+        let request = encode("POST", path, &server.key, body);
         Ok(serde_json::from_slice(connection.send(&request).await?)?)
     };
     let text = |value: &Value, key: &str| {
@@ -193,24 +197,25 @@ async fn prepare(address: SocketAddr) -> anyhow::Result<String> {
 }
 
 async fn http_block(
-    address: SocketAddr,
+    server: &Server,
     path: &str,
     clients: usize,
     length: Duration,
 ) -> anyhow::Result<Block> {
     let done = Arc::new(AtomicU64::new(0));
-    let before = commits(address).await?;
+    let before = server.metrics().await?.number(COMMITS)?;
     let until = Instant::now() + length;
     let mut tasks = tokio::task::JoinSet::new();
     for client in 0..clients {
         let (path, done) = (path.to_owned(), Arc::clone(&done));
+        let (address, key) = (server.process.address, server.key.clone());
         tasks.spawn(async move {
             let mut connection = Connection::open(address).await?;
             let mut n = 0_u64;
             while Instant::now() < until {
                 n += 1;
                 let body = format!(r#"{{"metadata":{{"client":"{client}","n":"{n}"}}}}"#);
-                let request = encode("POST", &path, API_KEY, &body);
+                let request = encode("POST", &path, &key, &body);
                 let answer = connection.send(&request).await?;
                 let own = format!(r#""n":"{n}""#);
                 let right = answer
@@ -227,22 +232,11 @@ async fn http_block(
         ended??;
     }
     let per_second = rate(&done, begun);
-    let commits = commits(address).await? - before;
+    let commits = server.metrics().await?.number(COMMITS)? - before;
     Ok(Block {
         per_second,
         commits_per_request: to_f64(commits) / to_f64(done.load(Ordering::Relaxed).max(1)),
     })
-}
-
-/// Commits of the server since its start, as its metrics tell.
-async fn commits(address: SocketAddr) -> anyhow::Result<u64> {
-    let mut connection = Connection::open(address).await?;
-    let request = encode("GET", "/metrics", API_KEY, "");
-    let metrics = std::str::from_utf8(connection.send(&request).await?)?;
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("loomgate_store_commits_total "));
-    Ok(line.context("no commits among the metrics")?.parse()?)
 }
 
 fn rate(done: &AtomicU64, begun: Instant) -> f64 {
@@ -274,6 +268,7 @@ impl RawStore {
                 messages: Vec::new(),
             },
             run: record(thread.clone(), run.clone()),
+            sealed: None,
         };
         store.runs().create(&workspace, new).await?;
         Ok(Self {
@@ -357,6 +352,7 @@ fn record(thread_id: ThreadId, id: RunId) -> Run {
             expires_at: Timestamp(600),
             stream: false,
             route: Route::VirtualKey("echo".to_owned()),
+            origin: None,
         },
         metadata: Metadata::default(),
         state: RunState::Completed {

@@ -1,53 +1,71 @@
 //! The program under test, as a process of its own.
 
-use std::{net::SocketAddr, path::Path, process::Stdio};
+use std::{path::Path, str};
 
-use anyhow::{Context, bail};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+use anyhow::Context;
+
+use crate::{
+    http::{Connection, encode},
+    process::Process,
 };
 
 /// A running `loomgate serve`. Ended when dropped.
 pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    _child: Child,
+    pub(crate) process: Process,
+    /// The key that it made at its first start: for everything.
+    pub(crate) key: String,
 }
 
-/// The key that the configuration below sets.
-pub(crate) const API_KEY: &str = "lg-bench-key-0000000000000000000000000000";
-
 impl Server {
-    /// Starts it on a free port, with its production defaults, in a folder that is new.
-    pub(crate) async fn start(binary: &Path, folder: &Path) -> anyhow::Result<Self> {
-        let config = folder.join("bench.toml");
-        let text = format!(
-            "[[api_keys]]\nname = \"bench\"\nkey = \"{API_KEY}\"\n\n[virtual_keys.echo]\nprovider = \"echo\"\n"
-        );
-        std::fs::write(&config, text)?;
-        let mut child = Command::new(binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(&config)
-            .arg("--data-dir")
-            .arg(folder.join("data"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("starting {}", binary.display()))?;
-        let stdout = child.stdout.take().context("no stdout")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let Some(first) = lines.next_line().await? else {
-            bail!("the server ended before it was ready");
-        };
-        let address = first
-            .rsplit("http://")
-            .next()
-            .and_then(|address| address.trim().parse().ok())
-            .with_context(|| format!("no address in {first:?}"))?;
+    /// Starts it on a free port, in a folder that is new, with its production defaults but for
+    /// what `config` says, on a core of its own if there is one for it.
+    pub(crate) async fn start(
+        binary: &Path,
+        folder: &Path,
+        config: &str,
+        core: Option<usize>,
+    ) -> anyhow::Result<Self> {
+        let file = folder.join("bench.toml");
+        std::fs::write(&file, config)?;
+        let data = folder.join("data");
+        let (file, data) = (file.to_string_lossy(), data.to_string_lossy());
+        let arguments = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--config",
+            &file,
+            "--data-dir",
+            &data,
+        ];
+        let process = Process::start(binary, &arguments, core).await?;
+        let key = std::fs::read_to_string(folder.join("data").join("api-key"))?;
         Ok(Self {
-            address,
-            _child: child,
+            process,
+            key: key.trim().to_owned(),
         })
+    }
+
+    /// Its metrics, as they are now. Asking is a request that leaves a log record like any other.
+    pub(crate) async fn metrics(&self) -> anyhow::Result<Metrics> {
+        let mut connection = Connection::open(self.process.address).await?;
+        let request = encode("GET", "/metrics", &self.key, "");
+        let text = str::from_utf8(connection.send(&request).await?)?;
+        Ok(Metrics(text.to_owned()))
+    }
+}
+
+/// What a server tells of itself.
+pub(crate) struct Metrics(String);
+
+impl Metrics {
+    /// A number without labels; 0 while it was never counted.
+    pub(crate) fn number(&self, name: &str) -> anyhow::Result<u64> {
+        let mut lines = self.0.lines();
+        let number = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let number = number.map(str::parse).transpose();
+        Ok(number
+            .with_context(|| format!("{name} is no number"))?
+            .unwrap_or(0))
     }
 }

@@ -122,9 +122,17 @@ def test_content_type_with_a_charset_is_accepted(api: Client) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT"])
-@pytest.mark.parametrize("path", ["/foo", "/assistants/a/b", "/threads/thread_a/messages/msg_a/files"])
+@pytest.mark.parametrize("path", ["/assistants/a/b", "/threads/thread_a/messages/msg_a/files"])
 def test_unknown_url(api: Client, method: str, path: str) -> None:
     expect_error(api.request(method, path), 404, f"Invalid URL ({method} /v1{path})")
+
+
+def test_a_url_that_is_not_ours_is_the_providers(api: Client, echo_api: Client, bare: Client) -> None:
+    """What no resource here is called goes on to the provider of the key, whose answer comes back; not without a key."""
+    assert bare.get("/foo").status == 401
+    # The scripted upstream's answer to whatever it does not know.
+    assert api.get("/foo").error["code"] == "model_not_found"
+    assert echo_api.get("/foo").error["message"].startswith("Invalid URL (GET /v1/foo)")
 
 
 @pytest.mark.parametrize(("method", "path"), [

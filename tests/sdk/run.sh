@@ -6,6 +6,7 @@
 #
 # Installs what it needs into .tools/ and tests/sdk/node/node_modules, when the pins changed.
 set -euo pipefail
+shopt -s extglob
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 suite=$root/tests/sdk
 
@@ -30,12 +31,16 @@ cd "$suite/python"
 echo "-- Python: openai 3.x, portkey-ai"
 "$python" -m pytest --clients openai,portkey
 echo "-- Python: openai 1.x"
-"$python_openai1" -m pytest --clients openai
+"$python_openai1" -m pytest --clients openai --ignore-glob 'test_gateway*'
+echo "-- Python: the same through a relay"
+"$python" -m pytest --clients openai,portkey --relayed --ignore-glob 'test_gateway*'
 
 echo "-- Node: openai, portkey-ai"
 # Node has no models to validate with at run time: its exchanges are recorded and validated afterwards.
 recorded=$(mktemp)
 trap 'rm -f "$recorded"' EXIT
 (cd "$suite/node" && LOOMGATE_RECORD=$recorded node --test --test-reporter=spec)
+echo "-- Node: the same through a relay"
+(cd "$suite/node" && LOOMGATE_RELAYED=1 LOOMGATE_RECORD=$recorded node --test --test-reporter=dot !(gateway*).test.mjs)
 "$python" validate_recording.py "$recorded"
 [[ -z $record ]] || cat "$recorded" >>"$record"

@@ -99,7 +99,7 @@ pub(crate) fn request(
                 _ => Converted::Chat(facts),
             };
             let url = appended(base, &said.path, &said.query)?.to_string();
-            let headers = vendor_headers(headers, &said);
+            let headers = vendor_headers(&headers, &said);
             let body = bytes(&said.body)?;
             (url, headers, body, Reading::of_vendor(vendor, what, key))
         }
@@ -174,9 +174,9 @@ fn said(
 }
 
 /// What a caller sent for OpenAI means nothing to a vendor, but for these.
-fn vendor_headers(headers: HeaderMap, said: &VendorRequest) -> HeaderMap {
+fn vendor_headers(headers: &HeaderMap, said: &VendorRequest) -> HeaderMap {
     let mut kept = HeaderMap::new();
-    for (name, value) in &headers {
+    for (name, value) in headers {
         if name == "user-agent" || name.as_str().starts_with("anthropic-") {
             kept.append(name.clone(), value.clone());
         }

@@ -96,6 +96,7 @@ impl Gateway {
                     meter: Meter::new(),
                     prices: settings.prices,
                     clock,
+                    open_runs: parking_lot::Mutex::default(),
                 }),
                 cache: Cache::new(settings.cache_bytes),
                 breakers: Breakers::new(),

@@ -1,13 +1,15 @@
 //! Who pays for a call: its tokens and its cost, counted against the virtual key and the API key.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use loomgate_domain::{Clock, Usage, limit::Charge, limit::Nanodollars};
+use parking_lot::Mutex;
 
 use crate::{
     Target,
     meter::{Limited, Meter, Refusal, Spent},
     price::PriceTable,
+    relay::SeenRun,
 };
 
 /// A token of text has about so many bytes: for answers whose provider does not count.
@@ -18,7 +20,13 @@ pub(crate) struct Ledger {
     pub(crate) meter: Meter,
     pub(crate) prices: PriceTable,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Runs at providers that were seen before their end: each is counted once, when it is first
+    /// seen to have ended. Runs that are open when this process ends are not counted.
+    pub(crate) open_runs: Mutex<HashSet<String>>,
 }
+
+/// The most runs that are waited for. When there are more, all are forgotten.
+const OPEN_RUNS: usize = 100_000;
 
 /// Against whom a call is counted, and by which price.
 #[derive(Debug, Clone)]
@@ -97,6 +105,20 @@ impl Ledger {
             self.meter.charge(payer, spent, now_ms, true);
         }
         cost
+    }
+
+    /// What a relayed run has used, when it is first seen to have ended; otherwise nothing is due.
+    pub(crate) fn run_usage(&self, run: &SeenRun, usage: Option<Usage>) -> Option<Usage> {
+        let mut open = self.open_runs.lock();
+        if run.has_ended {
+            let was_open = open.remove(&run.id) || run.was_open;
+            return usage.filter(|_| was_open);
+        }
+        if open.len() >= OPEN_RUNS {
+            open.clear();
+        }
+        open.insert(run.id.clone());
+        None
     }
 
     /// What a run's turn costs its payers, as rows that the run's own commit writes.

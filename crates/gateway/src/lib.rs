@@ -29,7 +29,6 @@ pub mod breaker;
 pub mod cache;
 pub mod condition;
 pub mod config;
-mod destination;
 mod echo;
 pub mod egress;
 mod endpoint;

@@ -2,9 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use url::Url;
+
 use crate::{
     Target,
     config::{Config, Destination, Leaf, Overrides},
+    egress::{self, Exceptions},
 };
 
 /// Where a call may go, and in which order.
@@ -26,10 +29,10 @@ pub(crate) struct Way<'a> {
 
 impl Plan {
     /// One target and no rules.
-    pub fn single(target: Arc<Target>) -> Self {
+    pub fn single(target: &Arc<Target>) -> Self {
         let config = Config::single(Destination::Request, &Overrides::default());
         match Self::new(Arc::new(config), "", |_| {
-            Ok::<_, std::convert::Infallible>(Arc::clone(&target))
+            Ok::<_, std::convert::Infallible>(Arc::clone(target))
         }) {
             Ok(plan) => plan,
         }
@@ -107,6 +110,49 @@ impl Plan {
 
     fn ways(&self) -> impl Iterator<Item = Way<'_>> {
         self.config.leaves().filter_map(|leaf| self.way(leaf))
+    }
+}
+
+impl Way<'_> {
+    /// The address that the caller, or a config, named in place of the account's own. It is then no
+    /// word of the operator's: calls to it are guarded.
+    pub(crate) fn custom_host(
+        &self,
+        exceptions: &Exceptions,
+    ) -> Result<Option<Url>, CustomHostRefused> {
+        let Some(host) = &self.leaf.rules.custom_host else {
+            return Ok(None);
+        };
+        if self.target.is_stored {
+            return Err(CustomHostRefused::StoredCredential);
+        }
+        egress::check_url(host, exceptions)
+            .map(Some)
+            .map_err(|_| CustomHostRefused::Invalid)
+    }
+}
+
+/// Why an address is not called. The texts are those that clients know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CustomHostRefused {
+    /// It would get a secret that is not the caller's.
+    #[error(
+        "A stored credential only goes to its own address: leave out the custom host, or send a \
+         credential of your own."
+    )]
+    StoredCredential,
+    /// It is no address that may be named.
+    #[error("Invalid custom host")]
+    Invalid,
+}
+
+impl CustomHostRefused {
+    /// For programs.
+    pub(crate) fn code(self) -> Option<&'static str> {
+        match self {
+            Self::StoredCredential => Some("custom_host_not_allowed"),
+            Self::Invalid => None,
+        }
     }
 }
 

@@ -211,7 +211,7 @@ impl Converter {
             VendorStream::Anthropic(stream) => stream.finish(out),
             VendorStream::Google(stream) => stream.finish(out),
         };
-        result.map_err(|error| of_stream(error, self.key.as_ref()))
+        result.map_err(|error| of_stream(&error, self.key.as_ref()))
     }
 
     fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
@@ -219,11 +219,11 @@ impl Converter {
             VendorStream::Anthropic(stream) => stream.event(None, data, out),
             VendorStream::Google(stream) => stream.event(None, data, out),
         };
-        result.map_err(|error| of_stream(error, self.key.as_ref()))
+        result.map_err(|error| of_stream(&error, self.key.as_ref()))
     }
 }
 
-fn of_stream(error: vendor::StreamError, key: Option<&SecretString>) -> Error {
+fn of_stream(error: &vendor::StreamError, key: Option<&SecretString>) -> Error {
     let message = presentable(&error.message, key);
     match error.status {
         Some(status) => Error::status(status, message),

@@ -14,6 +14,7 @@ pub use answer::{Answer, AnswerBody, BrokenOff, CacheStatus, End, EndSink, Repor
 pub(crate) use attempt::RelayAttempt;
 pub(crate) use conclude::hook_results;
 pub use headers::is_forwarded;
+pub(crate) use observe::SeenRun;
 pub use request::{Cacheable, Caller, RelayBody, RelayRequest};
 
 use crate::relay::request::Malformed;

@@ -71,7 +71,7 @@ pub enum Provider {
     /// The built-in model of `docs/echo.md`: no network, no key.
     Echo,
     /// A server.
-    Http(Account),
+    Http(Box<Account>),
 }
 
 /// An account on a server.

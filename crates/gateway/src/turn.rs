@@ -23,7 +23,7 @@ use crate::{
     Account, Api, ChatStream, Provider,
     account::{self, Outgoing, Payload, Unsendable},
     config::Leaf,
-    destination, echo,
+    echo,
     endpoint::Endpoint,
     error::{self, Error, Who},
     gateway::Services,
@@ -300,8 +300,9 @@ impl<'a> TurnAttempt<'a> {
             facts: self.services.facts(model.as_deref(), true),
             model,
         };
-        let custom = destination::custom_host(way, &self.services.exceptions)
-            .map_err(|wrong| plain(Error::new(Who::Local, false, wrong.to_string())))?;
+        let custom = way
+            .custom_host(&self.services.exceptions)
+            .map_err(|refused| plain(Error::new(Who::Local, false, refused.to_string())))?;
         let (request, reading) = account::request(account, custom.as_ref(), outgoing)
             .map_err(|unsendable| plain(of_unsendable(unsendable)))?;
         let rules = &way.leaf.rules;

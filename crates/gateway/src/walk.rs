@@ -123,11 +123,11 @@ impl Walker<'_> {
         match &branch.strategy {
             Strategy::Single => match self.available(plan, branch).first() {
                 Some(node) => self.node(plan, node, attempt).await,
-                None => self.nowhere(attempt, "The config has no target.".to_owned()),
+                None => nowhere(attempt, "The config has no target.".to_owned()),
             },
             Strategy::LoadBalance => match self.weighted(&self.available(plan, branch)) {
                 Some(node) => self.node(plan, node, attempt).await,
-                None => self.nowhere(
+                None => nowhere(
                     attempt,
                     "No target of the config has a weight above 0.".to_owned(),
                 ),
@@ -147,7 +147,7 @@ impl Walker<'_> {
                 }
                 match last {
                     Some(visited) => visited,
-                    None => self.nowhere(attempt, "The config has no target.".to_owned()),
+                    None => nowhere(attempt, "The config has no target.".to_owned()),
                 }
             }
             Strategy::Conditional {
@@ -162,27 +162,17 @@ impl Walker<'_> {
                 };
                 let Some(name) = condition::resolve(conditions, default.as_deref(), &facts) else {
                     let message = "Query router did not resolve to any valid target";
-                    return self.nowhere(attempt, message.to_owned());
+                    return nowhere(attempt, message.to_owned());
                 };
                 let named = |node: &&Node| node.name() == Some(name);
-                match branch.targets.iter().find(named) {
-                    Some(node) => self.node(plan, node, attempt).await,
-                    None => {
-                        let message =
-                            format!("Invalid target name found in the query router: {name}");
-                        self.nowhere(attempt, message)
-                    }
+                if let Some(node) = branch.targets.iter().find(named) {
+                    self.node(plan, node, attempt).await
+                } else {
+                    let message = format!("Invalid target name found in the query router: {name}");
+                    nowhere(attempt, message)
                 }
             }
         }
-    }
-
-    fn nowhere<A: Attempt>(&self, attempt: &A, message: String) -> (A::Output, Verdict) {
-        let verdict = Verdict {
-            repeatable: false,
-            ..Verdict::of_status(400, None)
-        };
-        (attempt.lost(message), verdict)
     }
 
     /// The targets whose circuit is closed; all of them when it is open everywhere.
@@ -232,7 +222,7 @@ impl Walker<'_> {
         attempt: &A,
     ) -> (A::Output, Verdict) {
         let Some(way) = plan.way(leaf) else {
-            return self.nowhere(attempt, "The config has no target.".to_owned());
+            return nowhere(attempt, "The config has no target.".to_owned());
         };
         if let Some(ended) = attempt.prepare(way).await {
             return ended;
@@ -248,14 +238,14 @@ impl Walker<'_> {
             let (output, verdict) = attempt.once(way).await;
             upstream += began.elapsed();
             self.remember(plan, leaf, verdict);
-            let retried = i32::try_from(made - 1).unwrap_or(i32::MAX);
+            let repeated = i32::try_from(made - 1).unwrap_or(i32::MAX);
             let next = if attempt.is_spent() {
                 Next::Done
             } else {
                 retries.next(verdict, made, since.elapsed(), self.byte())
             };
             let retries = match next {
-                Next::Done => retried,
+                Next::Done => repeated,
                 Next::GiveUp => -1,
                 Next::After(pause) => {
                     drop(output);
@@ -294,6 +284,15 @@ impl Walker<'_> {
         let [byte] = byte;
         byte
     }
+}
+
+/// The config leads nowhere.
+fn nowhere<A: Attempt>(attempt: &A, message: String) -> (A::Output, Verdict) {
+    let verdict = Verdict {
+        repeatable: false,
+        ..Verdict::of_status(400, None)
+    };
+    (attempt.lost(message), verdict)
 }
 
 fn breaker_key(plan: &Plan, leaf: &Leaf) -> Arc<str> {

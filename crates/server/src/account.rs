@@ -30,7 +30,7 @@ pub(crate) const PROVIDERS: [&str; 13] = [
 ];
 
 /// The fewest characters of a secret whose ends may be shown.
-const SHOWS_ENDS: usize = 16;
+const SHOWS_ENDS: usize = 20;
 
 /// Who answers, and its provider's name.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ pub(crate) fn build(
     let mut account = Account::new(api, base_url, key);
     account.organization = option(&["organization", "openai_organization"]);
     account.project = option(&["project", "openai_project"]);
-    let provider = Provider::Http(account);
+    let provider = Provider::Http(Box::new(account));
     Ok(Built { brand, provider })
 }
 
@@ -162,6 +162,21 @@ pub(crate) fn http_url(text: &str) -> Result<Url, AccountError> {
         return Err(wrong("it must not contain a user or password".to_owned()));
     }
     Ok(url)
+}
+
+/// Whether an option means anything to an account. Others are a mistake of whoever sets them.
+pub(crate) fn takes(built: &Built, option: &str) -> bool {
+    let Provider::Http(account) = &built.provider else {
+        return false;
+    };
+    let speaks_openai = account.api == Api::OpenAi;
+    let is_azure = matches!(account.api, Api::Azure { .. });
+    match option {
+        "resource_name" | "deployment_name" | "api_version" => is_azure,
+        "organization" | "project" => speaks_openai,
+        "max_tokens_field" => speaks_openai || is_azure,
+        _ => true,
+    }
 }
 
 /// Whether assistants calls can be relayed to a provider: those that speak OpenAI's API.
@@ -200,7 +215,7 @@ mod tests {
 
     fn account(provider: &str, options: &[(&str, &str)]) -> Account {
         match of(provider, options).unwrap().provider {
-            Provider::Http(account) => account,
+            Provider::Http(account) => *account,
             Provider::Echo => panic!("the echo"),
         }
     }
@@ -281,7 +296,7 @@ mod tests {
     #[test]
     fn a_secret_is_shown_by_its_ends_only_when_it_is_long() {
         assert_eq!(masked("sk-abcdefghijklmnopqrstuvwxyz"), "sk-****wxyz");
-        assert_eq!(masked("sk-abcdefghijkl"), "****");
+        assert_eq!(masked("sk-abcdefghijklmnop"), "****");
         assert_eq!(masked(""), "****");
         assert_eq!(masked(&"\u{e9}".repeat(20)), "****");
     }

@@ -2,6 +2,10 @@
 
 mod check;
 mod keys;
+mod limits;
+mod secrets;
+mod table;
+mod virtual_keys;
 
 use std::{
     io::{self, Write},
@@ -10,11 +14,12 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use loomgate_store::Store;
 
 use crate::{
-    config::{self, Config, ConfigError, Environment, Flags, Sources},
+    config::{self, Config, ConfigError, Environment, Flags, Sources, is_workspace},
     demo, serve,
-    start::StartError,
+    start::{Foundation, StartError},
 };
 
 /// An OpenAI Assistants API v2 server of your own.
@@ -31,8 +36,8 @@ enum Command {
     ///
     /// Needs no configuration: without one it listens on 127.0.0.1:8787, keeps its data in
     /// ./loomgate-data, makes an API key at the first start and prints it. Model calls go to
-    /// OpenAI when `OPENAI_API_KEY` is set, to Ollama when `OLLAMA_HOST` is set, and otherwise to
-    /// the built-in model `echo`.
+    /// OpenAI, Anthropic, Google or Ollama where `OPENAI_API_KEY`, `ANTHROPIC_API_KEY`,
+    /// `GEMINI_API_KEY` or `OLLAMA_HOST` is set, and otherwise to the built-in model `echo`.
     ///
     /// The first line on stdout is `loomgate listening on http://ADDRESS`, once requests are
     /// served. Logs go to stderr. SIGTERM or Ctrl-C ends it in good order; a second one at once.
@@ -45,6 +50,14 @@ enum Command {
     /// at once, a revoked one stops working within five seconds. Keys that stand in the
     /// configuration are changed there.
     Keys(keys::KeysArgs),
+    /// Keep providers' keys for workspaces
+    ///
+    /// Works on the database in the data folder, also while a server runs on it, which takes a
+    /// change up within five seconds. Virtual keys that stand in the configuration are for all
+    /// workspaces, and are changed there.
+    VirtualKeys(virtual_keys::VirtualKeysArgs),
+    /// Rotate the master key, which seals providers' keys in the database
+    Secrets(secrets::SecretsArgs),
     /// Show what this server does: a tour of the API, over HTTP
     ///
     /// Assistant, thread, message, streamed run, function call, Modify Run: each call is shown as
@@ -132,6 +145,25 @@ pub struct Failure {
     code: u8,
 }
 
+impl Failure {
+    /// The command could not do its work.
+    fn failed(message: String, help: impl Into<String>) -> Self {
+        Self {
+            message,
+            help: Some(help.into()),
+            code: 1,
+        }
+    }
+
+    /// The command makes no sense as it is.
+    fn misused(message: String, help: impl Into<String>) -> Self {
+        Self {
+            code: 2,
+            ..Self::failed(message, help)
+        }
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self {
@@ -185,6 +217,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => Box::pin(serve_with(&args, &mut out)).await,
         Command::CheckConfig(args) => check::run(&args, &mut out),
         Command::Keys(args) => Box::pin(keys::run(args, &mut out)).await,
+        Command::VirtualKeys(args) => Box::pin(virtual_keys::run(args, &mut out)).await,
+        Command::Secrets(args) => Box::pin(secrets::run(args, &mut out)).await,
         Command::Demo(args) => Box::pin(demo::run(args)).await.map_err(Failure::from),
     };
     match result {
@@ -199,6 +233,24 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn serve_with(args: &ServeArgs, out: &mut dyn Write) -> Result<(), Failure> {
     serve::serve(args.load()?, out).await?;
     Ok(())
+}
+
+/// A server may be using the same data folder at this moment.
+fn open(config: &Config) -> Result<(Foundation, Store), Failure> {
+    let foundation = Foundation::lay(config)?;
+    let store = foundation.store(false)?;
+    Ok((foundation, store))
+}
+
+/// Errors unless a workspace can have this name.
+fn expect_workspace(name: &str) -> Result<(), Failure> {
+    if is_workspace(name) {
+        return Ok(());
+    }
+    Err(Failure::misused(
+        "--workspace: a name has 1 to 64 characters".to_owned(),
+        "out of letters, digits, `-` and `_`",
+    ))
 }
 
 fn report(failure: &Failure) {

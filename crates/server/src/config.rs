@@ -26,7 +26,6 @@ pub(crate) use api_keys::{is_workspace, scopes};
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use load::{Flags, Sources, load};
-pub(crate) use valid::timestamp;
 pub(crate) use virtual_keys::is_name;
 pub use virtual_keys::{ConfiguredVirtualKey, VirtualKeys};
 

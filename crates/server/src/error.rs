@@ -9,7 +9,7 @@ use std::{borrow::Cow, error::Error as StdError};
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Response, StatusCode, header},
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
 use loomgate_wire::{ErrorBody, Problem};
@@ -34,9 +34,7 @@ struct Parts {
     param: Option<Cow<'static, str>>,
     code: Option<&'static str>,
     cause: Option<Cause>,
-    /// How long to wait.
-    retry_after: Option<std::time::Duration>,
-    /// What is left of a rate.
+    /// More of the answer's head.
     headers: Vec<(&'static str, String)>,
     /// All that is wrong, where it is more than one thing.
     errors: Vec<String>,
@@ -71,7 +69,6 @@ impl ApiError {
             param: None,
             code: None,
             cause: None,
-            retry_after: None,
             headers: Vec::new(),
             errors: Vec::new(),
             is_gateways: false,
@@ -159,7 +156,6 @@ impl ApiError {
         let status =
             StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
         let mut error = Self::new(status, kind, refusal.message()).code(code);
-        error.0.retry_after = refusal.retry_after;
         error.0.headers = refusal.headers();
         error
     }
@@ -283,7 +279,6 @@ impl ApiError {
             param,
             code,
             cause,
-            retry_after,
             headers,
             errors,
             is_gateways,
@@ -305,13 +300,9 @@ impl ApiError {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        if let Some(wait) = retry_after {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            let seconds = HeaderValue::from(seconds.max(1));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-        }
         for (name, value) in headers {
             if let Ok(value) = HeaderValue::try_from(value) {
+                let name = HeaderName::from_static(name);
                 response.headers_mut().insert(name, value);
             }
         }

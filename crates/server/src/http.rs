@@ -45,6 +45,23 @@ pub fn routes() -> Routes {
 /// `assistants = "upstream"` these calls are relayed.
 const NOT_BUILT: [&str; 3] = ["files", "uploads", "vector_stores"];
 
+/// What Portkey's admin API has and ours does not. No provider gets to see such a call.
+const ADMIN_NOT_BUILT: [&str; 13] = [
+    "admin",
+    "audit-logs",
+    "collections",
+    "guardrails",
+    "integrations",
+    "labels",
+    "mcp-integrations",
+    "mcp-servers",
+    "model-configs",
+    "policies",
+    "prompts",
+    "scim",
+    "secret-references",
+];
+
 fn unknown_url(request: &Request) -> ApiError {
     unknown_path(request.method(), request.uri().path())
 }
@@ -55,7 +72,7 @@ fn unknown_path(method: &Method, path: &str) -> ApiError {
         .strip_prefix("/v1/")
         .and_then(|path| path.split('/').next())
         .unwrap_or_default();
-    if NOT_BUILT.contains(&resource) {
+    if NOT_BUILT.contains(&resource) || ADMIN_NOT_BUILT.contains(&resource) {
         return ApiError::missing(format!(
             "Invalid URL ({method} {path}): '{resource}' is not built yet. docs/status.md tells \
              what this release has."

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use loomgate_domain::{Clock, log::LogRecord};
+use loomgate_domain::{Clock, feedback::Feedback, log::LogRecord};
 use loomgate_gateway::Gateway;
 use loomgate_store::Store;
 use tokio::{
@@ -20,7 +20,7 @@ const BATCH: usize = 512;
 /// The longest that a record waits for others.
 const FLUSH: Duration = Duration::from_millis(200);
 /// How often old records are looked for.
-const PURGE: Duration = Duration::from_secs(600);
+const PURGE: Duration = Duration::from_mins(10);
 /// Old records deleted in one commit.
 const PURGED: usize = 2_000;
 /// Counters of rates older than this are of no window any more.
@@ -29,10 +29,38 @@ const OLDEST_WINDOW_S: i64 = 15 * 24 * 3_600;
 const WRITTEN: &str = "loomgate_log_records_written_total";
 const DROPPED: &str = "loomgate_log_records_dropped_total";
 
+/// What is handed in. Records are far more frequent than the other, and large all the same.
+#[derive(Debug)]
+enum Entry {
+    Record(Box<LogRecord>),
+    /// What a guardrail says of a call.
+    Feedback(Box<Feedback>),
+}
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Batch {
+    records: Vec<LogRecord>,
+    feedback: Vec<Feedback>,
+}
+
+impl Batch {
+    fn push(&mut self, entry: Entry) {
+        match entry {
+            Entry::Record(record) => self.records.push(*record),
+            Entry::Feedback(feedback) => self.feedback.push(*feedback),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.records.len() + self.feedback.len()
+    }
+}
+
 /// Where records are handed in.
 #[derive(Debug, Clone)]
 pub struct Logbook {
-    queue: mpsc::Sender<LogRecord>,
+    queue: mpsc::Sender<Entry>,
     /// How much of a body is kept; 0: none.
     body_bytes: usize,
     logs: Logs,
@@ -41,7 +69,7 @@ pub struct Logbook {
 /// The other end: writes what was handed in.
 #[derive(Debug)]
 pub struct Scribe {
-    queue: mpsc::Receiver<LogRecord>,
+    queue: mpsc::Receiver<Entry>,
     retention: Duration,
 }
 
@@ -63,7 +91,16 @@ pub fn open(logs: Logs) -> (Logbook, Scribe) {
 impl Logbook {
     /// Hands a record in, or counts it as dropped.
     pub(crate) fn write(&self, record: LogRecord) {
-        match self.queue.try_send(record) {
+        self.hand_in(Entry::Record(Box::new(record)));
+    }
+
+    /// The same for what a guardrail says of a call.
+    pub(crate) fn judge(&self, feedback: Feedback) {
+        self.hand_in(Entry::Feedback(Box::new(feedback)));
+    }
+
+    fn hand_in(&self, entry: Entry) {
+        match self.queue.try_send(entry) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
                 metrics::counter!(DROPPED).increment(1);
@@ -91,26 +128,26 @@ impl Scribe {
         stop: CancellationToken,
     ) {
         let mut purged = Instant::now();
-        let mut records = Vec::with_capacity(BATCH);
+        let mut batch = Batch::default();
         while stop
-            .run_until_cancelled(self.gather(&mut records))
+            .run_until_cancelled(self.gather(&mut batch))
             .await
             .is_some()
         {
-            flush(&store, &gateway, &mut records).await;
+            flush(&store, &gateway, &mut batch).await;
             if purged.elapsed() >= PURGE {
                 purged = Instant::now();
                 purge(&store, &*clock, self.retention).await;
             }
         }
         loop {
-            while records.len() < BATCH
-                && let Ok(record) = self.queue.try_recv()
+            while batch.len() < BATCH
+                && let Ok(entry) = self.queue.try_recv()
             {
-                records.push(record);
+                batch.push(entry);
             }
-            let is_last = records.is_empty();
-            flush(&store, &gateway, &mut records).await;
+            let is_last = batch.len() == 0;
+            flush(&store, &gateway, &mut batch).await;
             if is_last {
                 return;
             }
@@ -119,11 +156,11 @@ impl Scribe {
 
     /// Records until a batch is full, or the first has waited long enough. What keys have used is
     /// written at least as often.
-    async fn gather(&mut self, records: &mut Vec<LogRecord>) {
+    async fn gather(&mut self, batch: &mut Batch) {
         let until = Instant::now() + FLUSH;
-        while records.len() < BATCH {
+        while batch.len() < BATCH {
             match tokio::time::timeout_at(until, self.queue.recv()).await {
-                Ok(Some(record)) => records.push(record),
+                Ok(Some(entry)) => batch.push(entry),
                 Ok(None) => {
                     tokio::time::sleep_until(until).await;
                     return;
@@ -134,7 +171,7 @@ impl Scribe {
     }
 }
 
-async fn flush(store: &Store, gateway: &Gateway, records: &mut Vec<LogRecord>) {
+async fn flush(store: &Store, gateway: &Gateway, batch: &mut Batch) {
     let charges = gateway.meter().drain();
     if !charges.is_empty()
         && let Err(error) = store.counters().add(charges.clone()).await
@@ -142,11 +179,21 @@ async fn flush(store: &Store, gateway: &Gateway, records: &mut Vec<LogRecord>) {
         tracing::error!(%error, "what keys have used was not written, and will be tried again");
         gateway.meter().restore(charges);
     }
-    if records.is_empty() {
+    for feedback in batch.feedback.drain(..) {
+        if let Err(error) = store.logs().add_feedback(feedback).await {
+            tracing::error!(%error, "a guardrail's feedback was not written");
+            metrics::counter!(DROPPED).increment(1);
+        }
+    }
+    if batch.records.is_empty() {
         return;
     }
-    let count = records.len() as u64;
-    match store.logs().insert(std::mem::take(records)).await {
+    let count = batch.records.len() as u64;
+    match store
+        .logs()
+        .insert(std::mem::take(&mut batch.records))
+        .await
+    {
         Ok(_) => metrics::counter!(WRITTEN).increment(count),
         Err(error) => {
             tracing::error!(%error, records = count, "log records were not written");

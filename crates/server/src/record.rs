@@ -1,12 +1,15 @@
 //! From what happened to what the logbook keeps of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use loomgate_domain::{
-    ApiKeyId, Run, WorkspaceId,
+    ApiKeyId, Clock, IdGen, Run, WorkspaceId,
+    feedback::Feedback,
+    id::new_id,
     log::{LogRecord, RecordKind, Span, new_log_id},
 };
 use loomgate_gateway::relay::{End, EndSink, RelayBody, RelayRequest, Report};
+use serde_json::Value;
 
 use crate::{
     app::{App, Services},
@@ -56,6 +59,9 @@ pub(crate) fn relayed(
     Box::new(move |report, end| {
         let body = request_body.as_ref();
         let mut record = filled(record, report, &end);
+        for feedback in judgements((&*app.ids, &*app.clock), &record) {
+            app.logbook.judge(feedback);
+        }
         record.request_body = body.map(|body| redact::shown(body, keeps_body));
         record.response_body = end
             .body
@@ -99,8 +105,55 @@ pub(crate) fn model_call(
         thread: Some(run.thread_id.clone()),
         ..blank(workspace.clone(), origin.api_key.clone())
     };
-    let logbook = services.logbook.clone();
-    Box::new(move |report, end| logbook.write(filled(record, report, &end)))
+    let (logbook, ids, clock) = (
+        services.logbook.clone(),
+        Arc::clone(&services.ids),
+        Arc::clone(&services.clock),
+    );
+    Box::new(move |report, end| {
+        let record = filled(record, report, &end);
+        for feedback in judgements((&*ids, &*clock), &record) {
+            logbook.judge(feedback);
+        }
+        logbook.write(record);
+    })
+}
+
+/// What guardrails want to be remembered of a call as feedback.
+fn judgements((ids, clock): (&dyn IdGen, &dyn Clock), record: &LogRecord) -> Vec<Feedback> {
+    let Some(guardrails) = &record.guardrails else {
+        return Vec::new();
+    };
+    let given = |name: &str| guardrails[name].as_array().into_iter().flatten();
+    let hooks = given("before_request_hooks").chain(given("after_request_hooks"));
+    hooks
+        .filter_map(|hook| serde_json::from_value(hook["feedback"].clone()).ok())
+        .map(|judgement: Judgement| Feedback {
+            id: new_id(ids),
+            workspace: record.workspace.clone(),
+            trace_id: record.trace_id.clone(),
+            value: judgement.value,
+            weight: judgement.weight,
+            metadata: judgement
+                .metadata
+                .into_iter()
+                .map(|(key, value)| match value {
+                    Value::String(text) => (key, text),
+                    other => (key, other.to_string()),
+                })
+                .collect(),
+            created_at: clock.now(),
+        })
+        .collect()
+}
+
+/// What one guardrail wants to be remembered.
+#[derive(serde::Deserialize)]
+struct Judgement {
+    value: i8,
+    weight: f64,
+    #[serde(default)]
+    metadata: serde_json::Map<String, Value>,
 }
 
 /// A request that was answered here.
@@ -189,7 +242,7 @@ fn blank(workspace: WorkspaceId, api_key: ApiKeyId) -> LogRecord {
         overhead_us: 0,
         cache: "DISABLED".to_owned(),
         guardrails: None,
-        metadata: std::collections::BTreeMap::new(),
+        metadata: BTreeMap::new(),
         run: None,
         thread: None,
         request_body: None,

@@ -46,6 +46,19 @@ pub(crate) async fn find(
     found.map_err(ApiError::of_gateway)
 }
 
+/// The wishes of a run, with the defaults that they were granted by: those may change while it
+/// goes on.
+pub(crate) fn pinned(mut wishes: Wishes, way: &Way) -> Wishes {
+    if wishes.config.is_none() {
+        wishes.config = way.config.as_deref().map(str::to_owned);
+    }
+    if wishes.config.is_none() && !wishes.names_a_target() {
+        let target = way.plan.targets().next();
+        wishes.virtual_key = target.map(|target| target.name.to_string());
+    }
+    wishes
+}
+
 /// `@slug/name`: a virtual key, and the model that is asked of it.
 pub(crate) fn slug_in_model(model: &str) -> Option<(&str, &str)> {
     let (slug, name) = model.strip_prefix('@')?.split_once('/')?;
@@ -59,10 +72,11 @@ async fn by_wishes(
     wishes: &Wishes,
 ) -> Result<Way, ApiError> {
     let settings = &key.settings;
-    if wishes.config.is_some()
-        && settings.default_config.is_some()
-        && !settings.allow_config_override
-    {
+    let fixed = settings
+        .default_config
+        .as_deref()
+        .filter(|_| !settings.allow_config_override);
+    if wishes.config.is_some() && fixed.is_some() {
         return Err(ApiError::forbidden(
             "Your API key has a config of its own that requests can not override: leave out the \
              header 'x-portkey-config'.",
@@ -70,7 +84,8 @@ async fn by_wishes(
         .code("config_override_not_allowed"));
     }
     let overrides = wishes.overrides()?;
-    if let Some(config) = wishes.config.as_deref() {
+    // What else the request names only fills in what that config leaves open.
+    if let Some(config) = wishes.config.as_deref().or(fixed) {
         return of_config(services, (workspace, key), wishes, (config, &overrides)).await;
     }
     if wishes.names_a_target() {
@@ -182,7 +197,12 @@ async fn requested(
             .ok_or_else(|| ApiError::no_virtual_key(slug, "in your request"));
     }
     if let Some(provider) = &wishes.provider {
-        let target = inline::target(services, provider, wishes.authorization(), &wishes.options)?;
+        let target = inline::target(
+            services,
+            provider,
+            wishes.authorization().as_ref(),
+            &wishes.options,
+        )?;
         return Ok(Arc::new(target));
     }
     let Some(slug) = default else {
@@ -257,7 +277,7 @@ async fn of_leaf(
         Destination::Inline(inline) => {
             // The caller's own key serves where the config has none.
             let key = inline.api_key.clone().or_else(|| wishes.authorization());
-            let target = inline::target(services, &inline.provider, key, &inline.options)?;
+            let target = inline::target(services, &inline.provider, key.as_ref(), &inline.options)?;
             Ok(Arc::new(target))
         }
         Destination::Request if default.is_none() && !wishes.names_a_target() => {

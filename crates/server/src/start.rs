@@ -18,7 +18,7 @@ use crate::{
     auth::{KeyHasher, Keyring},
     clock::SystemClock,
     config::Config,
-    data_dir::DataDir,
+    data_dir::{DataDir, MasterKeyLock},
     ids::SystemIds,
     logbook::{self, Scribe},
     model::GatewayModel,
@@ -130,10 +130,30 @@ impl Foundation {
     pub fn master_keys(&self, config: &Config) -> Result<MasterKeys, StartError> {
         self.data_dir
             .master_keys(config.master_key.as_ref(), &*self.ids)
-            .map_err(|source| StartError::DataDir {
-                path: config.data_dir.clone(),
-                source,
-            })
+            .map_err(|source| self.in_data_dir(source))
+    }
+
+    /// Waits until nobody else changes the master keys, or seals with them beside a server.
+    pub(crate) fn lock_master_keys(&self) -> Result<MasterKeyLock, StartError> {
+        let locked = self.data_dir.lock_master_keys();
+        locked.map_err(|source| self.in_data_dir(source))
+    }
+
+    /// Replaces the master keys that are kept.
+    pub(crate) fn keep_master_keys(
+        &self,
+        keys: &MasterKeys,
+        lock: &MasterKeyLock,
+    ) -> Result<(), StartError> {
+        let kept = self.data_dir.keep_master_keys(keys, lock);
+        kept.map_err(|source| self.in_data_dir(source))
+    }
+
+    fn in_data_dir(&self, source: io::Error) -> StartError {
+        StartError::DataDir {
+            path: self.data_dir.path().to_owned(),
+            source,
+        }
     }
 
     /// Opens the store. A server has it for itself; commands look in beside a server.

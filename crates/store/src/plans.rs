@@ -39,6 +39,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         runs::STATEMENTS,
         runs::ADVANCE_STATEMENTS,
         runs::QUEUE_STATEMENTS,
+        runs::SEALED_STATEMENTS,
         steps::STATEMENTS,
         store::STATEMENTS,
         threads::STATEMENTS,

@@ -26,6 +26,7 @@ mod advance;
 mod context;
 mod queue;
 mod row;
+mod sealed;
 
 pub use advance::{Commanded, Committed, Guard, RunChange, RunSnapshot};
 pub use context::{ContextLimits, RunContext};
@@ -34,7 +35,10 @@ pub use queue::{Claim, ClaimRequest, ClaimedRow, Lease};
 use row::{RunRow, columns};
 
 #[cfg(test)]
-pub(crate) use {advance::STATEMENTS as ADVANCE_STATEMENTS, queue::STATEMENTS as QUEUE_STATEMENTS};
+pub(crate) use {
+    advance::STATEMENTS as ADVANCE_STATEMENTS, queue::STATEMENTS as QUEUE_STATEMENTS,
+    sealed::STATEMENTS as SEALED_STATEMENTS,
+};
 
 statements! {
     INSERT = concat!("INSERT INTO runs (workspace_id, status, expires_at, version, fence, \

@@ -6,6 +6,7 @@
 import { createRequire } from 'node:module';
 import OpenAI, * as openai from 'openai';
 import { recorder } from './recording.mjs';
+import { VIRTUAL_KEYS } from './server.mjs';
 
 const require = createRequire(import.meta.url);
 const { Portkey } = require('portkey-ai');
@@ -30,7 +31,7 @@ function openaiClient(baseURL, apiKey) {
 }
 
 function portkeyClient(baseURL, apiKey) {
-  const sdk = new Portkey({ apiKey, virtualKey: 'echo-two', baseURL });
+  const sdk = new Portkey({ apiKey, virtualKey: VIRTUAL_KEYS[apiKey] ?? 'first', baseURL });
   return {
     name: 'portkey',
     beta: sdk.beta,

@@ -14,25 +14,41 @@ const STOP_MS = 30_000;
 export const FIRST_KEY = 'lg-sdk-suite-first-workspace-0001';
 export const SECOND_KEY = 'lg-sdk-suite-second-workspace-0002';
 
-const CONFIG = `
+/** What clients that name a virtual key name: one for each workspace. */
+export const VIRTUAL_KEYS = { [FIRST_KEY]: 'named-first', [SECOND_KEY]: 'named-second' };
+
+const ECHO = 'provider = "echo"';
+
+/** Two workspaces; `keyOf` and `accountOf` say by which key each is entered, and where its calls go. */
+function config(keyOf, accountOf) {
+  const workspaces = { first: FIRST_KEY, second: SECOND_KEY };
+  const blocks = Object.entries(workspaces).map(
+    ([name, key]) => `
 [[api_keys]]
-name = "first"
-key = "${FIRST_KEY}"
-workspace = "first"
-default_virtual_key = "echo"
+name = "${name}"
+key = "${keyOf(key)}"
+workspace = "${name}"
+default_virtual_key = "${name}"
 
-[[api_keys]]
-name = "second"
-key = "${SECOND_KEY}"
-workspace = "second"
-default_virtual_key = "echo"
+[virtual_keys.${name}]
+${accountOf(key)}
 
-[virtual_keys.echo]
-provider = "echo"
+[virtual_keys.${VIRTUAL_KEYS[key]}]
+${accountOf(key)}
+`,
+  );
+  return blocks.join('');
+}
 
-[virtual_keys.echo-two]
-provider = "echo"
-`;
+/** The key by which the server upstream knows the same workspace: another one, so that a leak is noticed. */
+const upstreamKey = (key) => `${key}-upstream`;
+
+function relayTo(baseURL) {
+  return (key) => `provider = "openai"
+base_url = "${baseURL}"
+api_key = "${upstreamKey(key)}"
+assistants = "upstream"`;
+}
 
 function binary() {
   return resolve(process.env.LOOMGATE_BIN ?? join(import.meta.dirname, '../../../target/debug/loomgate'));
@@ -43,16 +59,27 @@ function deadline(ms, what) {
   return new Promise((_, reject) => setTimeout(() => reject(new Error(what)), ms).unref());
 }
 
-/** Starts a server; `stop()` sends SIGTERM and asserts exit code 0. */
+/**
+ * Starts the server that the clients call. With LOOMGATE_RELAYED=1 it relays every assistants call to a second one
+ * that does the work.
+ */
 export async function startServer() {
+  if (process.env.LOOMGATE_RELAYED !== '1') return start(config((key) => key, () => ECHO));
+  const upstream = await start(config(upstreamKey, () => ECHO));
+  const relay = await start(config((key) => key, relayTo(upstream.baseURL)));
+  return { ...relay, stop: async () => (await relay.stop(), await upstream.stop()) };
+}
+
+/** Starts a server; `stop()` sends SIGTERM and asserts exit code 0. */
+export async function start(text) {
   const folder = await mkdtemp(join(tmpdir(), 'loomgate-node-'));
-  const config = join(folder, 'config.toml');
-  await writeFile(config, CONFIG);
+  const file = join(folder, 'config.toml');
+  await writeFile(file, text);
   // Nothing of the developer's shell (provider keys, LOOMGATE_ options) may reach the server.
   const { PATH, HOME, TMPDIR } = process.env;
   const child = spawn(
     binary(),
-    ['serve', '--listen', '127.0.0.1:0', '--data-dir', join(folder, 'data'), '--config', config],
+    ['serve', '--listen', '127.0.0.1:0', '--data-dir', join(folder, 'data'), '--config', file],
     { env: { PATH, HOME, ...(TMPDIR && { TMPDIR }) }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let log = '';

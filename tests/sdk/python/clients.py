@@ -12,6 +12,7 @@ from typing import Any, Iterator
 
 import openai
 from recording import Recorder, recording_transport
+from server import VIRTUAL_KEYS
 
 
 class Client:
@@ -69,7 +70,7 @@ class PortkeyClient(Client):
         self.errors = vendored
         self.EventHandler = vendored.AssistantEventHandler
         self._http = httpx.Client(transport=recording_transport(httpx, recorder), timeout=30)
-        self.sdk = Portkey(api_key=key, virtual_key="echo-two", base_url=base_url, http_client=self._http)
+        self.sdk = Portkey(api_key=key, virtual_key=VIRTUAL_KEYS.get(key, "echo"), base_url=base_url, http_client=self._http)
 
     def modify_run(self, thread_id: str, run_id: str, **body: Any) -> Any:
         return self.beta.threads.runs.update(thread_id=thread_id, run_id=run_id, **body)

@@ -15,6 +15,8 @@ STOP_SECONDS = 30
 
 FIRST_KEY = "lg-sdk-suite-first-workspace-0001"
 SECOND_KEY = "lg-sdk-suite-second-workspace-0002"
+# What clients that name a virtual key name: one for each workspace.
+VIRTUAL_KEYS = {FIRST_KEY: "named-first", SECOND_KEY: "named-second"}
 
 CONFIG = f"""
 [[api_keys]]
@@ -32,9 +34,36 @@ default_virtual_key = "echo"
 [virtual_keys.echo]
 provider = "echo"
 
-[virtual_keys.echo-two]
+[virtual_keys.named-first]
+provider = "echo"
+
+[virtual_keys.named-second]
 provider = "echo"
 """
+
+
+def relaying_config(upstream: str) -> str:
+    """Keys and virtual keys of the same names; every assistants call goes on to the server at `upstream`."""
+    keys = {"first": FIRST_KEY, "second": SECOND_KEY}
+    lines = []
+    for name, key in keys.items():
+        account = f'provider = "openai"\nbase_url = "{upstream}"\napi_key = "{upstream_key(key)}"\nassistants = "upstream"'
+        lines += [
+            f'[[api_keys]]\nname = "{name}"\nkey = "{key}"\nworkspace = "{name}"\ndefault_virtual_key = "{name}"',
+            f"[virtual_keys.{name}]\n{account}",
+            f"[virtual_keys.{VIRTUAL_KEYS[key]}]\n{account}",
+        ]
+    return "\n\n".join(lines)
+
+
+def upstream_key(key: str) -> str:
+    """The key by which the server upstream knows the same workspace: another one, so that a leak is noticed."""
+    return f"{key}-upstream"
+
+
+def upstream_config() -> str:
+    """What stands behind `relaying_config`: the usual server, with keys of its own."""
+    return CONFIG.replace(FIRST_KEY, upstream_key(FIRST_KEY)).replace(SECOND_KEY, upstream_key(SECOND_KEY))
 
 
 def binary() -> Path:
@@ -45,8 +74,8 @@ def binary() -> Path:
 class Server:
     """One running server. `base_url` ends in `/v1`, as the SDKs want it."""
 
-    def __init__(self, folder: Path) -> None:
-        (folder / "config.toml").write_text(CONFIG)
+    def __init__(self, folder: Path, config: str = CONFIG) -> None:
+        (folder / "config.toml").write_text(config)
         self._log = folder / "stderr.log"
         # Nothing of the developer's shell (provider keys, LOOMGATE_ options) may reach the server.
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}

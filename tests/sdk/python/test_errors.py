@@ -255,5 +255,7 @@ def test_bodies_that_are_no_json(http: httpx.Client) -> None:
 
 
 def test_no_such_url(http: httpx.Client) -> None:
+    """What is no URL of the Assistants API is the provider's business, and its answer begins as the original does."""
     answer = http.post("/thread")
-    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "Invalid URL (POST /v1/thread)")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"].startswith("Invalid URL (POST /v1/thread)")

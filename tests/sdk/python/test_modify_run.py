@@ -12,7 +12,7 @@ import pytest
 from clients import Client
 from recording import Recorder
 from scenario import RUN_IN, completed_run, settled, start_run
-from server import FIRST_KEY
+from server import FIRST_KEY, VIRTUAL_KEYS
 
 STATES = sorted(RUN_IN)
 
@@ -158,7 +158,7 @@ def test_a_change_made_while_the_run_works_is_kept(client: Client, recorder: Rec
 
 PORTKEY_HEADERS = {
     "x-portkey-api-key": FIRST_KEY,
-    "x-portkey-virtual-key": "echo-two",
+    "x-portkey-virtual-key": VIRTUAL_KEYS[FIRST_KEY],
     "openai-beta": "assistants=v2",
 }
 

@@ -98,6 +98,12 @@ HEADERS = {
     "x-request-id": re.compile("req_[0-9a-f]{32}"),
     "openai-version": re.compile("2020-10-01"),
     "openai-processing-ms": re.compile("[0-9]+"),
+    # The gateway's own, on whatever it answers.
+    "x-portkey-trace-id": re.compile(r"\S+"),
+    "x-portkey-retry-attempt-count": re.compile("-1|[0-9]+"),
+    "x-portkey-last-used-option-index": re.compile(r"config(\.targets\[[0-9]+\])*"),
+    "x-portkey-cache-status": re.compile("HIT|MISS|REFRESH|DISABLED"),
+    "x-portkey-provider": re.compile("[a-z0-9.-]+"),
 }
 
 

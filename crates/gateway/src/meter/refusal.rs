@@ -56,26 +56,32 @@ impl Refusal {
         }
     }
 
-    /// What is left of a rate, in the headers that OpenAI's clients read; none for other limits.
+    /// The headers of such an answer: when to come back, and, of a rate, what is left of it.
+    /// `retry-after` is in whole seconds, rounded up; the rates have OpenAI's names and units.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
-        let RefusalKind::Rate { kind, limit, .. } = self.kind else {
-            return Vec::new();
-        };
-        let [of_limit, of_rest, of_reset] = match kind {
-            RateKind::Requests => [
-                "x-ratelimit-limit-requests",
-                "x-ratelimit-remaining-requests",
-                "x-ratelimit-reset-requests",
-            ],
-            RateKind::Tokens => [
-                "x-ratelimit-limit-tokens",
-                "x-ratelimit-remaining-tokens",
-                "x-ratelimit-reset-tokens",
-            ],
-        };
-        let mut headers = vec![(of_limit, limit.to_string()), (of_rest, "0".to_owned())];
+        let mut headers = Vec::new();
         if let Some(wait) = self.retry_after {
-            headers.push((of_reset, format!("{}ms", wait.as_millis())));
+            let milliseconds = wait.as_millis().max(1);
+            headers.push(("retry-after", milliseconds.div_ceil(1000).to_string()));
+            headers.push(("retry-after-ms", milliseconds.to_string()));
+        }
+        if let RefusalKind::Rate { kind, limit, .. } = self.kind {
+            let [limited, left, renewed] = match kind {
+                RateKind::Requests => [
+                    "x-ratelimit-limit-requests",
+                    "x-ratelimit-remaining-requests",
+                    "x-ratelimit-reset-requests",
+                ],
+                RateKind::Tokens => [
+                    "x-ratelimit-limit-tokens",
+                    "x-ratelimit-remaining-tokens",
+                    "x-ratelimit-reset-tokens",
+                ],
+            };
+            headers.push((limited, limit.to_string()));
+            headers.push((left, "0".to_owned()));
+            let wait = self.retry_after.map(|wait| wait.as_millis());
+            headers.extend(wait.map(|wait| (renewed, format!("{wait}ms"))));
         }
         headers
     }

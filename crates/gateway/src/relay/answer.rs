@@ -215,11 +215,20 @@ impl Ending {
             return;
         };
         let seen = self.observer.seen();
-        let cost = self
-            .ledger
-            .book(&self.bill, seen.usage, seen.model.as_deref(), seen.bytes);
+        let model = seen.model.as_deref();
+        let (usage, cost) = if let Some(run) = &seen.run {
+            let usage = self.ledger.run_usage(run, seen.usage);
+            let bill = Bill {
+                free: usage.is_none(),
+                ..self.bill.clone()
+            };
+            (usage, self.ledger.book(&bill, usage, model, 0))
+        } else {
+            let cost = self.ledger.book(&self.bill, seen.usage, model, seen.bytes);
+            (seen.usage, cost)
+        };
         let end = End {
-            usage: seen.usage,
+            usage,
             cost,
             served_model: seen.model.clone(),
             first_byte: self.first_byte,

@@ -63,7 +63,7 @@ pub(crate) enum Got {
 
 /// A provider's response, its body not read.
 pub(crate) struct Response {
-    pub(super) response: http::Response<Incoming>,
+    pub(super) head: http::Response<Incoming>,
     pub(super) reading: Reading,
     /// Usage was asked for that the caller did not want to see.
     pub(super) asked_for_usage: bool,

@@ -14,7 +14,7 @@ use super::{
     own,
 };
 use crate::{
-    Account, Provider, Target,
+    Provider, Target,
     cache::Cached,
     endpoint::Endpoint,
     error::Error,
@@ -40,12 +40,12 @@ impl RelayAttempt<'_> {
         tries: Tries,
     ) -> (Ready, Verdict) {
         let Response {
-            response,
+            head,
             reading,
             asked_for_usage,
             mut bill,
         } = response;
-        let (parts, mut body) = response.into_parts();
+        let (parts, mut body) = head.into_parts();
         let (status, mut headers) = (parts.status, parts.headers);
         let verdict = Verdict::of_status(status.as_u16(), retry_after::of(&headers));
         let is_stream = is_events(&headers) && status.is_success();
@@ -221,13 +221,28 @@ impl RelayAttempt<'_> {
             .collect()
     }
 
+    /// Whether the answer is a run whose usage may have become known. Modify Run changes none.
+    fn shows_a_run(&self) -> bool {
+        let mut parts = self.request.path.trim_matches('/').split('/').skip(2);
+        let is_post = self.request.method == http::Method::POST;
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some("runs"), None, ..) => is_post,
+            (Some(_thread), Some("runs"), None, _) => is_post,
+            (Some(_thread), Some("runs"), Some(_run), None) => !is_post,
+            (Some(_thread), Some("runs"), Some(_run), Some(action)) => {
+                is_post && matches!(action, "cancel" | "submit_tool_outputs")
+            }
+            _ => false,
+        }
+    }
+
     fn observer(&self, status: StatusCode, is_stream: bool, asked_for_usage: bool) -> Observer {
         let endpoint = self.known.endpoint;
         let counts = endpoint.has_parameters() || endpoint == Endpoint::Assistants;
         match (status.is_success() && counts, is_stream) {
             (true, true) if asked_for_usage => Observer::filtered(),
             (true, true) => Observer::events(),
-            (true, false) if endpoint.has_parameters() => Observer::whole(),
+            (true, false) if endpoint.has_parameters() || self.shows_a_run() => Observer::whole(),
             _ => Observer::blind(),
         }
     }
@@ -276,10 +291,10 @@ fn said(headers: &HeaderMap, bytes: &Bytes) -> (String, Value) {
 /// A refusal without the credential that is kept here: some servers repeat it to the caller, whose
 /// it is not.
 fn without_key(bytes: Bytes, target: &Target) -> Bytes {
-    let Provider::Http(Account {
-        api_key: Some(key), ..
-    }) = &target.provider
-    else {
+    let Provider::Http(account) = &target.provider else {
+        return bytes;
+    };
+    let Some(key) = &account.api_key else {
         return bytes;
     };
     let key = key.expose_secret().as_bytes();

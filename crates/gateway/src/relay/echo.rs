@@ -131,8 +131,8 @@ fn models(method: &Method, path: &str) -> Answer {
     let model = echo::model();
     match (method.as_str(), name) {
         ("GET", "") => whole(&json!({"object": "list", "data": [model]})),
-        ("GET", name) if name == "echo" => whole(&model),
-        ("DELETE", name) if name == "echo" => {
+        ("GET", "echo") => whole(&model),
+        ("DELETE", name @ "echo") => {
             let message = format!("The model '{name}' can not be deleted: it is not yours.");
             own::failure(
                 403,

@@ -22,9 +22,21 @@ pub(super) struct Seen {
     pub(super) model: Option<String>,
     /// `[DONE]`, a finish reason or an event that ends a run.
     pub(super) ended: bool,
+    /// The run that the answer is about, where it is about one.
+    pub(super) run: Option<SeenRun>,
     /// The stream carried an error of the provider's own.
     pub(super) error: Option<String>,
     pub(super) bytes: u64,
+}
+
+/// A run at a provider, as answers show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenRun {
+    pub(crate) id: String,
+    /// It was seen before its end.
+    pub(crate) was_open: bool,
+    /// It has ended.
+    pub(crate) has_ended: bool,
 }
 
 /// Watches one answer.
@@ -56,6 +68,8 @@ struct Glimpse {
     /// Of `/v1/responses`: the last event carries the whole response.
     response: Option<Inner>,
     status: Option<Value>,
+    id: Option<Value>,
+    object: Option<Value>,
     error: Option<Value>,
     #[serde(rename = "type")]
     kind: Option<Value>,
@@ -175,12 +189,14 @@ impl Seen {
         self.model.is_none()
             || contains(data, b"\"usage\":{")
             || contains(data, b"\"usage\": {")
+            || contains(data, b"\"thread.run\"")
             || contains(data, b"\"finish_reason\":\"")
             || contains(data, b"\"finish_reason\": \"")
             || contains(data, b"\"error\"")
     }
 
     fn glimpse(&mut self, glimpse: Glimpse) {
+        self.run(&glimpse);
         let inner = glimpse.response.unwrap_or_default();
         let usage = glimpse.usage.or(inner.usage);
         if let Some(usage) = usage.map(Usage::from)
@@ -205,6 +221,27 @@ impl Seen {
             self.error = Some(error_text(error.to_string().as_bytes()));
             self.ended = true;
         }
+    }
+}
+
+impl Seen {
+    /// A run that was seen open and then ended is counted once.
+    fn run(&mut self, glimpse: &Glimpse) {
+        let text = |value: &Option<Value>| value.as_ref()?.as_str().map(str::to_owned);
+        if text(&glimpse.object).as_deref() != Some("thread.run") {
+            return;
+        }
+        let Some(id) = text(&glimpse.id) else { return };
+        let has_ended = matches!(
+            text(&glimpse.status).as_deref(),
+            Some("completed" | "failed" | "cancelled" | "expired" | "incomplete")
+        );
+        let was_open = self.run.as_ref().is_some_and(|run| run.was_open);
+        self.run = Some(SeenRun {
+            id,
+            was_open: was_open || !has_ended,
+            has_ended,
+        });
     }
 }
 
@@ -238,16 +275,9 @@ impl Filter {
     /// that a blank line may begin with.
     fn end_of_event(&mut self) -> Option<usize> {
         let from = self.searched.saturating_sub(3);
-        match end_of_event(&self.held[from..]) {
-            Some(end) => {
-                self.searched = 0;
-                Some(from + end)
-            }
-            None => {
-                self.searched = self.held.len();
-                None
-            }
-        }
+        let end = end_of_event(&self.held[from..]);
+        self.searched = if end.is_some() { 0 } else { self.held.len() };
+        end.map(|end| from + end)
     }
 }
 

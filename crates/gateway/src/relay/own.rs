@@ -1,7 +1,7 @@
 //! Answers that the gateway gives itself (contract portkey.md section 1, "Error matrix"). They suit
 //! every client: OpenAI's read `error`, Portkey's read `status` and `message`.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, AnswerBody, Report};
@@ -50,14 +50,9 @@ pub(super) fn refused(refusal: &Refusal) -> Answer {
         _ => ("rate_limit_error", "rate_limit_exceeded"),
     };
     let mut answer = failure(refusal.status(), kind, (Some(code), None), &message);
-    if let Some(wait) = refusal.retry_after {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let seconds = HeaderValue::from(seconds.max(1));
-        answer.headers.insert(header::RETRY_AFTER, seconds);
-    }
     for (name, value) in refusal.headers() {
         if let Ok(value) = HeaderValue::try_from(value) {
-            answer.headers.insert(name, value);
+            answer.headers.insert(HeaderName::from_static(name), value);
         }
     }
     answer

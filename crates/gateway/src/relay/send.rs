@@ -14,7 +14,6 @@ use super::{
 use crate::{
     Account, Target,
     account::{self, Outgoing, Payload, Unsendable},
-    destination,
     endpoint::Endpoint,
     error,
     http_client::{SendError, Trust},
@@ -33,13 +32,16 @@ impl RelayAttempt<'_> {
         let prepared = self
             .payload(way, account)
             .and_then(|(payload, asked_for_usage)| {
-                let custom = destination::custom_host(way, &self.services.exceptions)
-                    .map_err(|wrong| own::invalid(wrong.code(), &wrong.to_string()))?;
+                let custom = way
+                    .custom_host(&self.services.exceptions)
+                    .map_err(|refused| {
+                        Box::new(own::invalid(refused.code(), &refused.to_string()))
+                    })?;
                 Ok((payload, asked_for_usage, custom))
             });
         let (payload, asked_for_usage, custom) = match prepared {
             Ok(prepared) => prepared,
-            Err(answer) => return ended(self.told(way, answer)),
+            Err(answer) => return ended(self.told(way, *answer)),
         };
         let outgoing = self.outgoing(way, payload);
         let bill = self.bill(way.target, outgoing.model.clone());
@@ -67,7 +69,7 @@ impl RelayAttempt<'_> {
                 let status = response.status().as_u16();
                 let verdict = Verdict::of_status(status, retry_after::of(response.headers()));
                 let response = Response {
-                    response,
+                    head: response,
                     reading,
                     asked_for_usage,
                     bill,
@@ -136,7 +138,7 @@ impl RelayAttempt<'_> {
 
     /// The body for a leaf, and whether usage was asked for in it: the bytes as they came, unless
     /// something has to change.
-    fn payload(&self, way: Way<'_>, account: &Account) -> Result<(Payload, bool), Answer> {
+    fn payload(&self, way: Way<'_>, account: &Account) -> Result<(Payload, bool), Box<Answer>> {
         let request = self.request;
         let bytes = match &request.body {
             RelayBody::Bytes(bytes) => bytes,
@@ -145,7 +147,7 @@ impl RelayAttempt<'_> {
                     let message = "The body of your request was streamed to a provider once, and \
                                    can not be sent again.";
                     let code = (Some("body_not_repeatable"), None);
-                    own::failure(502, "server_error", code, message)
+                    Box::new(own::failure(502, "server_error", code, message))
                 })?;
                 return Ok((Payload::Stream(body), false));
             }
@@ -161,7 +163,7 @@ impl RelayAttempt<'_> {
         if changes || is_translated {
             let Value::Object(mut body) = self.json().clone() else {
                 let message = "We could not parse the JSON body of your request.";
-                return Err(own::invalid(None, message));
+                return Err(Box::new(own::invalid(None, message)));
             };
             params::apply(&mut body, rules, way.target, request.model.as_deref());
             if asks {

@@ -7,8 +7,6 @@
 
 use url::Url;
 
-use super::Unsupported;
-
 /// What goes below a deployment: the beginning of the path.
 const OF_A_DEPLOYMENT: &[&str] = &[
     "chat/completions",
@@ -53,25 +51,6 @@ impl Credential {
 }
 
 impl Azure {
-    /// The base of a resource. Its name becomes part of a host, so it may hold nothing but letters,
-    /// digits and hyphens.
-    pub(crate) fn base_of(resource: &str) -> Result<Url, Unsupported> {
-        let wrong = || {
-            let message = "An Azure resource name has 2 to 64 letters, digits and hyphens.";
-            Unsupported::new("resource_name", message)
-        };
-        let is_name = (2..=64).contains(&resource.len())
-            && !resource.starts_with('-')
-            && !resource.ends_with('-')
-            && resource
-                .bytes()
-                .all(|letter| letter.is_ascii_alphanumeric() || letter == b'-');
-        if !is_name {
-            return Err(wrong());
-        }
-        Url::parse(&format!("https://{resource}.openai.azure.com/openai")).map_err(|_| wrong())
-    }
-
     /// Where a request goes. `path` is OpenAI's, without a version: `chat/completions`,
     /// `threads/thread_1/runs`; `query` is the caller's; `model` is the deployment where the account
     /// has none of its own.

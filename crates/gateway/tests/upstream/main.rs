@@ -73,7 +73,7 @@ fn target_at(base_url: &str) -> Target {
     let account = Account::openai(base_url.parse().unwrap(), Some(KEY.into()));
     Target {
         model_aliases: BTreeMap::from([("gpt-4o".to_owned(), "local-model".to_owned())]),
-        ..Target::new("main", "openai", Provider::Http(account))
+        ..Target::new("main", "openai", Provider::Http(Box::new(account)))
     }
 }
 
@@ -103,7 +103,7 @@ async fn turn(
     target: &Target,
     request: &ChatRequest,
 ) -> Result<ChatStream, Error> {
-    let plan = Plan::single(Arc::new(target.clone()));
+    let plan = Plan::single(&Arc::new(target.clone()));
     let call = ModelCall {
         caller: Caller {
             workspace: WorkspaceId::trusted("ws_test"),

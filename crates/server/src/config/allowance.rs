@@ -133,12 +133,9 @@ fn named<T: Copy>(name: Option<&str>, known: &[(&str, T)], option: &str) -> Resu
 /// A rate limit as the command line takes it: `requests:rpm:60`.
 pub(crate) fn rate_of_text(text: &str) -> Result<RateLimit, ConfigError> {
     let parts: Vec<_> = text.split(':').collect();
-    let (kind, unit, value) = match parts[..] {
-        [kind, unit, value] => (kind, unit, value),
-        _ => {
-            return Err(ConfigError::new("`--rate-limit`: not TYPE:UNIT:VALUE")
-                .help("for example requests:rpm:60 or tokens:rpd:100000"));
-        }
+    let [kind, unit, value] = parts[..] else {
+        return Err(ConfigError::new("`--rate-limit`: not TYPE:UNIT:VALUE")
+            .help("for example requests:rpm:60 or tokens:rpd:100000"));
     };
     let value = value.parse().map_err(|_| {
         ConfigError::new("`--rate-limit.value`: expected a whole number, got something else")
@@ -209,7 +206,7 @@ pub(crate) fn words(allowance: &Allowance) -> String {
     }
 }
 
-fn name_of<T: PartialEq>(known: &[(&'static str, T)], value: T) -> Option<&'static str> {
+fn name_of<T: Copy + PartialEq>(known: &[(&'static str, T)], value: T) -> Option<&'static str> {
     let found = known.iter().find(|(_, known)| *known == value);
     found.map(|(name, _)| *name)
 }

@@ -80,7 +80,7 @@ fn api_key(
             at("workspace")
         )));
     }
-    let settings = settings(&name, raw, known, &at)?;
+    let settings = settings(raw, known, &at)?;
     Ok(ConfiguredKey {
         name,
         key,
@@ -90,7 +90,6 @@ fn api_key(
 }
 
 fn settings(
-    name: &str,
     raw: RawApiKey,
     (virtual_keys, configs): (&VirtualKeys, &SavedConfigs),
     at: &dyn Fn(&str) -> String,
@@ -107,9 +106,6 @@ fn settings(
         Some(name) => Some(virtual_keys.expect(name, &at("default_virtual_key"))?),
         None => virtual_keys.default_name().cloned(),
     };
-    if default_virtual_key.is_none() && raw.default_config.is_none() {
-        return Err(no_default(&format!("the API key \"{name}\"")));
-    }
     check_metadata(&raw.metadata, &at("metadata"))?;
     let scopes = match &raw.scopes {
         Some(names) => scopes(names.iter().map(String::as_str), &at("scopes"))?,
@@ -184,9 +180,22 @@ pub(crate) fn is_workspace(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(allowed)
 }
 
-pub(super) fn no_default(whose: &str) -> ConfigError {
-    ConfigError::new(format!(
-        "several virtual keys are configured, and {whose} names none"
-    ))
-    .help("set `default_virtual_key`, for all API keys or in each of them")
+/// What an operator may have forgotten: keys whose requests have to say where they go.
+pub(super) fn without_way(keys: &[ConfiguredKey], virtual_keys: &VirtualKeys) -> Vec<String> {
+    let note = |whose: &str| {
+        format!(
+            "several virtual keys are configured, and {whose} names none: its requests have to; or \
+             set `default_virtual_key`, for all API keys or in each of them"
+        )
+    };
+    if keys.is_empty() && virtual_keys.default_name().is_none() {
+        return vec![note("the API key that is made at the first start")];
+    }
+    let has_way = |key: &&ConfiguredKey| {
+        key.settings.default_config.is_some() || key.settings.default_virtual_key.is_some()
+    };
+    let without = keys.iter().filter(|key| !has_way(key));
+    without
+        .map(|key| note(&format!("the API key \"{}\"", key.name)))
+        .collect()
 }

@@ -34,13 +34,11 @@ impl ConfigError {
     /// A value that is none of those that are known.
     pub(super) fn unknown_value(option: &str, got: &str, known: &[&str]) -> Self {
         let error = Self::new(format!("`{option}`: unknown value \"{got}\""));
-        match nearest(got, known.iter().copied()) {
-            Some(known) => error.help(format!("did you mean \"{known}\"?")),
-            None => {
-                let known: Vec<_> = known.iter().map(|known| format!("\"{known}\"")).collect();
-                error.help(format!("known: {}", known.join(", ")))
-            }
+        if let Some(known) = nearest(got, known.iter().copied()) {
+            return error.help(format!("did you mean \"{known}\"?"));
         }
+        let known: Vec<_> = known.iter().map(|known| format!("\"{known}\"")).collect();
+        error.help(format!("known: {}", known.join(", ")))
     }
 
     pub(super) fn at_least_one(option: &str) -> Self {

@@ -30,9 +30,10 @@ pub(super) fn check(
         let value = value(json.expose_secret(), &option)?;
         let config = RoutingConfig::parse(&value, &Overrides::default()).map_err(|invalid| {
             let error = ConfigError::new(format!("`{option}`: {invalid}"));
-            match invalid.errors.is_empty() {
-                true => error,
-                false => error.help(invalid.errors.join("; ")),
+            if invalid.errors.is_empty() {
+                error
+            } else {
+                error.help(invalid.errors.join("; "))
             }
         })?;
         for leaf in config.leaves() {

@@ -29,15 +29,12 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
     let saved_configs = saved_configs::check(raw.configs, &virtual_keys)?;
     let known = (&virtual_keys, &saved_configs);
     let api_keys = api_keys::check(raw.api_keys, known, environment)?;
-    if api_keys.is_empty() && virtual_keys.default_name().is_none() {
-        return Err(api_keys::no_default(
-            "the API key that is made at the first start",
-        ));
-    }
+    notes.extend(api_keys::without_way(&api_keys, &virtual_keys));
     let limits = raw.limits;
     for (option, value) in [
         ("limits.run_expiry_s", limits.run_expiry_s == 0),
         ("limits.body_bytes", limits.body_bytes == 0),
+        ("limits.upload_bytes", limits.upload_bytes == 0),
         (
             "limits.context_window_tokens",
             limits.context_window_tokens == 0,
@@ -205,7 +202,7 @@ fn master_key(environment: &Environment) -> Result<Option<SecretString>, ConfigE
 }
 
 /// A time as RFC 3339 writes it: `2027-01-31T12:00:00Z`.
-pub(crate) fn timestamp(text: &str) -> Option<Timestamp> {
+fn timestamp(text: &str) -> Option<Timestamp> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     Some(Timestamp(time.unix_timestamp()))
 }

@@ -138,8 +138,8 @@ mod tests {
             again.to_text().expose_secret()
         );
         let file = folder.path().join(MASTER_KEY);
-        let mode = fs::metadata(&file).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let permissions = fs::metadata(&file).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
         fs::write(&file, "nonsense").unwrap();
         let error = data.master_keys(None, &ids).unwrap_err().to_string();
         assert!(error.contains("line 1"), "{error}");

@@ -50,10 +50,11 @@ pub(super) async fn fallback(State(app): State<App>, request: Request) -> Respon
     }
 }
 
-/// Native resources have no more paths than their routes, and the admin API is nobody else's.
+/// Native resources have no more paths than their routes, and the admin API is nobody else's: its
+/// bodies hold secrets, built here or not.
 fn is_relayed(path: &str) -> bool {
     let resource = path.split('/').nth(2).unwrap_or_default();
-    !matches!(
+    let is_admin = matches!(
         resource,
         "" | "virtual-keys"
             | "providers"
@@ -62,7 +63,8 @@ fn is_relayed(path: &str) -> bool {
             | "logs"
             | "analytics"
             | "feedback"
-    )
+    );
+    !is_admin && !super::ADMIN_NOT_BUILT.contains(&resource)
 }
 
 /// Whether an assistants call of this caller goes upstream.

@@ -110,7 +110,10 @@ async fn way(
     let wishes = Wishes::of(headers, &caller.presented)?;
     let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
     let sealed = match &way.route {
-        Route::Sealed => Some(app.seal_wishes(&caller.workspace, &wishes)?),
+        Route::Sealed => {
+            let wishes = routing::pinned(wishes, &way);
+            Some(app.seal_wishes(&caller.workspace, &wishes)?)
+        }
         Route::VirtualKey(_) | Route::Config(_) => None,
     };
     let trace = context.trace();

@@ -12,15 +12,15 @@ use crate::{account, app::Services, error::ApiError};
 pub(super) fn target(
     services: &Services,
     provider: &str,
-    key: Option<SecretString>,
+    key: Option<&SecretString>,
     options: &BTreeMap<String, String>,
 ) -> Result<Target, ApiError> {
     if let Some(slug) = provider.strip_prefix('@') {
         return Err(ApiError::no_virtual_key(slug, "in the config"));
     }
-    let secret = key.as_ref().map(ExposeSecret::expose_secret);
+    let secret = key.map(ExposeSecret::expose_secret);
     let identity = services.keyring.hex(secret.unwrap_or_default());
-    let built = account::build(provider, key.clone(), options)?;
+    let built = account::build(provider, key.cloned(), options)?;
     let mut target = Target::new(built.brand, built.brand, built.provider);
     target.identity = format!("own:{}:{identity}", built.brand).into();
     target.trust = Trust::Guarded;

@@ -1,4 +1,8 @@
-//! What the command line says when it can not do what it was told.
+//! The command line: what it does, and what it says when it can not do what it was told.
+
+mod keys;
+mod secrets;
+mod virtual_keys;
 
 use crate::program::program;
 

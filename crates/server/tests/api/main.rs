@@ -1,6 +1,8 @@
 //! The whole server over real connections: what a client of the SDKs can not see.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod app;
 #[cfg(test)]
 mod auth;

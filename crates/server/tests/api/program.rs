@@ -17,11 +17,20 @@ pub(crate) struct Program {
     log: PathBuf,
 }
 
+/// Variables that make virtual keys.
+const ACCOUNTS: [&str; 4] = [
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "GEMINI_API_KEY",
+    "OLLAMA_HOST",
+];
+
 /// The program, without what the environment of the tests would tell it.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loomgate"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LOOMGATE_") || name == "OPENAI_API_KEY" {
+        let text = name.to_string_lossy();
+        if text.starts_with("LOOMGATE_") || ACCOUNTS.contains(&&*text) {
             command.env_remove(name);
         }
     }
@@ -85,4 +94,17 @@ pub(crate) async fn run(folder: &std::path::Path, arguments: &[&str]) -> String 
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {stderr}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The exit code of a command that fails, and what it says.
+pub(crate) async fn fail(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = program()
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .await
+        .unwrap();
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), stderr)
 }

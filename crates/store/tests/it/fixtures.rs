@@ -112,7 +112,6 @@ pub(crate) fn run(thread: &ThreadId, n: u32) -> Run {
             stream: false,
             origin: None,
             route: Route::VirtualKey("echo".into()),
-            origin: None,
         },
         metadata: Metadata::default(),
         state: RunState::Queued { started_at: None },

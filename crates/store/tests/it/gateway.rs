@@ -329,3 +329,51 @@ async fn what_came_sealed_with_a_run_is_erased_when_it_ends() {
     // Where nothing came, nothing is.
     assert_eq!(sealed(9).await, None);
 }
+
+#[tokio::test]
+async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on() {
+    use loomgate_store::{NewRun, NewRunThread};
+    let store = store();
+    for n in 1..=3 {
+        let thread = crate::fixtures::thread(n);
+        let new = NewRun {
+            run: crate::fixtures::run(&thread.id, n),
+            thread: NewRunThread::New {
+                thread,
+                messages: Vec::new(),
+            },
+            sealed: Some(format!("v{n}:text")),
+        };
+        store.runs().create(&ws(), new).await.unwrap().unwrap();
+    }
+    let runs = store.runs();
+    let otherwise = async |start: &str, most| {
+        let found = runs.sealed_otherwise(start, most).await.unwrap();
+        let mut sealed: Vec<_> = found.into_iter().map(|(_, _, sealed)| sealed).collect();
+        sealed.sort_unstable();
+        sealed
+    };
+    assert_eq!(otherwise("v2:", 9).await, ["v1:text", "v3:text"]);
+    assert_eq!(otherwise("v2:", 1).await.len(), 1);
+    // Only if it is still the same.
+    let reseal = async |old: &str| runs.reseal(&ws(), &id(1), old, "v2:new").await.unwrap();
+    assert!(!reseal("v9:text").await);
+    assert!(reseal("v1:text").await);
+    assert!(!reseal("v1:text").await);
+    assert_eq!(otherwise("v2:", 9).await, ["v3:text"]);
+    assert_eq!(
+        runs.sealed(&ws(), &id(1)).await.unwrap().as_deref(),
+        Some("v2:new")
+    );
+    // What has ended has nothing sealed.
+    let decide = |_| Ok::<_, ()>(Some(RunChange::to(completed())));
+    let ended = runs.command(&ws(), &id(3), &id(3), decide, NOW_MS).await;
+    assert!(ended.unwrap().unwrap().unwrap().changed);
+    assert!(otherwise("v2:", 9).await.is_empty());
+    assert!(
+        !runs
+            .reseal(&ws(), &id(3), "v3:text", "v2:new")
+            .await
+            .unwrap()
+    );
+}

@@ -213,6 +213,8 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway() {
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     assert_eq!(store.runs().sealed(ws2, &id(1)).await.unwrap(), None);
+    let stolen = store.runs().reseal(ws2, &id(1), "sealed", "stolen").await;
+    assert!(!stolen.unwrap());
     let kept = store.runs().sealed(&ws(), &id(1)).await.unwrap();
     assert_eq!(kept.as_deref(), Some("sealed"));
 }

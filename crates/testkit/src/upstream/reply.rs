@@ -137,7 +137,7 @@ impl Reply {
     /// `content-length` among the headers the body is shorter than that.
     ///
     /// # Panics
-    /// For other answers.
+    /// When this is another kind of answer.
     #[must_use]
     #[expect(clippy::panic, reason = "a test that asks for nonsense fails")]
     pub fn broken(mut self) -> Self {

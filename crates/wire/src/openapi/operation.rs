@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::parameter::{self, Query};
 use crate::object as objects;
 use crate::shape::{
-    Field, Presence, STRING, Shape, inline, object,
+    Field, Presence, STRING, Shape, inline, list, object, one_of,
     openapi::{Components, schema},
 };
 
@@ -38,26 +38,36 @@ pub(super) enum Answer {
 /// The body of every error.
 pub(super) static ERROR: Shape = object(
     "Error",
-    "What went wrong.",
-    &[Field::required(
-        "error",
-        &inline(&[
-            Field::required("message", &STRING, "For people."),
-            Field::required("type", &STRING, "The family of errors."),
-            Field::required("param", &STRING, "Which part of the request.").nullable(),
-            Field::required("code", &STRING, "For programs.").nullable(),
-        ]),
-        "The error.",
-    )],
+    "What went wrong. Errors of the gateway say it in Portkey's form, too.",
+    &[
+        Field::required(
+            "error",
+            &inline(&[
+                Field::required("message", &STRING, "For people."),
+                Field::required("type", &STRING, "The family of errors."),
+                Field::required("param", &STRING, "Which part of the request.").nullable(),
+                Field::required("code", &STRING, "For programs.").nullable(),
+            ]),
+            "The error.",
+        ),
+        Field::optional("status", &one_of(&["failure"]), "In errors of the gateway."),
+        Field::optional(
+            "message",
+            &STRING,
+            "In errors of the gateway: the same text.",
+        ),
+        Field::optional("errors", &list(&STRING), "All that is wrong in a config."),
+    ],
 );
 
-const ERRORS: [(&str, &str, &str); 10] = [
+const ERRORS: [(&str, &str, &str); 13] = [
     (
         "400",
         "BadRequest",
         "The request can not be carried out as it was sent.",
     ),
     ("401", "Unauthorized", "No API key, or an unknown one."),
+    ("403", "Forbidden", "The API key does not allow it."),
     ("404", "NotFound", "No such object."),
     (
         "405",
@@ -65,6 +75,11 @@ const ERRORS: [(&str, &str, &str); 10] = [
         "The path does not take this method.",
     ),
     ("408", "RequestTimeout", "The body took too long to come."),
+    (
+        "412",
+        "BudgetExhausted",
+        "The budget of the API key is used up.",
+    ),
     ("413", "PayloadTooLarge", "The body is too large."),
     ("415", "UnsupportedMediaType", "The body is no JSON."),
     (
@@ -73,6 +88,11 @@ const ERRORS: [(&str, &str, &str); 10] = [
         "Too many requests; Retry-After says how long to wait.",
     ),
     ("500", "ServerError", "Something broke here."),
+    (
+        "502",
+        "BadGateway",
+        "The provider could not be reached, or broke off.",
+    ),
     (
         "503",
         "Unavailable",
@@ -131,7 +151,7 @@ impl Operation {
             all.push(parameter::beta());
         }
         if self.calls_model {
-            all.push(parameter::virtual_key());
+            all.extend(parameter::ways());
         }
         all
     }
@@ -178,6 +198,7 @@ impl Operation {
         match status {
             "404" => self.path.contains('{') || self.calls_model,
             "408" | "413" | "415" => self.body.is_some(),
+            "502" => self.tag == "Models",
             "405" | "500" | "503" => true,
             _ => !self.is_open(),
         }

@@ -94,11 +94,24 @@ pub(super) fn beta() -> Value {
     })
 }
 
-/// Which provider does the work.
-pub(super) fn virtual_key() -> Value {
-    json!({
-        "name": "x-portkey-virtual-key", "in": "header",
-        "description": "The virtual key for model calls; otherwise the API key's own.",
-        "schema": {"type": "string"},
+/// Which way model calls go (contract portkey.md section 2).
+pub(super) fn ways() -> [Value; 3] {
+    [
+        (
+            "x-portkey-virtual-key",
+            "The virtual key for model calls; otherwise the API key's own.",
+        ),
+        (
+            "x-portkey-config",
+            "A config for model calls: its slug, or its JSON.",
+        ),
+        (
+            "x-portkey-provider",
+            "A provider for model calls, or `@` and the slug of a virtual key.",
+        ),
+    ]
+    .map(|(name, description)| {
+        let schema = json!({"type": "string"});
+        json!({"name": name, "in": "header", "description": description, "schema": schema})
     })
 }

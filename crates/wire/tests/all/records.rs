@@ -90,6 +90,7 @@ pub(crate) fn run(state: RunState) -> Run {
             expires_at: NOW.plus(600),
             stream: false,
             route: Route::VirtualKey("echo".into()),
+            origin: None,
         },
         metadata: Metadata::default(),
         state,

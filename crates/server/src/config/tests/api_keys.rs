@@ -59,12 +59,32 @@ fn every_option_of_a_key_arrives() {
 }
 
 #[test]
-fn a_key_with_a_config_needs_no_default_virtual_key() {
+fn a_key_needs_no_default() {
     let two = "[virtual_keys.a]\nprovider = 'echo'\n[virtual_keys.b]\nprovider = 'echo'\n";
     let config = "[configs.c]\njson = '{\"virtual_key\":\"a\"}'\n";
-    let file = format!("{KEY}default_config = 'c'\n{two}{config}");
-    let settings = load_with(&file, []).unwrap().api_keys[0].settings.clone();
-    assert_eq!(settings.default_virtual_key, None);
+    // Its callers then say where their calls go.
+    for file in [
+        format!("{KEY}default_config = 'c'\n{two}{config}"),
+        format!("{KEY}{two}"),
+    ] {
+        let settings = load_with(&file, []).unwrap().api_keys[0].settings.clone();
+        assert_eq!(settings.default_virtual_key, None);
+    }
+}
+
+#[test]
+fn a_key_without_a_way_is_noted() {
+    let two = "[virtual_keys.a]\nprovider = 'echo'\n[virtual_keys.b]\nprovider = 'echo'\n";
+    let config = load_with(&format!("{KEY}{two}"), []).unwrap();
+    assert_eq!(config.api_keys[0].settings.default_virtual_key, None);
+    let start = "several virtual keys are configured, and the API key ";
+    assert!(config.notes[0].starts_with(&format!("{start}\"a\" names none")));
+    let config = load_with(two, []).unwrap();
+    assert!(config.notes[0].starts_with(&format!("{start}that is made at the first start")));
+    let chosen = load_with(&format!("default_virtual_key = 'b'\n{KEY}{two}"), []).unwrap();
+    assert!(chosen.notes.is_empty());
+    let settings = &chosen.api_keys[0].settings;
+    assert_eq!(settings.default_virtual_key.as_deref(), Some("b"));
 }
 
 #[test]
@@ -93,7 +113,6 @@ fn limits_come_from_the_environment_too() {
 #[test]
 fn api_keys_that_make_no_sense_are_refused() {
     let same = KEY.replace("'a'", "'b'");
-    let two = "[virtual_keys.a]\nprovider = 'echo'\n[virtual_keys.b]\nprovider = 'echo'\n";
     for (rest, text) in [
         (
             "default_virtual_key = 'main'",
@@ -113,10 +132,6 @@ fn api_keys_that_make_no_sense_are_refused() {
         ),
         ("key_env = 'X'", "are both set"),
         ("workspace = 'a b'", "`api_keys.0.workspace`"),
-        (
-            two,
-            "several virtual keys are configured, and the API key \"a\"",
-        ),
         (
             "scopes = ['logs.viw']",
             "`api_keys.0.scopes`: unknown scope 'logs.viw' | did you mean 'logs.view'?",
@@ -149,10 +164,6 @@ fn api_keys_that_make_no_sense_are_refused() {
     assert_refused(
         &format!("{KEY}metadata = {{ {pairs} }}"),
         "at most 16 pairs",
-    );
-    assert_refused(
-        two,
-        "several virtual keys are configured, and the API key that is made",
     );
 }
 

@@ -6,7 +6,7 @@ use figment::{
     error::Kind,
     value::{Dict, Value},
 };
-use loomgate_domain::{Scopes, key::KeySettings};
+use loomgate_domain::{Scope, Scopes, key::KeySettings};
 
 use super::{
     super::{gateway, load::read},
@@ -164,7 +164,7 @@ fn numbers_in_the_default_file_are_the_defaults() {
     let logs = gateway::logs(&raw.logs).unwrap();
     assert_eq!(logs, config.logs);
     let key = &raw.api_keys[0];
-    let usual: Vec<_> = Scopes::usual().iter().map(|scope| scope.as_str()).collect();
+    let usual: Vec<_> = Scopes::usual().iter().map(Scope::as_str).collect();
     assert_eq!(key.scopes.as_deref().unwrap(), usual);
     let allowed = KeySettings::default().allow_config_override;
     assert_eq!(key.allow_config_override, Some(allowed));

@@ -16,13 +16,13 @@ fn account<'a>(config: &'a Config, name: &str) -> &'a Account {
 #[test]
 fn every_option_of_a_virtual_key_arrives() {
     let file = "[virtual_keys.main]\nprovider = 'openai'\nbase_url = 'http://10.0.0.1/v1'\n\
-                api_key = 'sk-0123456789abcdef'\norganization = 'o'\nproject = 'p'\n\
+                api_key = 'sk-0123456789abcdefghij'\norganization = 'o'\nproject = 'p'\n\
                 model_aliases = { 'gpt-4o' = 'qwen' }\nassistants = 'upstream'\n\
                 max_tokens_field = 'max_completion_tokens'\nfirst_byte_s = 7\nidle_s = 8\n\
                 concurrency = 2\n";
     let config = load_with(file, []).unwrap();
     let key = config.virtual_keys.get("main").unwrap();
-    assert_eq!(key.masked_key.as_deref(), Some("sk-****cdef"));
+    assert_eq!(key.masked_key.as_deref(), Some("sk-****ghij"));
     assert_eq!(key.allowance.concurrency, Some(2));
     let target = &key.target;
     assert_eq!((&*target.name, &*target.brand), ("main", "openai"));
@@ -69,6 +69,7 @@ fn providers_have_addresses_and_aliases_of_their_own() {
     let api = Api::Azure {
         deployment: Some("d".to_owned()),
         api_version: Some("2024-10-21".to_owned()),
+        is_token: false,
     };
     assert_eq!(azure.api, api);
 }
@@ -119,7 +120,7 @@ fn virtual_keys_that_make_no_sense_are_refused() {
         ),
         (
             format!("{azure}resource_name = 'x'\nbase_url = 'https://x'"),
-            "takes no `resource_name` | the `base_url` says all",
+            "`virtual_keys.a.resource_name` and `virtual_keys.a.base_url` are both set",
         ),
         (
             format!("{claude}organization = 'o'"),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use loomgate_gateway::{Api, MaxTokensField, Provider, Target, Timeouts};
+use loomgate_gateway::{MaxTokensField, Provider, Target, Timeouts};
 use secrecy::ExposeSecret as _;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     },
     ConfiguredVirtualKey, expect_name,
 };
-use crate::account::{self, AZURE, AccountError, Built};
+use crate::account::{self, AccountError, Built};
 
 pub(super) fn configured(
     name: &str,
@@ -101,37 +101,31 @@ fn refuse_meaningless(
     built: &Built,
     at: &dyn Fn(&str) -> String,
 ) -> Result<(), ConfigError> {
-    let (is_http, speaks_openai, is_azure) = match &built.provider {
-        Provider::Echo => (false, false, false),
-        Provider::Http(account) => (true, account.api == Api::OpenAi, built.brand == AZURE),
-    };
-    let azures_own = raw.base_url.is_none() && is_azure;
-    for (option, is_set, has_meaning) in [
-        ("base_url", raw.base_url.is_some(), is_http),
-        ("api_key", raw.api_key.is_some(), is_http),
-        ("api_key_env", raw.api_key_env.is_some(), is_http),
-        ("resource_name", raw.resource_name.is_some(), azures_own),
-        ("deployment_name", raw.deployment_name.is_some(), is_azure),
-        ("api_version", raw.api_version.is_some(), is_azure),
-        ("organization", raw.organization.is_some(), speaks_openai),
-        ("project", raw.project.is_some(), speaks_openai),
-        (
-            "max_tokens_field",
-            raw.max_tokens_field.is_some(),
-            speaks_openai || is_azure,
-        ),
+    let brand = built.brand;
+    for (option, is_set) in [
+        ("base_url", raw.base_url.is_some()),
+        ("api_key", raw.api_key.is_some()),
+        ("api_key_env", raw.api_key_env.is_some()),
+        ("resource_name", raw.resource_name.is_some()),
+        ("deployment_name", raw.deployment_name.is_some()),
+        ("api_version", raw.api_version.is_some()),
+        ("organization", raw.organization.is_some()),
+        ("project", raw.project.is_some()),
+        ("max_tokens_field", raw.max_tokens_field.is_some()),
     ] {
-        if is_set && !has_meaning {
-            let (option_at, brand) = (at(option), built.brand);
-            let error = ConfigError::new(format!(
+        if is_set && !account::takes(built, option) {
+            let option_at = at(option);
+            return Err(ConfigError::new(format!(
                 "`{option_at}`: the provider \"{brand}\" takes no `{option}`"
-            ));
-            return Err(if is_azure {
-                error.help("the `base_url` says all about the address")
-            } else {
-                error
-            });
+            )));
         }
+    }
+    if raw.resource_name.is_some() && raw.base_url.is_some() {
+        return Err(ConfigError::new(format!(
+            "`{}` and `{}` are both set: one of them is enough",
+            at("resource_name"),
+            at("base_url")
+        )));
     }
     Ok(())
 }

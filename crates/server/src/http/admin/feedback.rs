@@ -71,11 +71,13 @@ async fn update(
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
     let id: FeedbackId = Id::parse(&id).map_err(|_| not_found(&id))?;
-    // The Node SDK repeats the id of the path.
-    if let Patch::Set(repeated) = body.text("feedbackID", 256)?
-        && repeated != id.as_str()
-    {
-        return Err(body.refuse("feedbackID", "'feedbackID' is not the id of the path."));
+    // The Node SDK repeats the id of the path, in its own spelling or folded to snake case.
+    for name in ["feedbackID", "feedback_id"] {
+        if let Patch::Set(repeated) = body.text(name, 256)?
+            && repeated != id.as_str()
+        {
+            return Err(body.refuse(name, format!("'{name}' is not the id of the path.")));
+        }
     }
     let Judgement {
         value,
@@ -91,7 +93,7 @@ async fn update(
 }
 
 fn trace_id(body: &mut Fields) -> Result<String, AdminError> {
-    // The Node SDK writes it in its own way.
+    // The Node SDK's documents write it in their own way.
     let named = match body.text("traceID", 512)? {
         Patch::Absent => body.text("trace_id", 512)?,
         named => named,

@@ -1,12 +1,16 @@
 //! Bodies of the admin API: every field is asked for by name and type, and a field that nobody
 //! asked for is refused, with the name that it may have meant.
 
+mod refusal;
+
 use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
 use axum::extract::{FromRequest, Request};
 use loomgate_domain::Patch;
 use serde_json::{Map, Value};
 
+pub(super) use self::refusal::unknown_name;
+use self::refusal::{kind, shown, wrong};
 use crate::{
     app::App,
     body,
@@ -24,7 +28,7 @@ const PAIR_BYTES: usize = 512;
 /// Errors of the methods: 400, naming the field.
 #[derive(Debug)]
 pub(crate) struct Fields {
-    fields: Map<String, Value>,
+    left: Map<String, Value>,
     /// What stands before a field's name in errors: empty, or `rate_limits[0].`.
     path: String,
     asked: Vec<&'static str>,
@@ -51,6 +55,7 @@ impl FromRequest<App> for OneOrMore {
     async fn from_request(request: Request, app: &App) -> Result<Self, AdminError> {
         let bodies = match parse(request, app).await? {
             Value::Array(bodies) => bodies,
+            Value::Object(bodies) if is_list(&bodies) => bodies.into_values().collect(),
             body => return Ok(Self(vec![Fields::of(body, String::new())?])),
         };
         if !(1..=OBJECTS).contains(&bodies.len()) {
@@ -63,6 +68,12 @@ impl FromRequest<App> for OneOrMore {
             .collect::<Result<_, _>>()
             .map(Self)
     }
+}
+
+/// Whether an object is what Portkey's Node SDK makes of a list: `{"0":{..},"1":{..}}`.
+fn is_list(object: &Map<String, Value>) -> bool {
+    let mut numbers = object.keys().zip(0_usize..);
+    !object.is_empty() && numbers.all(|(key, number)| *key == number.to_string())
 }
 
 /// No body at all counts as an empty object.
@@ -81,8 +92,8 @@ async fn parse(request: Request, app: &App) -> Result<Value, AdminError> {
 impl Fields {
     fn of(value: Value, path: String) -> Result<Self, AdminError> {
         match value {
-            Value::Object(fields) => Ok(Self {
-                fields,
+            Value::Object(left) => Ok(Self {
+                left,
                 path: if path.is_empty() {
                     path
                 } else {
@@ -98,7 +109,7 @@ impl Fields {
     pub(crate) fn value(&mut self, name: &'static str) -> Patch<Value> {
         self.asked.push(name);
         // Not `swap_remove`: errors tell of the fields in the order of the client.
-        match self.fields.shift_remove(name) {
+        match self.left.shift_remove(name) {
             None => Patch::Absent,
             Some(Value::Null) => Patch::Null,
             Some(value) => Patch::Set(value),
@@ -286,12 +297,12 @@ impl Fields {
             "at most {PAIRS} texts, names and values of at most {PAIR_BYTES} bytes, and no objects"
         );
         let place = self.path.trim_end_matches('.');
-        pairs(&self.fields).ok_or_else(|| wrong(place, expected, "something else"))
+        pairs(&self.left).ok_or_else(|| wrong(place, expected, "something else"))
     }
 
     /// Errors if a field is left that nobody asked for.
     pub(crate) fn finish(self) -> Result<(), AdminError> {
-        let Some(unknown) = self.fields.keys().next() else {
+        let Some(unknown) = self.left.keys().next() else {
             return Ok(());
         };
         Err(unknown_name("field", unknown, &self.path, &self.asked))
@@ -342,59 +353,6 @@ fn pairs(fields: &Map<String, Value>) -> Option<BTreeMap<String, String>> {
         pairs.insert(name.clone(), text);
     }
     (pairs.len() <= PAIRS).then_some(pairs)
-}
-
-/// 400 for a name that nobody asked for.
-pub(super) fn unknown_name(
-    what: &str,
-    unknown: &str,
-    path: &str,
-    asked: &[&'static str],
-) -> AdminError {
-    let unknown: String = unknown.chars().take(64).collect();
-    let nearest = asked
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&unknown, known), known))
-        .filter(|(distance, known)| *distance <= known.len().max(3) / 3)
-        .min();
-    let hint = match nearest {
-        Some((_, known)) => format!(" Did you mean '{path}{known}'?"),
-        None => format!(" Known: {}.", asked.join(", ")),
-    };
-    ApiError::invalid(format!("Unknown {what} '{path}{unknown}'.{hint}"))
-        .param(format!("{path}{unknown}"))
-        .into()
-}
-
-fn wrong(place: &str, expected: impl Display, got: impl Display) -> AdminError {
-    let place = if place.is_empty() { "body" } else { place };
-    ApiError::invalid(format!(
-        "Invalid '{place}': expected {expected}, but got {got}."
-    ))
-    .param(place.to_owned())
-    .into()
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// Short values themselves, of others their kind.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) if text.is_empty() => "an empty text".to_owned(),
-        Value::String(text) if text.len() <= 64 => format!("'{text}'"),
-        Value::String(text) => format!("a text of {} bytes", text.len()),
-        _ => kind(value).to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 use loomgate_domain::{Scope, WorkspaceId, virtual_key::VirtualKey};
+use serde_json::Value;
 
 use self::{
     body::{Change, Creation},
@@ -27,19 +28,17 @@ const ATTEMPTS: usize = 5;
 /// The routes of this resource.
 pub(super) fn routes() -> Routes {
     use Access::Scope as Needs;
-    let mut routes = Routes::default();
-    for (many, one) in [
-        ("/v1/virtual-keys", "/v1/virtual-keys/{slug}"),
-        ("/v1/providers", "/v1/providers/{slug}"),
-    ] {
-        routes = routes
-            .get(many, Needs(Scope::VirtualKeysList), index)
+    let common = |many, one| {
+        Routes::default()
             .post(many, Needs(Scope::VirtualKeysCreate), create)
             .get(one, Needs(Scope::VirtualKeysRead), show)
             .put(one, Needs(Scope::VirtualKeysUpdate), update)
-            .delete(one, Needs(Scope::VirtualKeysDelete), delete);
-    }
-    routes
+            .delete(one, Needs(Scope::VirtualKeysDelete), delete)
+    };
+    common("/v1/virtual-keys", "/v1/virtual-keys/{slug}")
+        .get("/v1/virtual-keys", Needs(Scope::VirtualKeysList), index)
+        .merge(common("/v1/providers", "/v1/providers/{slug}"))
+        .get("/v1/providers", Needs(Scope::VirtualKeysList), providers)
 }
 
 async fn create(
@@ -67,7 +66,7 @@ async fn insert(
         let key = sealed(
             app,
             creation.record(workspace, slug, app.clock.now()),
-            &creation.key,
+            creation.key.as_ref(),
         );
         if !app.accounts.is_configured(&key.slug) {
             match app.store.virtual_keys().insert(key.clone()).await {
@@ -87,7 +86,7 @@ async fn insert(
 }
 
 /// The record with its secret sealed, for its slug and no other.
-fn sealed(app: &App, mut key: VirtualKey, secret: &Option<body::Secret>) -> VirtualKey {
+fn sealed(app: &App, mut key: VirtualKey, secret: Option<&body::Secret>) -> VirtualKey {
     if let Some(secret) = secret {
         let context = seal_context(&key.workspace, &key.slug);
         let mut random = |bytes: &mut [u8]| app.ids.fill(bytes);
@@ -98,14 +97,31 @@ fn sealed(app: &App, mut key: VirtualKey, secret: &Option<body::Secret>) -> Virt
 }
 
 async fn index(State(app): State<App>, mut tenant: Tenant) -> Result<Response, AdminError> {
-    let mut objects = Vec::new();
-    for (name, key) in app.config.virtual_keys.iter() {
-        objects.push(shown_configured(&app, name, key).await?);
-    }
-    for key in app.store.virtual_keys().list(&tenant.workspace).await? {
-        objects.push(shown(&app, &key).await?);
+    let objects = all(&app, &tenant).await?;
+    reply::page(&mut tenant.query, &objects)
+}
+
+/// Portkey's Python SDK can not read this list unless `rate_limits` is an object or null, so it
+/// holds the first of them alone; `all_rate_limits` has all, as the objects one by one have.
+async fn providers(State(app): State<App>, mut tenant: Tenant) -> Result<Response, AdminError> {
+    let mut objects = all(&app, &tenant).await?;
+    for object in &mut objects {
+        let limits = object["rate_limits"].take();
+        object["rate_limits"] = limits.get(0).cloned().unwrap_or_default();
+        object["all_rate_limits"] = limits;
     }
     reply::page(&mut tenant.query, &objects)
+}
+
+async fn all(app: &App, tenant: &Tenant) -> Result<Vec<Value>, AdminError> {
+    let mut objects = Vec::new();
+    for (name, key) in app.config.virtual_keys.iter() {
+        objects.push(shown_configured(app, name, key).await?);
+    }
+    for key in app.store.virtual_keys().list(&tenant.workspace).await? {
+        objects.push(shown(app, &key).await?);
+    }
+    Ok(objects)
 }
 
 async fn show(
@@ -114,8 +130,7 @@ async fn show(
     Path(slug): Path<String>,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
-    let mut configured = app.config.virtual_keys.iter();
-    if let Some((_, key)) = configured.find(|(name, _)| *name == slug) {
+    if let Some(key) = app.config.virtual_keys.get(&slug) {
         return reply::object(&shown_configured(&app, &slug, key).await?);
     }
     let key = find(&app, &tenant, &slug).await?;
@@ -136,8 +151,8 @@ async fn update(
         record,
         key,
         reset_usage,
-    } = Change::read(body, before, app.clock.now())?;
-    let record = sealed(&app, record, &key);
+    } = Change::read(body, &before, app.clock.now())?;
+    let record = sealed(&app, record, key.as_ref());
     let virtual_keys = app.store.virtual_keys();
     if !virtual_keys
         .update(&tenant.workspace, record.clone())

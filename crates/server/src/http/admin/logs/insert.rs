@@ -138,7 +138,7 @@ impl Answered {
         let range = 0.0..=86_400_000.0;
         let time = match response.number("response_time", range.clone())? {
             Patch::Absent | Patch::Null => response.number("time", range)?,
-            time => time,
+            time @ Patch::Set(_) => time,
         };
         let _ = response.value("headers");
         response.flag("streamingMode")?;

@@ -68,7 +68,7 @@ fn log(record: &LogRecord, with_bodies: bool) -> Value {
 }
 
 /// The names of the fields of an export, all but the bodies being in `metrics` too.
-pub(super) const FIELDS: [&str; 26] = [
+pub(super) const FIELDS: [&str; 28] = [
     "id",
     "trace_id",
     "created_at",
@@ -95,6 +95,8 @@ pub(super) const FIELDS: [&str; 26] = [
     "thread_id",
     "error",
     "metadata",
+    "mode",
+    "prompt_slug",
 ];
 
 /// One line of an export: the fields that were asked for, or all.
@@ -135,6 +137,9 @@ fn flat(record: &LogRecord) -> Map<String, Value> {
         "thread_id": record.thread,
         "error": record.error,
         "metadata": record.metadata,
+        // What Portkey has and Loomgate has not.
+        "mode": null,
+        "prompt_slug": null,
     });
     match fields {
         Value::Object(fields) => fields,

@@ -8,7 +8,10 @@ use loomgate_gateway::preset::preset;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::super::{allowance, fields::Fields, slug};
-use crate::{account, error::AdminError};
+use crate::{
+    account::{self, AccountError, ECHO, PROVIDERS},
+    error::AdminError,
+};
 
 /// The most bytes of a provider's key; some are whole JSON files.
 const LONGEST_KEY: usize = 16 * 1024;
@@ -19,8 +22,8 @@ const OPTIONS: [(&str, &str); 5] = [
     ("apiVersion", "api_version"),
     ("resourceName", "resource_name"),
     ("deploymentName", "deployment_name"),
-    ("openaiOrganization", "organization"),
-    ("openaiProject", "project"),
+    ("openai_organization", "organization"),
+    ("openai_project", "project"),
 ];
 
 /// A provider's key on its way into the vault.
@@ -36,14 +39,9 @@ impl Secret {
         self.0.expose_secret()
     }
 
-    /// Its ends, where they are a small part of it: `sk-****wxyz`.
+    /// Its ends: `sk-****wxyz`.
     pub(super) fn masked(&self) -> String {
-        let key = self.expose();
-        let ends = (key.get(..3), key.get(key.len().saturating_sub(4)..));
-        match ends {
-            (Some(head), Some(tail)) if key.len() >= 20 => format!("{head}****{tail}"),
-            _ => "****".to_owned(),
-        }
+        account::masked(self.expose())
     }
 }
 
@@ -124,7 +122,7 @@ impl Change {
     /// virtual key does not thereby learn its secret.
     pub(super) fn read(
         mut body: Fields,
-        before: VirtualKey,
+        before: &VirtualKey,
         now: Timestamp,
     ) -> Result<Self, AdminError> {
         let mut record = before.clone();
@@ -149,7 +147,7 @@ impl Change {
         if reset_usage {
             record.settings.usage_since = now;
         }
-        let moved = destination(&before) != destination(&record);
+        let moved = destination(before) != destination(&record);
         if moved && key.is_none() && record.sealed_key.is_some() {
             let message = "A change of the provider or its address needs 'key' too: the key that \
                            is kept only goes where it was meant for.";
@@ -198,16 +196,17 @@ fn provider(body: &mut Fields) -> Result<Patch<String>, AdminError> {
         }
     };
     match named {
-        Patch::Set(name) => match preset(&name) {
-            Some(preset) => Ok(Patch::Set(preset.name.to_owned())),
-            None => {
+        Patch::Set(name) => {
+            let Some(preset) = preset(&name) else {
                 let message = format!(
-                    "Unknown provider '{name}': for a server that speaks like OpenAI, send \
-                     'openai' and its 'base_url'."
+                    "Unknown provider '{name}'. Known: {}. For another server that speaks like \
+                     OpenAI, send 'openai' and its 'base_url'.",
+                    PROVIDERS.join(", ")
                 );
-                Err(body.refuse("provider", message))
-            }
-        },
+                return Err(body.refuse("provider", message));
+            };
+            Ok(Patch::Set(preset.name.to_owned()))
+        }
         Patch::Null => Err(body.missing("provider")),
         Patch::Absent => Ok(Patch::Absent),
     }
@@ -261,23 +260,22 @@ fn check(
     key: Option<&Secret>,
     settings: &VirtualKeySettings,
 ) -> Result<(), AdminError> {
-    let needs_key = preset(provider).is_some_and(|preset| preset.needs_key);
-    if needs_key && key.is_none() && settings.base_url.is_none() {
-        let message = format!("The provider '{provider}' needs a 'key'.");
-        return Err(body.refuse("key", message));
-    }
-    if provider == "echo" && key.is_some() {
+    if provider == ECHO && key.is_some() {
         return Err(body.refuse("key", "The built-in provider 'echo' takes no 'key'."));
-    }
-    if settings.assistants_upstream && matches!(provider, "echo" | "anthropic" | "google") {
-        let message = format!("The provider '{provider}' has no assistants: 'native' is meant.");
-        return Err(body.refuse("assistants", message));
     }
     let mut options = settings.options.clone();
     if let Some(base_url) = &settings.base_url {
         options.insert("base_url".to_owned(), base_url.clone());
     }
     let key = key.map(|key| key.0.clone());
-    account::build(provider, key, &options)?;
+    let built = account::build(provider, key, &options);
+    let built = built.map_err(|error| match error {
+        AccountError::NoKey(_) => body.refuse("key", format!("{error}: send it as 'key'.")),
+        error => body.refuse(error.option(), error.to_string()),
+    })?;
+    if settings.assistants_upstream && !account::can_relay_assistants(&built.provider) {
+        let message = format!("The provider '{provider}' has no assistants: 'native' is meant.");
+        return Err(body.refuse("assistants", message));
+    }
     Ok(())
 }

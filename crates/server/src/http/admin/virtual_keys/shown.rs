@@ -68,7 +68,7 @@ pub(super) async fn shown_configured(
         slug: name,
         name,
         provider: &target.brand,
-        masked_key: None,
+        masked_key: key.masked_key.as_deref(),
         base_url: base_url.as_deref(),
         options: &options,
         model_aliases: &target.model_aliases,

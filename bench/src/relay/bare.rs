@@ -1,0 +1,64 @@
+//! A relay without logic, out of the same library: what passing on costs at the least.
+
+use std::{io::Write, net::SocketAddr};
+
+use hyper::{
+    Request, Response, Uri,
+    body::Incoming,
+    http::uri::{Authority, Scheme},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use tokio::net::TcpListener;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Where to pass on to.
+    #[arg(long)]
+    upstream: SocketAddr,
+}
+
+type Upstream = Client<HttpConnector, Incoming>;
+
+/// Serves until the process is ended; prints its address.
+pub(crate) async fn serve(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    writeln!(out, "http://{}", listener.local_addr()?)?;
+    out.flush()?;
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let client: Upstream = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .build(connector);
+    let authority: Authority = options.upstream.to_string().parse()?;
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let (client, authority) = (client.clone(), authority.clone());
+        connections.spawn(async move {
+            let service =
+                service_fn(move |request| pass_on(client.clone(), authority.clone(), request));
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            // A client that went away is no fault of anybody's.
+            let _ = connection.await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn pass_on(
+    client: Upstream,
+    authority: Authority,
+    mut request: Request<Incoming>,
+) -> anyhow::Result<Response<Incoming>> {
+    let mut uri = std::mem::take(request.uri_mut()).into_parts();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(authority);
+    *request.uri_mut() = Uri::from_parts(uri)?;
+    Ok(client.request(request).await?)
+}

@@ -1,0 +1,103 @@
+//! A block: some connections that send the same call again and again, for a while.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use tokio::task::JoinSet;
+
+use super::call::{Call, DIGITS, Numbered};
+use crate::http::{Connection, encode};
+
+/// Calls on a connection before anything is measured.
+const WARM_UP: u64 = 3;
+
+/// Where calls go.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) address: SocketAddr,
+    pub(crate) key: String,
+}
+
+/// What came of a block.
+pub(crate) struct Block {
+    /// How long the calls took, in seconds.
+    pub(crate) latencies: Vec<f64>,
+    /// Calls, those before the measurement included.
+    pub(crate) calls: u64,
+}
+
+/// Runs a block. An answer that is not the one that was due ends it with an error.
+pub(crate) async fn run(
+    destination: &Destination,
+    call: Call,
+    connections: usize,
+    length: Duration,
+) -> anyhow::Result<Block> {
+    let mut tasks = JoinSet::new();
+    for first in 0..connections {
+        let mut client = Client::open(destination, call, first).await?;
+        tasks.spawn(async move {
+            for _ in 0..WARM_UP {
+                client.call().await?;
+            }
+            let mut latencies = Vec::new();
+            let until = Instant::now() + length;
+            loop {
+                let began = Instant::now();
+                if began >= until {
+                    return anyhow::Ok(latencies);
+                }
+                client.call().await?;
+                latencies.push(began.elapsed().as_secs_f64());
+            }
+        });
+    }
+    let mut latencies = Vec::new();
+    while let Some(ended) = tasks.join_next().await {
+        latencies.append(&mut ended??);
+    }
+    let calls = latencies.len() as u64 + WARM_UP * connections as u64;
+    Ok(Block { latencies, calls })
+}
+
+/// One connection.
+struct Client {
+    connection: Connection,
+    request: Numbered,
+    answer: Numbered,
+    number: u64,
+}
+
+/// Numbers of one connection: more than any block has calls.
+const NUMBERS: u64 = 1_000_000_000;
+
+impl Client {
+    async fn open(destination: &Destination, call: Call, which: usize) -> anyhow::Result<Self> {
+        let body = call.request();
+        let text = std::str::from_utf8(&body.bytes)?;
+        let bytes = encode("POST", call.path(), &destination.key, text);
+        let head = bytes.len() - body.bytes.len();
+        Ok(Self {
+            connection: Connection::open(destination.address).await?,
+            request: Numbered {
+                bytes,
+                number: head + body.number.start..head + body.number.end,
+            },
+            answer: call.answer(),
+            number: which as u64 * NUMBERS,
+        })
+    }
+
+    async fn call(&mut self) -> anyhow::Result<()> {
+        self.number += 1;
+        let number = format!("{:0DIGITS$}", self.number);
+        self.request.set(number.as_bytes());
+        self.answer.set(number.as_bytes());
+        let answer = self.connection.send(&self.request.bytes).await?;
+        ensure!(answer == self.answer.bytes, "a wrong answer");
+        Ok(())
+    }
+}

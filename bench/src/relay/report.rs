@@ -1,0 +1,253 @@
+//! From blocks to tables, and whether the goals are met.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+
+use super::{ARMS, Arm, call::Call};
+use crate::{
+    document,
+    statistics::{Dice, Estimate, median},
+};
+
+/// Added time at the median, as a multiple of the bare relay's.
+const MOST_RATIO: f64 = 2.0;
+/// Time on a processor for one call, at the most connections; microseconds.
+const MOST_CPU_US: f64 = 60.0;
+/// Resident memory after the load.
+const MOST_RESIDENT: u64 = 30 * 1024 * 1024;
+/// How far the A/A arm may be off.
+const MOST_OFF: f64 = 0.05;
+
+const MICROS: f64 = 1e6;
+
+/// What one arm did in one block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Datum {
+    /// Median of the latencies, in seconds.
+    pub(crate) p50: f64,
+    /// Calls in a second.
+    pub(crate) per_second: f64,
+    /// Time that the server spent on processors, in seconds.
+    pub(crate) cpu: f64,
+    pub(crate) calls: f64,
+}
+
+/// A call at a number of connections, with its blocks.
+pub(crate) struct Cell {
+    pub(crate) call: Call,
+    pub(crate) connections: usize,
+    /// In the order of [`ARMS`]; what stands at the same place was measured right after another.
+    blocks: [Vec<Datum>; 4],
+}
+
+/// Everything that was measured.
+pub(crate) struct Report {
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) blocks: u32,
+    pub(crate) block_ms: u64,
+    /// Calls through Loomgate.
+    pub(crate) relayed: u64,
+    /// Loomgate's resident memory before and after, and the bare relay's after; bytes.
+    pub(crate) idle: u64,
+    pub(crate) loaded: u64,
+    pub(crate) bare: u64,
+}
+
+impl Cell {
+    pub(crate) fn new(call: Call, connections: usize) -> Self {
+        Self {
+            call,
+            connections,
+            blocks: Default::default(),
+        }
+    }
+
+    /// Adds a block of each arm.
+    pub(crate) fn add(&mut self, block: &[(Arm, Datum)]) -> anyhow::Result<()> {
+        for (blocks, arm) in self.blocks.iter_mut().zip(ARMS) {
+            let found = block.iter().find(|(measured, _)| *measured == arm);
+            blocks.push(found.context("an arm is missing")?.1);
+        }
+        Ok(())
+    }
+
+    fn of(&self, arm: Arm) -> &[Datum] {
+        &self.blocks[arm as usize]
+    }
+
+    /// What is made of both arms, block by block.
+    fn pairs(&self, one: Arm, other: Arm, make: impl Fn(Datum, Datum) -> f64) -> Vec<f64> {
+        let pairs = self.of(one).iter().zip(self.of(other));
+        pairs.map(|(one, other)| make(*one, *other)).collect()
+    }
+
+    fn p50_us(&self, arm: Arm) -> f64 {
+        let mut values: Vec<_> = self.of(arm).iter().map(|datum| datum.p50).collect();
+        median(&mut values) * MICROS
+    }
+
+    /// Added time at the median, in microseconds.
+    fn added_us(&self, arm: Arm, dice: &mut Dice) -> Estimate {
+        let added = |through: Datum, direct: Datum| (through.p50 - direct.p50) * MICROS;
+        Estimate::of(&self.pairs(arm, Arm::Direct, added), dice)
+    }
+
+    /// What Loomgate adds, as a multiple of what the bare relay adds.
+    fn ratio(&self, dice: &mut Dice) -> Estimate {
+        let added = |through: Datum, direct: Datum| through.p50 - direct.p50;
+        let ours = self.pairs(Arm::Loomgate, Arm::Direct, added);
+        let bare = self.pairs(Arm::Bare, Arm::Direct, added);
+        let ratios: Vec<_> = ours
+            .iter()
+            .zip(bare)
+            .map(|(ours, bare)| ours / bare)
+            .collect();
+        Estimate::of(&ratios, dice)
+    }
+
+    /// The A/A arm.
+    fn again(&self, dice: &mut Dice) -> Estimate {
+        let ratio = |again: Datum, first: Datum| again.p50 / first.p50;
+        Estimate::of(&self.pairs(Arm::LoomgateAgain, Arm::Loomgate, ratio), dice)
+    }
+
+    /// Time on a processor for one call, in microseconds.
+    fn cpu_us(&self, arm: Arm, dice: &mut Dice) -> Estimate {
+        let of = |datum: &Datum| datum.cpu / datum.calls * MICROS;
+        Estimate::of(&self.of(arm).iter().map(of).collect::<Vec<_>>(), dice)
+    }
+
+    fn per_second(&self, arm: Arm) -> f64 {
+        let mut values: Vec<_> = self.of(arm).iter().map(|datum| datum.per_second).collect();
+        median(&mut values)
+    }
+
+    fn name(&self) -> String {
+        let s = if self.connections == 1 { "" } else { "s" };
+        format!("{}, {} connection{s}", self.call.name, self.connections)
+    }
+}
+
+impl Report {
+    /// The tables.
+    pub(crate) fn text(&self, dice: &mut Dice) -> String {
+        let mut text = format!(
+            "Measured on {}; {} blocks of {} ms of each arm.\n\n",
+            document::machine(),
+            self.blocks,
+            self.block_ms
+        );
+        text.push_str(
+            "| call | direct, p50 µs | bare relay adds, µs | Loomgate adds, µs | ratio of both \
+             (95 %) | A/A |\n| --- | ---: | ---: | ---: | ---: | ---: |\n",
+        );
+        for cell in &self.cells {
+            let (ratio, again) = (cell.ratio(dice), cell.again(dice));
+            let _ = writeln!(
+                text,
+                "| {} | {:.0} | {:.0} | {:.0} | {:.2} ({:.2} to {:.2}) | {:.3} |",
+                cell.name(),
+                cell.p50_us(Arm::Direct),
+                cell.added_us(Arm::Bare, dice).median,
+                cell.added_us(Arm::Loomgate, dice).median,
+                ratio.median,
+                ratio.low,
+                ratio.high,
+                again.median,
+            );
+        }
+        text.push_str(
+            "\n| call | bare relay, CPU µs a call | Loomgate, CPU µs a call (95 %) | bare relay, \
+             calls/s | Loomgate, calls/s |\n| --- | ---: | ---: | ---: | ---: |\n",
+        );
+        for cell in &self.cells {
+            let cpu = cell.cpu_us(Arm::Loomgate, dice);
+            let _ = writeln!(
+                text,
+                "| {} | {:.1} | {:.1} ({:.1} to {:.1}) | {:.0} | {:.0} |",
+                cell.name(),
+                cell.cpu_us(Arm::Bare, dice).median,
+                cpu.median,
+                cpu.low,
+                cpu.high,
+                cell.per_second(Arm::Bare),
+                cell.per_second(Arm::Loomgate),
+            );
+        }
+        let _ = writeln!(
+            text,
+            "\nResident memory of Loomgate: {:.1} MB before the first call, {:.1} MB after {} \
+             calls; of the bare relay: {:.1} MB.",
+            megabytes(self.idle),
+            megabytes(self.loaded),
+            self.relayed,
+            megabytes(self.bare),
+        );
+        text
+    }
+
+    /// Error: the run is void, or a goal was missed.
+    pub(crate) fn check(&self, dice: &mut Dice) -> anyhow::Result<()> {
+        let mut missed = Vec::new();
+        for cell in &self.cells {
+            let name = cell.name();
+            let again = cell.again(dice);
+            ensure!(
+                (again.median - 1.0).abs() <= MOST_OFF,
+                "void: the A/A arm of {name} is off by more than {MOST_OFF}: {again:?}"
+            );
+            let ratio = cell.ratio(dice).median;
+            if ratio > MOST_RATIO {
+                missed.push(format!(
+                    "{name}: adds {ratio:.2} times as much as the bare relay"
+                ));
+            }
+            let cpu = cell.cpu_us(Arm::Loomgate, dice).median;
+            // Of large bodies the copies in the kernel are most.
+            if cell.connections > 1 && cell.call.bytes <= 1_024 && cpu > MOST_CPU_US {
+                missed.push(format!("{name}: {cpu:.1} µs on a processor"));
+            }
+        }
+        if self.loaded > MOST_RESIDENT {
+            missed.push(format!("{:.1} MB of memory", megabytes(self.loaded)));
+        }
+        ensure!(
+            missed.is_empty(),
+            "goals that were missed: {}",
+            missed.join("; ")
+        );
+        Ok(())
+    }
+
+    /// Every block.
+    pub(crate) fn json(&self) -> Value {
+        let cells: Vec<_> = self.cells.iter().map(cell_json).collect();
+        json!({
+            "machine": document::machine(),
+            "block_ms": self.block_ms,
+            "resident_bytes": {"idle": self.idle, "loaded": self.loaded, "bare": self.bare},
+            "cells": cells,
+        })
+    }
+}
+
+fn cell_json(cell: &Cell) -> Value {
+    let arm = |arm: Arm| {
+        let block = |datum: &Datum| json!([datum.p50, datum.per_second, datum.cpu, datum.calls]);
+        let blocks: Vec<_> = cell.of(arm).iter().map(block).collect();
+        json!({ "arm": format!("{arm:?}"), "p50_s_per_second_cpu_s_calls": blocks })
+    };
+    json!({
+        "call": cell.call.name,
+        "connections": cell.connections,
+        "arms": ARMS.map(arm),
+    })
+}
+
+/// Memory is far below 2^53 bytes.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

@@ -1,0 +1,79 @@
+//! Limits as flags, and how they stand.
+
+use clap::Args;
+use loomgate_domain::{Clock as _, Timestamp, limit::Allowance};
+use loomgate_gateway::meter::{Limited, Meter};
+use loomgate_store::Store;
+
+use crate::{
+    clock::SystemClock,
+    config::{ConfigError, allowance},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct LimitArgs {
+    /// So much in a span of time, TYPE:UNIT:VALUE: type requests or tokens, unit rps, rpm, rph,
+    /// rpd or rpw; may be given several times
+    #[arg(long, value_name = "LIMIT")]
+    rate_limit: Vec<String>,
+    /// A budget, TYPE:LIMIT[:RESET]: type cost (US dollars) or tokens, reset monthly, weekly or a
+    /// number of days; without a reset it is never renewed
+    #[arg(long, value_name = "BUDGET")]
+    budget: Option<String>,
+}
+
+impl LimitArgs {
+    pub(super) fn allowance(&self) -> Result<Allowance, ConfigError> {
+        let rates = self.rate_limit.iter();
+        let budget = self.budget.as_deref();
+        Ok(Allowance {
+            rate_limits: rates
+                .map(|text| allowance::rate_of_text(text))
+                .collect::<Result<_, _>>()?,
+            usage_limits: budget.map(allowance::budget_of_text).transpose()?,
+            concurrency: None,
+        })
+    }
+}
+
+/// Whose limits: `key:key_x`; since when its budget counts; from when on it opens nothing.
+pub(super) struct Holder<'a> {
+    pub(super) subject: String,
+    pub(super) allowance: &'a Allowance,
+    pub(super) since: Timestamp,
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+/// `valid`, `expired ...` or `budget exhausted`. A server writes what was used every few seconds.
+pub(super) async fn state(
+    store: &Store,
+    holder: &Holder<'_>,
+) -> Result<String, loomgate_store::Error> {
+    let now = SystemClock.now();
+    if let Some(end) = holder.expires_at.filter(|end| *end <= now) {
+        return Ok(format!("expired {}", super::table::moment(end)));
+    }
+    if holder.allowance.usage_limits.is_none() {
+        return Ok("valid".to_owned());
+    }
+    let meter = Meter::new();
+    let limited = Limited {
+        subject: holder.subject.as_str().into(),
+        whose: "key",
+        allowance: holder.allowance.clone().into(),
+        since: holder.since,
+    };
+    meter.load(
+        &limited.subject,
+        store.counters().load(&holder.subject).await?,
+    );
+    let budget = meter.budget_left(&limited, SystemClock.now_ms());
+    Ok(match budget {
+        Some(budget) if budget.exhausted => "budget exhausted".to_owned(),
+        Some(budget) => {
+            let percent = budget.used.saturating_mul(100) / budget.limit.max(1);
+            format!("valid, {percent} % of budget used")
+        }
+        None => "valid".to_owned(),
+    })
+}

@@ -1,0 +1,98 @@
+// Virtual keys, API keys, configs, feedback, exports and graphs, by the Portkey SDK's own methods.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ADMIN_KEY, ask, gateway, said } from './gateway.mjs';
+
+const context = gateway();
+const SECRET = 'sk-made-up-secret-that-nobody-is-ever-shown';
+const admin = () => context.portkey({ apiKey: ADMIN_KEY });
+
+test('a virtual key from its making to its end', async () => {
+  const { virtualKeys } = admin();
+  const { slug } = await virtualKeys.create({
+    name: 'Mine',
+    provider: 'openai',
+    key: SECRET,
+    custom_host: context.second.url,
+  });
+  await ask(context.portkey({ virtualKey: slug }));
+  assert.equal(context.second.requests[0].headers.authorization, `Bearer ${SECRET}`);
+
+  const shown = await virtualKeys.retrieve({ slug });
+  assert.deepEqual([shown.slug, shown.status, shown.object], [slug, 'active', 'virtual-key']);
+  const { data, total } = await virtualKeys.list();
+  assert.equal(total, data.length);
+  assert.ok(data.some((key) => key.slug === slug));
+  assert.ok(!JSON.stringify([shown, data]).includes(SECRET));
+
+  await virtualKeys.update({ slug, name: 'Ours', note: 'changed' });
+  assert.equal((await virtualKeys.retrieve({ slug })).name, 'Ours');
+  await virtualKeys.delete({ slug });
+  await assert.rejects(ask(context.portkey({ virtualKey: slug })), { status: 400 });
+});
+
+test('an API key from its making to its end', async () => {
+  const { apiKeys } = admin();
+  const made = await apiKeys.create({
+    type: 'workspace',
+    'sub-type': 'service',
+    name: 'app',
+    scopes: ['completions.write'],
+    defaults: { virtual_key: 'main' },
+  });
+  assert.equal(said(await ask(context.portkey({ apiKey: made.key }))), 'You said: Hello');
+  const shown = await apiKeys.retrieve({ id: made.id });
+  assert.deepEqual([shown.name, shown.scopes], ['app', ['completions.write']]);
+  assert.ok((await apiKeys.list({ page_size: 100 })).data.some(({ id }) => id === made.id));
+  await apiKeys.update({ id: made.id, name: 'renamed', scopes: ['logs.list'] });
+  await assert.rejects(ask(context.portkey({ apiKey: made.key })), { status: 403 });
+  await apiKeys.delete({ id: made.id });
+  await assert.rejects(ask(context.portkey({ apiKey: made.key })), { status: 401 });
+});
+
+test('a config from its making to its end', async () => {
+  const { configs } = admin();
+  const made = await configs.create({ name: 'Where it goes', config: { virtual_key: 'second' } });
+  await ask(context.portkey({ config: made.slug }));
+  assert.equal(context.second.requests.length, 1);
+  const changed = await configs.update({ slug: made.slug, config: { virtual_key: 'main' } });
+  assert.notEqual(changed.version_id, made.version_id);
+  await ask(context.portkey({ config: made.slug }));
+  assert.equal(context.first.requests.length, 1);
+  assert.equal((await configs.retrieve({ slug: made.slug })).name, 'Where it goes');
+  assert.ok((await configs.list()).data.some(({ slug }) => slug === made.slug));
+  await configs.delete({ slug: made.slug });
+  await assert.rejects(ask(context.portkey({ config: made.slug })), { status: 400 });
+});
+
+test('feedback', async () => {
+  const { feedback } = context.portkey();
+  const made = await feedback.create({ traceID: 'a-trace', value: 5, weight: 0.5, metadata: { _user: 'someone' } });
+  assert.deepEqual([made.status, made.feedback_ids.length], ['success', 1]);
+  const [feedbackID] = made.feedback_ids;
+  const changed = await feedback.update({ feedbackID, value: -5, weight: 1 });
+  assert.deepEqual(changed.feedback_ids, [feedbackID]);
+  await assert.rejects(feedback.create({ traceID: 'a-trace', value: 11 }), { status: 400 });
+});
+
+test('an export', async () => {
+  const { exports } = context.portkey().logs;
+  const made = await exports.create({ filters: { trace_id: 'nothing' }, requested_data: ['id'], description: 'a test' });
+  assert.equal(made.total, 0);
+  await exports.start({ exportId: made.id });
+  const { signed_url } = await exports.download({ exportId: made.id });
+  const file = await fetch(signed_url);
+  assert.deepEqual([file.status, await file.text()], [200, '']);
+});
+
+test('a graph', async () => {
+  const now = Date.now();
+  const { graphs } = context.portkey().analytics;
+  const answer = await graphs.requests({
+    time_of_generation_min: new Date(now - 3_600_000).toISOString(),
+    time_of_generation_max: new Date(now + 60_000).toISOString(),
+  });
+  assert.equal(answer.object, 'analytics-graph');
+  assert.ok(answer.data_points.length > 0);
+});
