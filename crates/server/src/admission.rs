@@ -27,6 +27,8 @@ struct Counts {
 pub(crate) struct Permit {
     pub(crate) key: ApiKeyId,
     pub(crate) workspace: WorkspaceId,
+    /// Whether it is a call of the data plane, which is logged and limited.
+    pub(crate) is_data_plane: bool,
     counts: Arc<Mutex<Counts>>,
     /// The place in the key's own concurrency cap.
     place: Option<Admitted>,
@@ -71,6 +73,7 @@ impl Admission {
         Ok(Permit {
             key: key.clone(),
             workspace: workspace.clone(),
+            is_data_plane: false,
             counts: Arc::clone(&self.counts),
             place: None,
         })

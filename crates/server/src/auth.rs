@@ -65,7 +65,9 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
     }
     let context = parts.extensions.get::<RequestContext>();
     let mut permit = app.admission.admit(&record.id, &record.workspace)?;
-    if let Some(limited) = record.limited.as_ref().filter(|_| is_metered(scope)) {
+    permit.is_data_plane = scope == Scope::CompletionsWrite;
+    // A key over its budget can still look at its logs.
+    if let Some(limited) = record.limited.as_ref().filter(|_| permit.is_data_plane) {
         let admitted = app.gateway.meter().admit(limited, app.clock.now_ms());
         permit.hold(admitted.map_err(|refusal| ApiError::refused(&refusal))?);
     }
@@ -80,11 +82,6 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
         presented: presented.into(),
         metadata,
     })
-}
-
-/// Limits are on calls of the data plane; a key over its budget can still look at its logs.
-fn is_metered(scope: Scope) -> bool {
-    scope == Scope::CompletionsWrite
 }
 
 impl FromRequestParts<App> for Caller {

@@ -189,7 +189,8 @@ impl Seen {
             "request",
         );
         let method = method_label(&self.method);
-        if let Some(caller) = caller.filter(|_| relayed.get().is_none()) {
+        let is_served = |caller: &&Permit| caller.is_data_plane && relayed.get().is_none();
+        if let Some(caller) = caller.filter(is_served) {
             let owner = (&caller.workspace, &caller.key);
             let what = (method, self.path.path(), status);
             record::served(app, &self.context, owner, what, elapsed);

@@ -46,6 +46,14 @@ pub(crate) async fn find(
     found.map_err(ApiError::of_gateway)
 }
 
+/// Whether neither the request nor any default says where model calls go.
+pub(crate) fn is_unsaid(services: &Services, key: &KeyRecord, wishes: &Wishes) -> bool {
+    wishes.config.is_none()
+        && !wishes.names_a_target()
+        && key.settings.default_config.is_none()
+        && default_virtual_key(services, key).is_none()
+}
+
 /// The wishes of a run, with the defaults that they were granted by: those may change while it
 /// goes on.
 pub(crate) fn pinned(mut wishes: Wishes, way: &Way) -> Wishes {

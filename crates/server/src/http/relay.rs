@@ -74,6 +74,10 @@ pub(super) async fn is_upstream(
     parts: &Parts,
 ) -> Result<bool, ApiError> {
     let wishes = Wishes::of(&parts.headers, &caller.presented)?;
+    if routing::is_unsaid(app, &caller.key, &wishes) {
+        // Reading one's threads needs no model.
+        return Ok(false);
+    }
     let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
     way.plan.assistants_upstream().map_err(|disagreement| {
         ApiError::invalid(disagreement.to_string()).code("mixed_assistants")

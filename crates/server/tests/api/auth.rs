@@ -198,3 +198,19 @@ async fn a_key_has_a_limit_of_requests_at_the_same_time() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_key_without_a_way_reads_its_threads_all_the_same() {
+    let key = "lg-test-without-a-way-0123456789ab";
+    let options = format!("[[api_keys]]\nname = 'wayless'\nkey = '{key}'\nworkspace = 'a'\n");
+    let app = TestApp::start_with(&options).await;
+    let get = |path| app.bare(Method::GET, path).bearer_auth(key);
+    assert_eq!(Answer::of(get("/v1/assistants")).await.status, 200);
+    let told = "Either x-portkey-config or x-portkey-provider header is required";
+    let answer = Answer::of(get("/v1/models")).await;
+    assert_eq!(
+        (answer.status, &answer.json()["message"]),
+        (400, &told.into())
+    );
+    app.stop().await;
+}

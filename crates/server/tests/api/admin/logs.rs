@@ -225,3 +225,30 @@ async fn spans_of_opentelemetry_are_logs() {
     assert_eq!(log["metadata"]["_logType"], "opentelemetry");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn calls_of_the_admin_api_leave_no_record_and_native_ones_do() {
+    // Nothing switched off: what everybody gets.
+    let app = TestApp::start().await;
+    for path in ["/v1/virtual-keys", PATH, "/v1/assistants", "/v1/configs"] {
+        assert_eq!(app.get(path).await.status, 200, "{path}");
+    }
+    // Records come a moment later; looking for them leaves none either.
+    let recorded = async {
+        loop {
+            let listed = app.get(PATH).await.json();
+            let logs = listed["data"].as_array().unwrap().clone();
+            if !logs.is_empty() {
+                return logs;
+            }
+        }
+    };
+    let recorded = tokio::time::timeout(std::time::Duration::from_secs(30), recorded).await;
+    let urls: Vec<_> = recorded
+        .unwrap()
+        .iter()
+        .map(|log| log["request"]["url"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(urls, ["/v1/assistants"]);
+    app.stop().await;
+}
