@@ -36,6 +36,9 @@ use crate::{
 
 /// The most headers of a request.
 const MOST_HEADERS: usize = 64;
+/// The most bytes of a request's head. The connection takes somewhat more, so that whoever sends
+/// too much is told like everybody else.
+pub(crate) const HEAD_BYTES: usize = 32 * 1024;
 /// The only version of the REST API that ever was.
 const API_VERSION: &str = "2020-10-01";
 /// The route of requests that no route matches.
@@ -115,7 +118,12 @@ pub(crate) async fn layer(
     };
     request.extensions_mut().insert(context.clone());
     let (request, leftover) = leftover::lend(request);
-    let mut response = if request.headers().len() > MOST_HEADERS {
+    let mut response = if head_bytes(&request) > HEAD_BYTES {
+        ApiError::head_too_large(format!(
+            "The head of your request is too large: the limit is {HEAD_BYTES} bytes."
+        ))
+        .into_response()
+    } else if request.headers().len() > MOST_HEADERS {
         ApiError::head_too_large(format!(
             "Your request has too many headers: the limit is {MOST_HEADERS}."
         ))
@@ -153,6 +161,16 @@ pub(crate) async fn layer(
         return response.map(|body| Body::new(CountedStream::new(body, context)));
     }
     response
+}
+
+/// About as many bytes as the head had on the wire.
+fn head_bytes(request: &Request) -> usize {
+    let target = request.uri().path_and_query();
+    let headers = request.headers().iter();
+    headers
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum::<usize>()
+        + target.map_or(0, |target| target.as_str().len())
 }
 
 /// What the log and the metrics tell of a request.

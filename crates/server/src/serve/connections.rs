@@ -25,10 +25,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
 
-use crate::config::Http;
+use crate::{config::Http, headers};
 
-/// The most bytes of a request's head.
-const HEAD_BYTES: usize = 32 * 1024;
+/// The most bytes of a request's head that are read; a head above the limit is answered properly as
+/// long as it is below this.
+const HEAD_BYTES: usize = 2 * headers::HEAD_BYTES;
 /// Requests at the same time on one HTTP/2 connection.
 const HTTP2_STREAMS: u32 = 256;
 /// A breath when the system gives no connection: it is out of file handles, most likely.

@@ -30,9 +30,15 @@ async fn heads_that_do_not_come_are_not_waited_for() {
 async fn heads_that_are_too_large_are_refused() {
     let app = TestApp::start().await;
     let head = format!(
-        "GET /health HTTP/1.1\r\nhost: x\r\nx-large: {}\r\n\r\n",
+        "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-large: {}\r\n\r\n",
         "x".repeat(40 * 1024)
     );
+    let answer = app.raw(head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let told = "The head of your request is too large: the limit is 32768 bytes.";
+    assert!(answer.contains(told), "{answer}");
+    // Far above the limit nothing is read any more.
+    let head = head.replace("xxxx", "xxxxxxxxxxxxxxxx");
     let answer = app.raw(head.as_bytes()).await;
     assert!(
         answer.is_empty() || answer.starts_with("HTTP/1.1 431 "),

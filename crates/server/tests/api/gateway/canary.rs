@@ -54,7 +54,8 @@ impl Cage {
     async fn send(&mut self, request: RequestBuilder) -> (u16, String) {
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
-        self.answers.push_str(&format!("{:?}", answer.headers()));
+        let headers = format!("{:?}", answer.headers());
+        self.answers.push_str(&headers);
         let text = answer.text().await.unwrap();
         self.answers.push_str(&text);
         (status, text)
@@ -98,74 +99,107 @@ impl Cage {
     }
 }
 
-#[tokio::test]
-async fn no_secret_of_any_kind_is_anywhere() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut cage = Cage::start(folder.path()).await;
-    let url = cage.provider.url();
-    let inline = json!({"provider": "openai", "api_key": INLINE, "custom_host": url}).to_string();
-    let chat = |cage: &Cage| {
-        cage.request(Method::POST, "/v1/chat/completions")
-            .json(&question())
-    };
+/// A chat completion.
+fn chat(cage: &Cage) -> RequestBuilder {
+    cage.request(Method::POST, "/v1/chat/completions")
+        .json(&question())
+}
 
-    // Every way that a secret has into the gateway, with good answers and with refusals.
+/// A config with a credential of its own, to the provider.
+fn inline(cage: &Cage) -> String {
+    let url = cage.provider.url();
+    json!({"provider": "openai", "api_key": INLINE, "custom_host": url}).to_string()
+}
+
+/// A call with the caller's own credential.
+fn own(cage: &Cage, request: RequestBuilder) -> RequestBuilder {
+    request
+        .header("x-portkey-provider", "openai")
+        .header("x-portkey-custom-host", cage.provider.url())
+        .bearer_auth(OWN)
+}
+
+/// Every way that a secret has into the gateway, with good answers and with refusals.
+async fn relayed_calls(cage: &mut Cage) {
     let vaulted = json!({"name": "v", "slug": "v", "provider": "openai", "key": VAULTED});
-    let made = cage
-        .request(Method::POST, "/v1/virtual-keys")
-        .json(&vaulted);
-    let (status, text) = cage.send(made).await;
+    let made = cage.request(Method::POST, "/v1/virtual-keys");
+    let (status, text) = cage.send(made.json(&vaulted)).await;
     assert_eq!(status, 200, "{text}");
-    for good in [true, false] {
-        let reply = || match good {
-            true => said("ok"),
-            // Some providers repeat the key that they refuse.
-            false => Reply::status(
-                401,
-                json!({"error": {"message": format!("Incorrect API key: {STORED}")}}),
-                &[],
-            ),
-        };
-        for request in [
-            chat(&cage)
+    // Some providers repeat the key that they refuse.
+    let message = format!("Incorrect API key: {STORED}");
+    let repeated = Reply::status(401, json!({"error": {"message": message}}), &[]);
+    for (to_stored, to_others) in [(said("ok"), said("ok")), (repeated, refused(500))] {
+        let stored = [
+            chat(cage)
                 .header("x-portkey-virtual-key", "main")
                 .bearer_auth(OWN),
-            chat(&cage).header("x-portkey-config", "{\"virtual_key\":\"main\"}"),
-        ] {
-            cage.provider.push(reply());
+            chat(cage).header("x-portkey-config", "{\"virtual_key\":\"main\"}"),
+        ];
+        for request in stored {
+            cage.provider.push(to_stored.clone());
             cage.send(request).await;
         }
-        cage.provider
-            .push(if good { said("ok") } else { refused(401) });
-        cage.send(chat(&cage).header("x-portkey-config", &inline))
-            .await;
-        cage.provider
-            .push(if good { said("ok") } else { refused(500) });
-        let own = chat(&cage)
-            .header("x-portkey-provider", "openai")
-            .header("x-portkey-custom-host", &url)
-            .bearer_auth(OWN);
-        cage.send(own).await;
+        let others = [
+            chat(cage).header("x-portkey-config", inline(cage)),
+            own(cage, chat(cage)),
+        ];
+        for request in others {
+            cage.provider.push(to_others.clone());
+            cage.send(request).await;
+        }
     }
-    // Refusals of our own.
+}
+
+/// Refusals of the gateway's own.
+async fn refused_calls(cage: &mut Cage) {
+    let inside = json!({
+        "provider": "openai", "custom_host": "http://10.0.0.1/v1", "api_key": INLINE,
+    });
+    let nonsense = json!({"provider": "openai", "api_key": INLINE, "nonsense": []});
+    let by_config = |config: String| chat(cage).header("x-portkey-config", config);
     for request in [
-        chat(&cage).header("x-portkey-config", format!("{{\"provider\":\"openai\",\"api_key\":\"{INLINE}\",\"nonsense\":[]}}")),
-        chat(&cage).header("x-portkey-config", format!("{{\"api_key\":\"{INLINE}\"")),
-        chat(&cage).header("x-portkey-provider", "nobody").bearer_auth(OWN),
-        chat(&cage).header("x-portkey-config", "{\"provider\":\"openai\",\"custom_host\":\"http://10.0.0.1/v1\",\"api_key\":\"sk-canary-inline-0123456789abcdef\"}"),
-        chat(&cage).header("x-portkey-virtual-key", "main").header("x-portkey-custom-host", &url),
+        by_config(nonsense.to_string()),
+        by_config(format!("{{\"api_key\":\"{INLINE}\"")),
+        by_config(inside.to_string()),
+        chat(cage)
+            .header("x-portkey-provider", "nobody")
+            .bearer_auth(OWN),
+        chat(cage)
+            .header("x-portkey-virtual-key", "main")
+            .header("x-portkey-custom-host", cage.provider.url()),
     ] {
         let (status, text) = cage.send(request).await;
         assert_eq!(status, 400, "{text}");
     }
-    cage.run(|request| request.header("x-portkey-config", &inline))
+}
+
+/// The canary is in no file below this folder.
+#[track_caller]
+fn search(folder: &std::path::Path) {
+    let files = files_below(folder);
+    assert!(files.len() >= 2, "{files:?}");
+    for (path, bytes) in files {
+        let mut windows = bytes.windows(WORD.len());
+        let found = windows.any(|window| window == WORD.as_bytes());
+        assert!(!found, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn no_secret_of_any_kind_is_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cage = Cage::start(folder.path()).await;
+    relayed_calls(&mut cage).await;
+    refused_calls(&mut cage).await;
+    let config = inline(&cage);
+    cage.run(|request| request.header("x-portkey-config", &config))
         .await;
-    let (url_of, own) = (url.clone(), OWN);
+    let url = cage.provider.url();
     cage.run(|request| {
         let request = request.header("x-portkey-provider", "openai");
         request
-            .header("x-portkey-custom-host", &url_of)
-            .bearer_auth(own)
+            .header("x-portkey-custom-host", &url)
+            .bearer_auth(OWN)
     })
     .await;
     for path in [
@@ -181,33 +215,24 @@ async fn no_secret_of_any_kind_is_anywhere() {
         assert_eq!(status, 200, "{path}: {text}");
     }
     // The provider has seen the right one each time, or else the test shows nothing.
-    let mut seen = String::new();
-    for request in cage.provider.requests() {
-        seen.push_str(&format!("{:?}", request.headers));
-        assert!(!seen.contains(KEY));
-    }
+    let requests = cage.provider.requests();
+    let seen: Vec<_> = requests
+        .iter()
+        .map(|request| format!("{:?}", request.headers))
+        .collect();
+    let seen = seen.concat();
+    assert!(!seen.contains(KEY));
     for secret in [STORED, OWN, INLINE] {
         assert!(seen.contains(secret), "{secret}");
     }
 
     // While it runs, so that what stands in the write-ahead logs is looked at too.
     let data = folder.path().join("loomgate-data");
-    let search = |when: &str| {
-        let mut files = 0;
-        for (path, bytes) in files_below(&data) {
-            files += 1;
-            let found = bytes
-                .windows(WORD.len())
-                .any(|window| window == WORD.as_bytes());
-            assert!(!found, "{when}: {}", path.display());
-        }
-        assert!(files >= 2, "{when}");
-    };
-    search("running");
+    search(&data);
     let answers = std::mem::take(&mut cage.answers);
     let printed = cage.program.printed.clone();
     let log = cage.program.stop().await;
-    search("stopped");
+    search(&data);
     assert!(log.contains("route=\"relay\""), "{log}");
     for (place, text) in [("answers", &answers), ("log", &log), ("stdout", &printed)] {
         for secret in [KEY, STORED, VAULTED, OWN, INLINE] {

@@ -1,7 +1,7 @@
 //! Which headers go on to providers, and which every answer has.
 
 use loomgate_testkit::upstream::Reply;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, header::HeaderName};
 use serde_json::json;
 
 use super::{
@@ -35,7 +35,7 @@ async fn credentials_and_headers_of_the_connection_stay_here() {
         let answer = stage.app.raw(request.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
         let request = stage.received();
-        let mut names: Vec<_> = request.headers.keys().map(|name| name.as_str()).collect();
+        let mut names: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         let expected = [
             "authorization",
@@ -233,7 +233,9 @@ async fn a_head_that_is_too_large_has_them_as_well() {
     let stage = Stage::start().await;
     for path in ["/v1/models", "/v1/assistants"] {
         let large = "x".repeat(40_000);
-        let head = format!("GET {path} HTTP/1.1\r\nhost: g\r\nx-large: {large}\r\n\r\n");
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: g\r\nconnection: close\r\nx-large: {large}\r\n\r\n"
+        );
         let answer = stage.app.raw(head.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
         for name in FIVE {

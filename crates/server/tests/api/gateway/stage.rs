@@ -57,10 +57,10 @@ impl Stage {
             let url = provider.url();
             options = options.replace(&format!("{{{name}}}"), &url);
             let account = format!("provider = 'openai'\nbase_url = '{url}'\napi_key = '{key}'\n");
-            file.push_str(&format!(
-                "[virtual_keys.{name}]\n{account}\
+            file = format!(
+                "{file}[virtual_keys.{name}]\n{account}\
                  [virtual_keys.up-{name}]\n{account}assistants = 'upstream'\n"
-            ));
+            );
         }
         file.push_str(&options);
         let app = TestApp::start_in(folder, upstream, &file).await;
