@@ -60,7 +60,7 @@ pub(crate) struct Options {
     /// What the order of the blocks and the intervals are drawn from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only calls whose name contains this.
+    /// Only rows whose name contains this: "Modify Run, 1 KB", "16 connections".
     #[arg(long, default_value = "")]
     only: String,
     /// Write the tables into this document, between its markers.

@@ -124,7 +124,8 @@ impl Cell {
         median(&mut values)
     }
 
-    fn name(&self) -> String {
+    /// What its row begins with.
+    pub(crate) fn name(&self) -> String {
         let s = if self.connections == 1 { "" } else { "s" };
         format!("{}, {} connection{s}", self.call.name, self.connections)
     }

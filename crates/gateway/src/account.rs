@@ -1,7 +1,7 @@
 //! From a call in OpenAI's form to the HTTP request that an account's server wants.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header::CONTENT_TYPE};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
@@ -30,8 +30,6 @@ pub(crate) struct Outgoing {
     pub(crate) payload: Payload,
     /// The provider's name for the model, where the call names one.
     pub(crate) model: Option<String>,
-    /// For what the answer has to say when the provider does not.
-    pub(crate) facts: Facts,
 }
 
 /// A body on its way out.
@@ -64,11 +62,13 @@ pub(crate) fn speaks_differently(account: &Account, endpoint: Endpoint) -> bool 
     }
 }
 
-/// The request, and how to read its answer. `base` goes before the account's own address.
+/// The request, and how to read its answer. `base` goes before the account's own address; `facts`
+/// gives what the answer to a body and a model has to say where the server does not.
 pub(crate) fn request(
     account: &Account,
     base: Option<&Url>,
     outgoing: Outgoing,
+    facts: impl FnOnce(&Value, &str) -> Facts,
 ) -> Result<(Request<Body>, Reading), Unsendable> {
     let base = base.unwrap_or(&account.base_url);
     let vendor = match account.api {
@@ -84,7 +84,6 @@ pub(crate) fn request(
         headers,
         payload,
         model,
-        facts,
     } = outgoing;
     let key = account.api_key.as_ref();
     let (url, headers, body, reading) = match (vendor, endpoint, payload) {
@@ -95,8 +94,8 @@ pub(crate) fn request(
                 Endpoint::Embeddings => {
                     Converted::Embeddings(google::EmbeddingFacts::of(&body, &model))
                 }
-                _ if body["stream"] == true => Converted::Stream(facts),
-                _ => Converted::Chat(facts),
+                _ if body["stream"] == true => Converted::Stream(facts(&body, &model)),
+                _ => Converted::Chat(facts(&body, &model)),
             };
             let url = appended(base, &said.path, &said.query)?.to_string();
             let headers = vendor_headers(&headers, &said);
@@ -142,9 +141,7 @@ pub(crate) fn request(
     };
     let mut request = Request::new(body);
     *request.method_mut() = method;
-    *request.uri_mut() = url
-        .parse()
-        .map_err(|_| misconfigured("its address is no URI"))?;
+    *request.uri_mut() = Uri::try_from(url).map_err(|_| misconfigured("its address is no URI"))?;
     *request.headers_mut() = headers;
     authorize(account, request.headers_mut())?;
     Ok((request, reading))

@@ -129,7 +129,7 @@ impl fmt::Debug for Inline {
 }
 
 /// What the request's headers say; it goes before everything in the config.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `x-portkey-custom-host`.
     pub custom_host: Option<String>,

@@ -159,11 +159,11 @@ impl Gateway {
 
 impl Services {
     /// What an answer has to say when its provider does not.
-    pub(crate) fn facts(&self, model: Option<&str>, include_usage: bool) -> Facts {
+    pub(crate) fn facts(&self, model: &str, include_usage: bool) -> Facts {
         Facts {
             id: format!("chatcmpl-{}", id::random_text(&*self.ids, 24)),
             created: self.ledger.clock.now().0,
-            model: model.unwrap_or_default().to_owned(),
+            model: model.to_owned(),
             include_usage,
         }
     }

@@ -1,6 +1,9 @@
 //! A plan: a config whose targets are known. What the attempt loop walks through.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use url::Url;
 
@@ -14,11 +17,25 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Plan {
     config: Arc<Config>,
-    /// By the leaf's path; a plan of one target has it here alone.
-    targets: HashMap<Arc<str>, Arc<Target>>,
+    targets: Targets,
     /// Tells this config from others, so that circuit breakers of equal paths do not mix.
     identity: Arc<str>,
 }
+
+/// The accounts of a plan's leaves.
+#[derive(Debug, Clone)]
+enum Targets {
+    /// Of the only leaf.
+    One(Arc<Target>),
+    /// By the leaf's path.
+    Many(HashMap<Arc<str>, Arc<Target>>),
+}
+
+/// What most requests go by: a config of one leaf, without a rule.
+static PLAIN: LazyLock<(Arc<Config>, Arc<str>)> = LazyLock::new(|| {
+    let config = Config::single(Destination::Request, &Overrides::default());
+    (Arc::new(config), Arc::from(""))
+});
 
 /// A leaf whose target is known.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +47,22 @@ pub(crate) struct Way<'a> {
 impl Plan {
     /// One target and no rules.
     pub fn single(target: &Arc<Target>) -> Self {
-        let config = Config::single(Destination::Request, &Overrides::default());
-        match Self::new(Arc::new(config), "", |_| {
-            Ok::<_, std::convert::Infallible>(Arc::clone(target))
-        }) {
-            Ok(plan) => plan,
+        let (config, identity) = &*PLAIN;
+        Self {
+            config: Arc::clone(config),
+            targets: Targets::One(Arc::clone(target)),
+            identity: Arc::clone(identity),
+        }
+    }
+
+    /// One target, and what the request's headers say.
+    pub fn of_request(target: &Arc<Target>, overrides: &Overrides) -> Self {
+        if *overrides == Overrides::default() {
+            return Self::single(target);
+        }
+        Self {
+            config: Arc::new(Config::single(Destination::Request, overrides)),
+            ..Self::single(target)
         }
     }
 
@@ -51,7 +79,7 @@ impl Plan {
         }
         Ok(Self {
             config,
-            targets,
+            targets: Targets::Many(targets),
             identity: identity.into(),
         })
     }
@@ -84,7 +112,7 @@ impl Plan {
         let way = self.ways().find(|way| *way.target.identity == *identity)?;
         let mut leaf = way.leaf.clone();
         leaf.weight = 1.0;
-        let targets = HashMap::from([(Arc::clone(&leaf.path), Arc::clone(way.target))]);
+        let targets = Targets::One(Arc::clone(way.target));
         Some(Self {
             config: Arc::new(Config {
                 root: crate::config::Node::Leaf(Box::new(leaf)),
@@ -104,7 +132,10 @@ impl Plan {
 
     /// The leaf with its account. Every leaf has one, since `new` asked for each.
     pub(crate) fn way<'a>(&'a self, leaf: &'a Leaf) -> Option<Way<'a>> {
-        let target = self.targets.get(&leaf.path)?;
+        let target = match &self.targets {
+            Targets::One(target) => target,
+            Targets::Many(targets) => targets.get(&leaf.path)?,
+        };
         Some(Way { leaf, target })
     }
 

@@ -290,6 +290,7 @@ impl<'a> TurnAttempt<'a> {
             Payload::Json(body) => body["model"].as_str().map(str::to_owned),
             _ => Some(way.target.model(&self.request.model).to_owned()),
         };
+        let facts = |_: &Value, model: &str| self.services.facts(model, true);
         let outgoing = Outgoing {
             method: Method::POST,
             endpoint: Endpoint::Chat,
@@ -297,13 +298,12 @@ impl<'a> TurnAttempt<'a> {
             query: None,
             headers: own_headers(),
             payload,
-            facts: self.services.facts(model.as_deref(), true),
             model,
         };
         let custom = way
             .custom_host(&self.services.exceptions)
             .map_err(|refused| plain(Error::new(Who::Local, false, refused.to_string())))?;
-        let (request, reading) = account::request(account, custom.as_ref(), outgoing)
+        let (request, reading) = account::request(account, custom.as_ref(), outgoing, facts)
             .map_err(|unsendable| plain(of_unsendable(unsendable)))?;
         let rules = &way.leaf.rules;
         let patience = rules

@@ -41,6 +41,18 @@ const MOST_HEADERS: usize = 64;
 pub(crate) const HEAD_BYTES: usize = 32 * 1024;
 /// The only version of the REST API that ever was.
 const API_VERSION: &str = "2020-10-01";
+/// Headers of every answer.
+const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+const VERSION: HeaderName = HeaderName::from_static("openai-version");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-portkey-trace-id");
+const PROVIDER: HeaderName = HeaderName::from_static("x-portkey-provider");
+const OPTION_INDEX: HeaderName = HeaderName::from_static("x-portkey-last-used-option-index");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("x-portkey-cache-status");
+const RETRY_COUNT: HeaderName = HeaderName::from_static("x-portkey-retry-attempt-count");
+/// How many those are.
+const OWN_HEADERS: usize = 9;
+
 /// The route of requests that no route matches.
 const NO_ROUTE: &str = "none";
 /// The route of requests that went on to a provider.
@@ -213,13 +225,7 @@ impl Seen {
             let what = (method, self.path.path(), status);
             record::served(app, &self.context, owner, what, elapsed);
         }
-        let route = route.to_owned();
-        metrics::counter!("loomgate_http_requests_total",
-            "method" => method, "route" => route.clone(), "status" => status.to_string())
-        .increment(1);
-        metrics::histogram!("loomgate_http_request_duration_seconds",
-            "method" => method, "route" => route)
-        .record(elapsed.as_secs_f64());
+        app.metrics.request(method, route, status, elapsed);
     }
 }
 
@@ -252,32 +258,33 @@ fn set_headers(headers: &mut HeaderMap, context: &RequestContext, elapsed: Durat
         ..
     } = &*context.0;
     let relayed = relayed.get();
+    headers.reserve(OWN_HEADERS);
     let elapsed_ms = HeaderValue::from(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-    headers.entry("openai-processing-ms").or_insert(elapsed_ms);
+    headers.entry(PROCESSING_MS).or_insert(elapsed_ms);
     let version = HeaderValue::from_static(API_VERSION);
-    headers.entry("openai-version").or_insert(version);
+    headers.entry(VERSION).or_insert(version);
     let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     if let Ok(request_id) = HeaderValue::from_str(request_id) {
-        headers.entry("x-request-id").or_insert(request_id);
+        headers.entry(REQUEST_ID).or_insert(request_id);
     }
     if let Ok(trace) = HeaderValue::from_str(&trace.id) {
-        headers.insert("x-portkey-trace-id", trace);
+        headers.insert(TRACE_ID, trace);
     }
     let provider = relayed.and_then(|relayed| relayed.provider.as_deref());
     let option_index = relayed.map_or("config", |relayed| &relayed.option_index);
     let cache = relayed.map_or(CacheStatus::Disabled, |relayed| relayed.cache);
     for (name, value) in [
-        ("x-portkey-provider", provider.unwrap_or(OWN_PROVIDER)),
-        ("x-portkey-last-used-option-index", option_index),
-        ("x-portkey-cache-status", cache.as_str()),
+        (PROVIDER, provider.unwrap_or(OWN_PROVIDER)),
+        (OPTION_INDEX, option_index),
+        (CACHE_STATUS, cache.as_str()),
     ] {
         if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     }
     let retries = relayed.map_or(0, |relayed| relayed.retries);
-    headers.insert("x-portkey-retry-attempt-count", HeaderValue::from(retries));
+    headers.insert(RETRY_COUNT, HeaderValue::from(retries));
     if relayed.is_some_and(|relayed| relayed.is_exception) {
         set_exception(headers);
     }
@@ -287,6 +294,14 @@ fn set_headers(headers: &mut HeaderMap, context: &RequestContext, elapsed: Durat
 fn set_exception(headers: &mut HeaderMap) {
     let yes = HeaderValue::from_static("true");
     headers.insert("x-portkey-gateway-exception", yes);
+}
+
+/// Whether any header is meant for the gateway itself. Most requests have none, which spares
+/// looking for each.
+pub(crate) fn address_the_gateway(headers: &HeaderMap) -> bool {
+    headers
+        .keys()
+        .any(|name| name.as_str().starts_with("x-portkey-"))
 }
 
 /// `req_` and 32 hexadecimal digits.

@@ -29,14 +29,20 @@ impl SystemIds {
 }
 
 impl Buffer {
-    fn next(&mut self) -> u8 {
-        if self.used == BUFFER {
-            self.refill();
+    /// Hands out each byte once; it does not stay in memory.
+    fn take(&mut self, mut wanted: &mut [u8]) {
+        while !wanted.is_empty() {
+            if self.used == BUFFER {
+                self.refill();
+            }
+            let count = wanted.len().min(BUFFER - self.used);
+            let (now, later) = wanted.split_at_mut(count);
+            let taken = &mut self.bytes[self.used..self.used + count];
+            now.copy_from_slice(taken);
+            taken.fill(0);
+            self.used += count;
+            wanted = later;
         }
-        // Each byte is handed out once and does not stay in memory.
-        let byte = std::mem::take(&mut self.bytes[self.used]);
-        self.used += 1;
-        byte
     }
 
     /// A system whose source worked at the start and then fails is broken beyond serving anybody.
@@ -51,8 +57,7 @@ impl Buffer {
 
 impl IdGen for SystemIds {
     fn fill(&self, bytes: &mut [u8]) {
-        let mut buffer = self.buffer.lock();
-        bytes.fill_with(|| buffer.next());
+        self.buffer.lock().take(bytes);
     }
 }
 

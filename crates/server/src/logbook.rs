@@ -8,8 +8,11 @@ use loomgate_domain::{Clock, feedback::Feedback, log::LogRecord};
 use loomgate_gateway::Gateway;
 use loomgate_store::Store;
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
-    time::Instant,
+    sync::{
+        Notify,
+        mpsc::{self, error::TrySendError},
+    },
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +64,8 @@ impl Batch {
 #[derive(Debug, Clone)]
 pub struct Logbook {
     queue: mpsc::Sender<Entry>,
+    /// Told when a batch is waiting.
+    full: Arc<Notify>,
     /// How much of a body is kept; 0: none.
     body_bytes: usize,
     logs: Logs,
@@ -70,19 +75,23 @@ pub struct Logbook {
 #[derive(Debug)]
 pub struct Scribe {
     queue: mpsc::Receiver<Entry>,
+    full: Arc<Notify>,
     retention: Duration,
 }
 
 /// A logbook, and what writes it.
 pub fn open(logs: Logs) -> (Logbook, Scribe) {
     let (sender, receiver) = mpsc::channel(logs.queue.max(1));
+    let full = Arc::new(Notify::new());
     let logbook = Logbook {
         queue: sender,
+        full: Arc::clone(&full),
         body_bytes: if logs.bodies { logs.body_bytes } else { 0 },
         logs,
     };
     let scribe = Scribe {
         queue: receiver,
+        full,
         retention: logs.retention,
     };
     (logbook, scribe)
@@ -101,7 +110,13 @@ impl Logbook {
 
     fn hand_in(&self, entry: Entry) {
         match self.queue.try_send(entry) {
-            Ok(()) => {}
+            Ok(()) => {
+                // Waking the other end for each record would cost more than the record.
+                let most = self.queue.max_capacity();
+                if most - self.queue.capacity() >= BATCH.min(most) {
+                    self.full.notify_one();
+                }
+            }
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
                 metrics::counter!(DROPPED).increment(1);
             }
@@ -141,11 +156,7 @@ impl Scribe {
             }
         }
         loop {
-            while batch.len() < BATCH
-                && let Ok(entry) = self.queue.try_recv()
-            {
-                batch.push(entry);
-            }
+            self.take(&mut batch);
             let is_last = batch.len() == 0;
             flush(&store, &gateway, &mut batch).await;
             if is_last {
@@ -157,16 +168,19 @@ impl Scribe {
     /// Records until a batch is full, or the first has waited long enough. What keys have used is
     /// written at least as often.
     async fn gather(&mut self, batch: &mut Batch) {
-        let until = Instant::now() + FLUSH;
-        while batch.len() < BATCH {
-            match tokio::time::timeout_at(until, self.queue.recv()).await {
-                Ok(Some(entry)) => batch.push(entry),
-                Ok(None) => {
-                    tokio::time::sleep_until(until).await;
-                    return;
-                }
-                Err(_) => return,
-            }
+        if self.queue.len() < BATCH {
+            // Either will do.
+            let _ = timeout(FLUSH, self.full.notified()).await;
+        }
+        self.take(batch);
+    }
+
+    /// What is there, up to a batch.
+    fn take(&mut self, batch: &mut Batch) {
+        while batch.len() < BATCH
+            && let Ok(entry) = self.queue.try_recv()
+        {
+            batch.push(entry);
         }
     }
 }

@@ -175,16 +175,8 @@ async fn single(
     } else {
         Route::Sealed
     };
-    let config = Config::single(Destination::Request, overrides);
-    let plan = Plan::new(Arc::new(config), "", |_| {
-        Ok::<_, std::convert::Infallible>(Arc::clone(&target))
-    });
-    let plan = match plan {
-        Ok(plan) => plan,
-        Err(never) => match never {},
-    };
     Ok(Way {
-        plan,
+        plan: Plan::of_request(&target, overrides),
         config: None,
         route,
     })

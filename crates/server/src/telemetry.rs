@@ -1,9 +1,16 @@
 //! Logs to stderr, and the metrics that `/metrics` shows.
 
-use std::{io::IsTerminal as _, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    io::IsTerminal as _,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use loomgate_domain::Clock as _;
+use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::RwLock;
 use tracing_subscriber::{
     Layer as _, filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -63,7 +70,14 @@ fn filter(log: &Log) -> Targets {
 /// The numbers of this process. They are the process's, not an [`crate::App`]'s: recorders are
 /// global.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    requests: Arc<Requests>,
+}
+
+/// What counts requests, by route, method and status: looking it up among all metrics costs more
+/// than counting. As many as there are rows in `/metrics`.
+type Requests = RwLock<HashMap<Box<str>, HashMap<(&'static str, u16), (Counter, Histogram)>>>;
 
 impl Metrics {
     /// Starts recording, once.
@@ -77,17 +91,53 @@ impl Metrics {
             describe();
             handle
         });
-        Self(handle.clone())
+        Self {
+            handle: handle.clone(),
+            requests: Arc::default(),
+        }
+    }
+
+    /// Counts a request, and how long it took until its answer began.
+    pub(crate) fn request(
+        &self,
+        method: &'static str,
+        route: &str,
+        status: u16,
+        elapsed: Duration,
+    ) {
+        let count = |(counter, histogram): &(Counter, Histogram)| {
+            counter.increment(1);
+            histogram.record(elapsed.as_secs_f64());
+        };
+        {
+            let requests = self.requests.read();
+            let known = requests.get(route).and_then(|of| of.get(&(method, status)));
+            if let Some(known) = known {
+                return count(known);
+            }
+        }
+        let label = || route.to_owned();
+        let counter = metrics::counter!("loomgate_http_requests_total",
+            "method" => method, "route" => label(), "status" => status.to_string());
+        let histogram = metrics::histogram!("loomgate_http_request_duration_seconds",
+            "method" => method, "route" => label());
+        let mut requests = self.requests.write();
+        let of_route = requests.entry(route.into()).or_default();
+        count(
+            of_route
+                .entry((method, status))
+                .or_insert((counter, histogram)),
+        );
     }
 
     /// In the text format of Prometheus.
     pub fn render(&self) -> String {
-        self.0.render()
+        self.handle.render()
     }
 
     /// Folds samples into their histograms. Has to be called now and then, or they pile up.
     pub fn fold(&self) {
-        self.0.run_upkeep();
+        self.handle.run_upkeep();
     }
 }
 

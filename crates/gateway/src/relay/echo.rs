@@ -72,7 +72,7 @@ impl RelayAttempt<'_> {
             }
         };
         let wants_usage = options.is_some_and(|options| options["include_usage"] == true);
-        let facts = self.services.facts(Some(&model), wants_usage);
+        let facts = self.services.facts(&model, wants_usage);
         let kind = if stream {
             "text/event-stream; charset=utf-8"
         } else {

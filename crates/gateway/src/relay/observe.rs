@@ -44,11 +44,43 @@ pub(super) enum Observer {
     /// Nobody counts what is in it.
     Blind(Seen),
     /// One JSON object.
-    Whole(Seen, BytesMut),
+    Whole(Seen, Kept),
     /// Server-sent events.
     Events(Seen, Splitter),
     /// The same, and the event with nothing but usage is taken out.
     Filtered(Seen, Filter),
+}
+
+/// An object that is kept until it is whole. Most come in one piece, which needs no copy.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    first: Bytes,
+    /// All pieces, once there is a second one.
+    all: BytesMut,
+}
+
+impl Kept {
+    fn add(&mut self, bytes: &Bytes) {
+        if self.as_slice().len() + bytes.len() > WATCHED_BYTES {
+            return;
+        }
+        if self.first.is_empty() {
+            self.first = bytes.clone();
+        } else {
+            if self.all.is_empty() {
+                self.all.extend_from_slice(&self.first);
+            }
+            self.all.extend_from_slice(bytes);
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        if self.all.is_empty() {
+            &self.first
+        } else {
+            &self.all
+        }
+    }
 }
 
 /// Events that are held until they are whole.
@@ -94,7 +126,7 @@ impl Observer {
     }
 
     pub(super) fn whole() -> Self {
-        Self::Whole(Seen::default(), BytesMut::new())
+        Self::Whole(Seen::default(), Kept::default())
     }
 
     pub(super) fn events() -> Self {
@@ -111,9 +143,7 @@ impl Observer {
         match self {
             Self::Blind(_) => bytes,
             Self::Whole(_, kept) => {
-                if kept.len() + bytes.len() <= WATCHED_BYTES {
-                    kept.extend_from_slice(&bytes);
-                }
+                kept.add(&bytes);
                 bytes
             }
             Self::Events(seen, splitter) => {
@@ -134,7 +164,7 @@ impl Observer {
         match self {
             Self::Blind(_) => Bytes::new(),
             Self::Whole(seen, kept) => {
-                if let Ok(glimpse) = serde_json::from_slice::<Glimpse>(kept) {
+                if let Ok(glimpse) = serde_json::from_slice::<Glimpse>(kept.as_slice()) {
                     seen.glimpse(glimpse);
                 }
                 seen.ended = true;

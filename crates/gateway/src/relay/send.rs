@@ -45,7 +45,12 @@ impl RelayAttempt<'_> {
         };
         let outgoing = self.outgoing(way, payload);
         let bill = self.bill(way.target, outgoing.model.clone());
-        let (request, reading) = match account::request(account, custom.as_ref(), outgoing) {
+        let facts = |body: &Value, model: &str| {
+            let wants_usage = body["stream_options"]["include_usage"] == true;
+            self.services.facts(model, wants_usage)
+        };
+        let request = account::request(account, custom.as_ref(), outgoing, facts);
+        let (request, reading) = match request {
             Ok(request) => request,
             Err(Unsendable::Unsupported { message, param }) => {
                 let kind = "invalid_request_error";
@@ -193,14 +198,13 @@ impl RelayAttempt<'_> {
             &way.leaf.rules.forward_headers,
             &request.presented_key,
         );
-        let (model, wants_usage) = match &payload {
+        let model = match &payload {
             Payload::Json(body) => {
                 let json = HeaderValue::from_static("application/json");
                 headers.insert(header::CONTENT_TYPE, json);
-                let wants_usage = body["stream_options"]["include_usage"] == true;
-                (body["model"].as_str().map(str::to_owned), wants_usage)
+                body["model"].as_str().map(str::to_owned)
             }
-            Payload::Bytes(_) | Payload::Stream(_) => (self.known.model.clone(), false),
+            Payload::Bytes(_) | Payload::Stream(_) => self.known.model.clone(),
         };
         Outgoing {
             method: request.method.clone(),
@@ -208,7 +212,6 @@ impl RelayAttempt<'_> {
             path: path.trim_start_matches('/').to_owned(),
             query: request.query.clone(),
             headers,
-            facts: self.services.facts(model.as_deref(), wants_usage),
             payload,
             model,
         }

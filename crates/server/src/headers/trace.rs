@@ -3,6 +3,8 @@
 use axum::{extract::Request, http::HeaderMap};
 use loomgate_domain::log::Span;
 
+use super::address_the_gateway;
+
 /// The longest id or name that is taken.
 const MOST: usize = 256;
 
@@ -24,20 +26,20 @@ impl Trace {
             Some((trace, span)) => (Some(trace), Some(span)),
             None => (None, None),
         };
-        let name = text(headers, "x-portkey-span-name").or_else(|| {
+        let is_addressed = address_the_gateway(headers);
+        let own = |name| is_addressed.then(|| text(headers, name)).flatten();
+        let name = own("x-portkey-span-name").or_else(|| {
             // As hosted Portkey names the span of a W3C trace.
             parent_span
                 .as_ref()
                 .map(|_| format!("{} {}", request.method(), request.uri().path()))
         });
-        let own = || request_id.trim_start_matches("req_").to_owned();
+        let made = || request_id.trim_start_matches("req_").to_owned();
         Self {
-            id: text(headers, "x-portkey-trace-id")
-                .or(trace)
-                .unwrap_or_else(own),
+            id: own("x-portkey-trace-id").or(trace).unwrap_or_else(made),
             span: Span {
-                id: text(headers, "x-portkey-span-id"),
-                parent_id: text(headers, "x-portkey-parent-span-id").or(parent_span),
+                id: own("x-portkey-span-id"),
+                parent_id: own("x-portkey-parent-span-id").or(parent_span),
                 name,
             },
         }

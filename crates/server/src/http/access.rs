@@ -155,11 +155,11 @@ async fn enforce(
         Err(error) => return refuse(error),
     };
     if declared == Some(Access::DataPlane) {
-        match relay::is_upstream(&app, &caller, &parts).await {
-            Ok(false) => {}
-            Ok(true) => {
+        match relay::upstream(&app, &caller, &parts).await {
+            Ok(None) => {}
+            Ok(way) => {
                 let request = Request::from_parts(parts, body);
-                return relay::relay(app, caller, request).await;
+                return relay::relay(app, caller, way, request).await;
             }
             Err(error) => return error.into_response(),
         }

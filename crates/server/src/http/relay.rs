@@ -21,6 +21,7 @@ use loomgate_gateway::{
     http_client::BoxBody,
     relay::{Answer, AnswerBody, Cacheable, RelayBody, RelayRequest},
 };
+use memchr::memmem;
 use parking_lot::Mutex;
 
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
     auth::{self, Caller},
     body,
     error::ApiError,
-    headers::RequestContext,
+    headers::{RequestContext, address_the_gateway},
     http::affinity,
     record,
     routing::{self, Way, Wishes},
@@ -45,7 +46,7 @@ pub(super) async fn fallback(State(app): State<App>, request: Request) -> Respon
     }
     let (mut parts, body) = request.into_parts();
     match auth::admit(&mut parts, &app, Scope::CompletionsWrite).await {
-        Ok(caller) => relay(app, caller, Request::from_parts(parts, body)).await,
+        Ok(caller) => relay(app, caller, None, Request::from_parts(parts, body)).await,
         Err(error) => super::access::refuse(error),
     }
 }
@@ -67,28 +68,34 @@ fn is_relayed(path: &str) -> bool {
     !is_admin && !super::ADMIN_NOT_BUILT.contains(&resource)
 }
 
-/// Whether an assistants call of this caller goes upstream.
-pub(super) async fn is_upstream(
+/// The way of an assistants call of this caller, where it goes upstream.
+pub(super) async fn upstream(
     app: &App,
     caller: &Caller,
     parts: &Parts,
-) -> Result<bool, ApiError> {
+) -> Result<Option<Way>, ApiError> {
     let wishes = Wishes::of(&parts.headers, &caller.presented)?;
     if routing::is_unsaid(app, &caller.key, &wishes) {
         // Reading one's threads needs no model.
-        return Ok(false);
+        return Ok(None);
     }
     let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
-    way.plan.assistants_upstream().map_err(|disagreement| {
-        ApiError::invalid(disagreement.to_string())
+    match way.plan.assistants_upstream() {
+        Ok(is_upstream) => Ok(is_upstream.then_some(way)),
+        Err(disagreement) => Err(ApiError::invalid(disagreement.to_string())
             .code("mixed_assistants")
-            .of_gateway()
-    })
+            .of_gateway()),
+    }
 }
 
-/// Relays a request.
-pub(super) async fn relay(app: App, caller: Caller, request: Request) -> Response<Body> {
-    match try_relay(&app, caller, request).await {
+/// Relays a request: on a way that is known, or on the one that is to be found.
+pub(super) async fn relay(
+    app: App,
+    caller: Caller,
+    way: Option<Way>,
+    request: Request,
+) -> Response<Body> {
+    match try_relay(&app, caller, way, request).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -97,6 +104,7 @@ pub(super) async fn relay(app: App, caller: Caller, request: Request) -> Respons
 async fn try_relay(
     app: &App,
     caller: Caller,
+    way: Option<Way>,
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
     let (parts, body) = request.into_parts();
@@ -104,17 +112,13 @@ async fn try_relay(
     let context = parts.extensions.get::<RequestContext>().cloned();
     let context = context.unwrap_or_default();
     let endpoint = Endpoint::of(&parts.method, parts.uri.path());
-    let mut wishes = Wishes::of(&parts.headers, &caller.presented)?;
     let (body, is_too_large) = read(app, &parts, body).await?;
-    let model = named_in_model(&body, endpoint, &mut wishes);
-    let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
+    let (way, model) = match way {
+        // Known are the ways of assistants calls, whose bodies do not choose one.
+        Some(way) => (way, None),
+        None => find(app, &caller, &parts, endpoint, &body).await?,
+    };
     let Way { plan, config, .. } = way;
-    let is_native =
-        endpoint == Endpoint::Assistants && !plan.assistants_upstream().unwrap_or(false);
-    if is_native {
-        // A path that no native route has, of a caller who is served natively.
-        return Err(super::unknown_path(&parts.method, parts.uri.path()));
-    }
     let named = affinity::named(&parts.method, parts.uri.path(), &body);
     let plan = affinity::narrowed(app, &caller.workspace, plan, named).await?;
     let relayed = RelayRequest {
@@ -147,6 +151,25 @@ async fn try_relay(
         answer.body = affinity::remembering(app.clone(), workspace, identity, answer.body);
     }
     Ok(respond(answer, &context))
+}
+
+/// The way of a call, and the model that goes out where the caller wrote `"@slug/name"`.
+///
+/// Error: 404 for an assistants call that no native route has, of a caller who is served natively.
+async fn find(
+    app: &App,
+    caller: &Caller,
+    parts: &Parts,
+    endpoint: Endpoint,
+    body: &RelayBody,
+) -> Result<(Way, Option<String>), ApiError> {
+    let mut wishes = Wishes::of(&parts.headers, &caller.presented)?;
+    let model = named_in_model(body, endpoint, &mut wishes);
+    let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
+    if endpoint == Endpoint::Assistants && !way.plan.assistants_upstream().unwrap_or(false) {
+        return Err(super::unknown_path(&parts.method, parts.uri.path()));
+    }
+    Ok((way, model))
 }
 
 /// What no provider gets to see. Errors: 400 for a path that may lead out of the account's base
@@ -190,7 +213,7 @@ fn named_in_model(body: &RelayBody, endpoint: Endpoint, wishes: &mut Wishes) -> 
         return None;
     };
     // Cheap for everybody else: the form is not in the body at all.
-    if !endpoint.has_parameters() || !bytes.windows(2).any(|pair| pair == b"\"@") {
+    if !endpoint.has_parameters() || memmem::find(bytes, b"\"@").is_none() {
         return None;
     }
     let peek: Peek<'_> = serde_json::from_slice(bytes).ok()?;
@@ -201,6 +224,9 @@ fn named_in_model(body: &RelayBody, endpoint: Endpoint, wishes: &mut Wishes) -> 
 }
 
 fn cacheable(headers: &HeaderMap) -> Cacheable {
+    if !address_the_gateway(headers) {
+        return Cacheable::default();
+    }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is = |name, value| text(name).is_some_and(|text| text.trim().eq_ignore_ascii_case(value));
     Cacheable {

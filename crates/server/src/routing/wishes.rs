@@ -8,7 +8,7 @@ use loomgate_gateway::config::Overrides;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::error::ApiError;
+use crate::{error::ApiError, headers};
 
 /// Headers that say something about a provider's account: `x-portkey-azure-resource-name` is the
 /// option `azure_resource_name`.
@@ -61,6 +61,12 @@ impl std::fmt::Debug for Wishes {
 impl Wishes {
     /// Reads the headers. `presented` is the gateway's own key, which is no provider's.
     pub(crate) fn of(headers: &HeaderMap, presented: &str) -> Result<Self, ApiError> {
+        if !headers::address_the_gateway(headers) {
+            return Ok(Self {
+                authorization: own_credential(headers, presented),
+                ..Self::default()
+            });
+        }
         let text = |name: &str| text(headers, name);
         let mut options = BTreeMap::new();
         for name in OPTIONS {
