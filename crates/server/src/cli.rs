@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod configs;
 mod keys;
 mod limits;
 mod secrets;
@@ -56,6 +57,8 @@ enum Command {
     /// change up within five seconds. Virtual keys that stand in the configuration are for all
     /// workspaces, and are changed there.
     VirtualKeys(virtual_keys::VirtualKeysArgs),
+    /// Save, list, show and delete routing configs
+    Configs(configs::ConfigsArgs),
     /// Rotate the master key, which seals providers' keys in the database
     Secrets(secrets::SecretsArgs),
     /// Show what this server does: a tour of the API, over HTTP
@@ -218,6 +221,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::CheckConfig(args) => check::run(&args, &mut out),
         Command::Keys(args) => Box::pin(keys::run(args, &mut out)).await,
         Command::VirtualKeys(args) => Box::pin(virtual_keys::run(args, &mut out)).await,
+        Command::Configs(args) => Box::pin(configs::run(args, &mut out)).await,
         Command::Secrets(args) => Box::pin(secrets::run(args, &mut out)).await,
         Command::Demo(args) => Box::pin(demo::run(args)).await.map_err(Failure::from),
     };

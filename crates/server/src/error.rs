@@ -155,7 +155,9 @@ impl ApiError {
         };
         let status =
             StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
-        let mut error = Self::new(status, kind, refusal.message()).code(code);
+        let mut error = Self::new(status, kind, refusal.message())
+            .code(code)
+            .of_gateway();
         error.0.headers = refusal.headers();
         error
     }

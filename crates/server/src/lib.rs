@@ -36,6 +36,7 @@ pub mod model;
 mod record;
 mod redact;
 mod routing;
+mod saved_config;
 pub mod serve;
 pub mod start;
 mod streams;

@@ -10,6 +10,7 @@ use crate::{
 statements! {
     ENSURE = "INSERT INTO workspaces (id, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
     BY_NAME = "SELECT id FROM workspaces WHERE name = $1";
+    LIST = "SELECT id FROM workspaces ORDER BY seq";
 }
 
 /// The workspaces of a [`Store`].
@@ -28,5 +29,10 @@ impl Workspaces<'_> {
                     .ok_or_else(|| Error::corrupt("workspaces lost a row"))
             })
             .await
+    }
+
+    /// All of them, oldest first: for whoever runs the server.
+    pub async fn list(&self) -> Result<Vec<WorkspaceId>, Error> {
+        self.0.read(|tx| tx.rows(LIST, &[], |row| row.id(0))).await
     }
 }

@@ -8,9 +8,10 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use loomgate_domain::{Clock as _, key::ApiKey};
 use loomgate_store::Store;
+use secrecy::ExposeSecret as _;
 
 use super::{ConfigArgs, Failure, open};
-use crate::{clock::SystemClock, config::Config};
+use crate::{clock::SystemClock, config::Config, start::new_key};
 
 #[derive(Debug, Args)]
 pub(super) struct KeysArgs {
@@ -24,8 +25,22 @@ enum KeysCommand {
     Create(create::CreateArgs),
     /// List the keys: their ids and first characters, never the keys
     List(ConfigArgs),
+    /// Give a key a new secret and print it; the old one goes on for a while
+    Rotate(RotateArgs),
     /// Revoke a key for good
     Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+struct RotateArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The id of the key (`key_...`), or its name when only one key has it
+    #[arg(value_name = "ID")]
+    key: String,
+    /// How long the old secret goes on, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 30)]
+    transition: u32,
 }
 
 #[derive(Debug, Args)]
@@ -41,6 +56,7 @@ pub(super) async fn run(args: KeysArgs, out: &mut dyn Write) -> Result<(), Failu
     match args.command {
         KeysCommand::Create(args) => create::run(args, out).await,
         KeysCommand::List(args) => list::run(&args.load()?, out).await,
+        KeysCommand::Rotate(args) => rotate(&args, out).await,
         KeysCommand::Revoke(args) => revoke(&args.config.load()?, &args.key, out).await,
     }
 }
@@ -55,6 +71,35 @@ async fn revoke(config: &Config, wanted: &str, out: &mut dyn Write) -> Result<()
     } else {
         writeln!(out, "{} ({}) was revoked before.", key.id, key.name)?;
     }
+    Ok(())
+}
+
+async fn rotate(args: &RotateArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let (foundation, store) = open(&args.config.load()?)?;
+    let key = find(&store, &args.key).await?;
+    let secret = new_key(&*foundation.ids);
+    let text = secret.expose_secret();
+    let (hash, hint) = (foundation.hasher.hex(text), text.chars().take(7).collect());
+    let now = SystemClock.now();
+    let until = now.plus(args.transition.saturating_mul(60));
+    let rotated = store
+        .keys()
+        .rotate(&key.workspace, &key.id, hash, hint, until, now)
+        .await?;
+    store.close().await;
+    if rotated.is_none() {
+        return Err(Failure::failed(
+            format!("{} ({}) was revoked before", key.id, key.name),
+            "`loomgate keys create` makes another",
+        ));
+    }
+    writeln!(out, "api key: {text}")?;
+    writeln!(out, "id: {} ({})", key.id, key.name)?;
+    writeln!(
+        out,
+        "It is not shown again. The old one goes on for {} minutes.",
+        args.transition
+    )?;
     Ok(())
 }
 

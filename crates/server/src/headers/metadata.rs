@@ -67,6 +67,7 @@ fn invalid(what: &str) -> ApiError {
     ApiError::invalid(format!("Invalid '{HEADER}' header: {what}."))
         .param(HEADER)
         .code("invalid_metadata")
+        .of_gateway()
 }
 
 #[cfg(test)]

@@ -80,7 +80,9 @@ pub(super) async fn is_upstream(
     }
     let way = routing::find(app, &caller.workspace, &caller.key, &wishes).await?;
     way.plan.assistants_upstream().map_err(|disagreement| {
-        ApiError::invalid(disagreement.to_string()).code("mixed_assistants")
+        ApiError::invalid(disagreement.to_string())
+            .code("mixed_assistants")
+            .of_gateway()
     })
 }
 

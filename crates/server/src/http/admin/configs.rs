@@ -19,6 +19,7 @@ use crate::{
     app::App,
     error::{AdminError, ApiError},
     http::access::{Access, Routes},
+    saved_config,
 };
 
 /// What slugs of our own making begin with.
@@ -150,7 +151,7 @@ async fn versions(
     Path(slug): Path<String>,
 ) -> Result<Response, AdminError> {
     if let Some(config) = app.config.saved_configs.get(&slug) {
-        let only = json!({"id": null, "version_id": null, "config": body::redacted(config), "created_at": null});
+        let only = json!({"id": null, "version_id": null, "config": saved_config::redacted(config), "created_at": null});
         return reply::page(&mut tenant.query, &[only]);
     }
     let configs = app.store.configs();
@@ -203,7 +204,7 @@ fn shown_configured(slug: &str, config: &Value) -> Value {
         "name": slug,
         "object": "config",
         "version_id": null,
-        "config": body::redacted(config),
+        "config": saved_config::redacted(config),
         "workspace_id": null,
         "organisation_id": null,
         "is_default": 0,
