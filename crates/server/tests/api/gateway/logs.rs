@@ -224,6 +224,51 @@ async fn each_model_call_of_a_run_is_recorded_beside_the_requests() {
 }
 
 #[tokio::test]
+async fn tokens_are_found_in_every_form_of_answer() {
+    let stage = Stage::start().await;
+    let events = ("content-type", "text/event-stream");
+    let completed = json!({"type": "response.completed", "response": {
+        "model": "gpt-4o", "usage": {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10},
+    }});
+    let responses = Reply::chunked(
+        &[events],
+        &[
+            "event: response.created\ndata: {\"type\":\"response.created\"}\n\n",
+            &format!("event: response.completed\ndata: {completed}\n\n"),
+        ],
+    );
+    let whole = json!({"model": "gpt-4o", "usage": {"input_tokens": 7, "output_tokens": 3}});
+    let embedded = json!({
+        "object": "list", "data": [], "model": "e",
+        "usage": {"prompt_tokens": 7, "total_tokens": 7},
+    });
+    for (trace, path, reply, completion) in [
+        ("streamed", "responses", responses, 3),
+        ("whole", "responses", Reply::status(200, whole, &[]), 3),
+        (
+            "embedded",
+            "embeddings",
+            Reply::status(200, embedded, &[]),
+            0,
+        ),
+    ] {
+        stage.providers[0].push(reply);
+        let body = json!({"model": "m", "input": "x", "stream": trace == "streamed"});
+        let call = stage
+            .post(&format!("/v1/{path}"), &body)
+            .header("x-portkey-virtual-key", "one")
+            .header("x-portkey-trace-id", trace);
+        assert_eq!(Answer::of(call).await.status, 200);
+        let record = records(&stage, trace, 1).await.remove(0);
+        let usage = record.usage.expect(trace);
+        let counted = (usage.prompt_tokens, usage.completion_tokens);
+        assert_eq!(counted, (7, completion), "{trace}");
+        assert_eq!(record.error, None, "{trace}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn bodies_are_kept_only_when_asked_for_cut_and_without_secrets() {
     let options = "[logs]\nbodies = true\nbody_kb = 1\n";
     let stage = Stage::start_with(options).await;

@@ -145,6 +145,26 @@ async fn every_method_and_unknown_paths_are_relayed() {
 }
 
 #[tokio::test]
+async fn answers_without_a_body_stay_without() {
+    let stage = Stage::start().await;
+    for status in [201, 202, 204, 304] {
+        stage.providers[0].push(Reply::exact(
+            status,
+            &[("x-kept", "1"), ("etag", "\"a\"")],
+            "",
+        ));
+        let answer = Answer::of(upstream(&stage, Method::DELETE, "/v1/things/1")).await;
+        assert_eq!((answer.status, &*answer.text), (status, ""));
+        assert_eq!(
+            (answer.header("x-kept"), answer.header("etag")),
+            ("1", "\"a\"")
+        );
+        assert_eq!(answer.header("transfer-encoding"), "", "{status}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn head_is_relayed_with_its_headers() {
     let stage = Stage::start().await;
     stage.providers[0].push(Reply::exact(
