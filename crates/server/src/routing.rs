@@ -97,15 +97,17 @@ async fn by_wishes(
     of_target(services, (workspace, key), wishes, &overrides).await
 }
 
-/// The way that a run took when it was made.
+/// The way that a run took when it was made; `named` is the virtual key that its model names. As in
+/// a relayed call, that one only fills in what a config leaves open, unless the config is a default
+/// that requests can override.
 pub(crate) async fn resume(
     services: &Services,
     workspace: &WorkspaceId,
-    route: &Route,
+    (route, named): (&Route, Option<&str>),
     sealed: Option<&Wishes>,
     key: Option<&KeyRecord>,
 ) -> Result<Way, ApiError> {
-    let wishes = match (route, sealed) {
+    let mut wishes = match (route, sealed) {
         (Route::VirtualKey(slug), _) => Wishes::for_virtual_key(slug),
         (Route::Config(slug), _) => Wishes::for_config(slug),
         (Route::Sealed, Some(wishes)) => wishes.clone(),
@@ -114,6 +116,15 @@ pub(crate) async fn resume(
                 .code("invalid_virtual_key"));
         }
     };
+    if let Some(slug) = named {
+        let gives_way = key.is_some_and(|key| {
+            key.settings.allow_config_override && key.settings.default_config == wishes.config
+        });
+        if gives_way {
+            wishes.config = None;
+        }
+        wishes.virtual_key = Some(slug.to_owned());
+    }
     let overrides = wishes.overrides()?;
     let default = services.config.virtual_keys.default_name();
     let default = key

@@ -11,7 +11,7 @@ mod headers;
 mod params;
 mod relay;
 mod retries;
-mod stage;
+pub(crate) mod stage;
 mod strategies;
 mod streams;
 mod timeouts;
