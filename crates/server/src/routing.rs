@@ -248,6 +248,14 @@ async fn plan(
         (value, Some(Arc::<str>::from(text)))
     };
     let config = Config::parse(&value, overrides).map_err(|invalid| ApiError::config(&invalid))?;
+    if slug.is_some() && overrides.custom_host.is_some() && config.leaves().any(brings_a_secret) {
+        return Err(ApiError::invalid(
+            "A stored credential only goes to its own address: leave out the custom host, or send \
+             a credential of your own.",
+        )
+        .param("x-portkey-custom-host")
+        .code("custom_host_not_allowed"));
+    }
     let mut targets = HashMap::new();
     for leaf in config.leaves() {
         let target = of_leaf(services, workspace, default.as_deref(), wishes, leaf).await?;
@@ -271,6 +279,16 @@ async fn plan(
         config: slug,
         route,
     })
+}
+
+/// Whether a leaf holds a credential itself. In a saved config that is not the caller's.
+fn brings_a_secret(leaf: &Leaf) -> bool {
+    match &leaf.destination {
+        Destination::Inline(inline) => {
+            inline.api_key.is_some() || inline.options.contains_key("azure_ad_token")
+        }
+        Destination::VirtualKey(_) | Destination::Request => false,
+    }
 }
 
 async fn of_leaf(
