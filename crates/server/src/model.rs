@@ -52,20 +52,24 @@ async fn chat(
 ) -> Result<ModelTurn, ModelError> {
     let key = key_of(services, workspace, run).await?;
     let by_name = routing::slug_in_model(&request.model);
-    let route = match by_name {
-        Some((slug, _)) => Route::VirtualKey(slug.to_owned()),
-        None => run.settings.route.clone(),
-    };
-    let sealed = match &route {
+    let route = &run.settings.route;
+    let sealed = match route {
         Route::Sealed => services
             .open_wishes(workspace, &run.id)
             .await
             .map_err(|error| of_routing(&error))?,
         Route::VirtualKey(_) | Route::Config(_) => None,
     };
-    let way = routing::resume(services, workspace, &route, sealed.as_ref(), key.as_deref())
-        .await
-        .map_err(|error| of_routing(&error))?;
+    let slug = by_name.map(|(slug, _)| slug);
+    let way = routing::resume(
+        services,
+        workspace,
+        (route, slug),
+        sealed.as_ref(),
+        key.as_deref(),
+    )
+    .await
+    .map_err(|error| of_routing(&error))?;
     let named;
     let request = match by_name {
         Some((_, name)) => {

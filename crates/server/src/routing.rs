@@ -105,15 +105,17 @@ async fn by_wishes(
     of_target(services, (workspace, key), wishes, &overrides).await
 }
 
-/// The way that a run took when it was made.
+/// The way that a run took when it was made; `named` is the virtual key that its model names. As in
+/// a relayed call, that one only fills in what a config leaves open, unless the config is a default
+/// that requests can override.
 pub(crate) async fn resume(
     services: &Services,
     workspace: &WorkspaceId,
-    route: &Route,
+    (route, named): (&Route, Option<&str>),
     sealed: Option<&Wishes>,
     key: Option<&KeyRecord>,
 ) -> Result<Way, ApiError> {
-    let wishes = match (route, sealed) {
+    let mut wishes = match (route, sealed) {
         (Route::VirtualKey(slug), _) => Wishes::for_virtual_key(slug),
         (Route::Config(slug), _) => Wishes::for_config(slug),
         (Route::Sealed, Some(wishes)) => wishes.clone(),
@@ -122,6 +124,15 @@ pub(crate) async fn resume(
                 .code("invalid_virtual_key"));
         }
     };
+    if let Some(slug) = named {
+        let gives_way = key.is_some_and(|key| {
+            key.settings.allow_config_override && key.settings.default_config == wishes.config
+        });
+        if gives_way {
+            wishes.config = None;
+        }
+        wishes.virtual_key = Some(slug.to_owned());
+    }
     let overrides = wishes.overrides()?;
     let default = services.config.virtual_keys.default_name();
     let default = key
@@ -237,6 +248,14 @@ async fn plan(
         (value, Some(Arc::<str>::from(text)))
     };
     let config = Config::parse(&value, overrides).map_err(|invalid| ApiError::config(&invalid))?;
+    if slug.is_some() && overrides.custom_host.is_some() && config.leaves().any(brings_a_secret) {
+        return Err(ApiError::invalid(
+            "A stored credential only goes to its own address: leave out the custom host, or send \
+             a credential of your own.",
+        )
+        .param("x-portkey-custom-host")
+        .code("custom_host_not_allowed"));
+    }
     let mut targets = HashMap::new();
     for leaf in config.leaves() {
         let target = of_leaf(services, workspace, default.as_deref(), wishes, leaf).await?;
@@ -260,6 +279,16 @@ async fn plan(
         config: slug,
         route,
     })
+}
+
+/// Whether a leaf holds a credential itself. In a saved config that is not the caller's.
+fn brings_a_secret(leaf: &Leaf) -> bool {
+    match &leaf.destination {
+        Destination::Inline(inline) => {
+            inline.api_key.is_some() || inline.options.contains_key("azure_ad_token")
+        }
+        Destination::VirtualKey(_) | Destination::Request => false,
+    }
 }
 
 async fn of_leaf(

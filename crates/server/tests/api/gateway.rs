@@ -17,7 +17,7 @@ mod relay;
 mod retries;
 mod run_limits;
 mod runs;
-mod stage;
+pub(crate) mod stage;
 mod strategies;
 mod streams;
 mod timeouts;

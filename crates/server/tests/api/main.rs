@@ -25,6 +25,8 @@ mod program;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod review;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod secrets;
