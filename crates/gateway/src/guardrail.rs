@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 pub use self::{
     check::Check,
     outcome::{CheckError, CheckResult, HookResult},
-    text::{request_text, response_text},
+    text::{chunk_text, request_text, response_text},
 };
 
 /// A guardrail: checks that must all hold.
@@ -67,7 +67,8 @@ pub struct Subject<'a> {
     pub model: Option<&'a str>,
     /// The request's metadata.
     pub metadata: &'a BTreeMap<String, String>,
-    /// What kind of request it is: `chatComplete`, `complete`, `embed`.
+    /// What kind of request it is: `chatComplete`, `complete`, `embed`, `messages`,
+    /// `createModelResponse`.
     pub endpoint: &'a str,
 }
 
