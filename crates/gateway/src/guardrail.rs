@@ -43,6 +43,8 @@ pub struct Hook {
     pub on_success: Option<Feedback>,
     /// What is recorded as feedback on the call when one does not.
     pub on_fail: Option<Feedback>,
+    /// Of all that the config says about it: tells it from others.
+    pub hash: [u8; 32],
 }
 
 /// Feedback on a call. In results its `metadata` also list the checks by how they ended.

@@ -231,3 +231,58 @@ async fn guardrails_look_at_responses_and_messages_too() {
     }
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn what_one_config_keeps_is_not_the_answer_of_another() {
+    let stage = Stage::start_with("[egress]\nallow = ['127.0.0.1']\n").await;
+    stage.providers[0].always(said("a secret"));
+    stage.providers[1].always(said("another"));
+    let keeps = |config: Value| {
+        let mut config = config;
+        config["cache"] = json!({"mode": "simple"});
+        config
+    };
+    let plain = keeps(json!({"virtual_key": "one"}));
+    assert_eq!(stage.chat(&plain).await.status, 200);
+    // The answer was kept for those who have no guardrail.
+    let denies =
+        json!([{"default.contains": {"operator": "none", "words": ["secret"]}, "deny": true}]);
+    let config = keeps(json!({"virtual_key": "one", "output_guardrails": denies}));
+    assert_eq!(stage.chat(&config).await.status, 446);
+    let schema = |kind: &str| {
+        let schema = json!({"schema": {"type": kind}});
+        keeps(json!({"virtual_key": "one", "output_guardrails":
+            [{"default.jsonSchema": schema, "deny": kind == "object"}]}))
+    };
+    assert_eq!(stage.chat(&schema("array")).await.status, 246);
+    assert_eq!(stage.chat(&schema("object")).await.status, 446);
+    // Nor is it the answer of other parameters, or of another query.
+    let config = keeps(json!({"virtual_key": "one", "override_params": {"seed": 1}}));
+    assert_eq!(stage.chat(&config).await.status, 200);
+    assert_eq!(stage.counts(), [5, 0, 0]);
+    let request = stage.post("/v1/chat/completions?api-version=1", &question());
+    let request = request.header("x-portkey-config", plain.to_string());
+    assert_eq!(
+        Answer::of(request).await.header("x-portkey-cache-status"),
+        "MISS"
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_one_host_said_is_not_the_answer_of_another() {
+    let stage = Stage::start_with("[egress]\nallow = ['127.0.0.1']\n").await;
+    stage.providers[0].always(said("evil"));
+    stage.providers[1].always(said("good"));
+    let of = async |index: usize| {
+        let config = json!({
+            "provider": "vllm", "cache": {"mode": "simple"},
+            "base_url": stage.providers[index].url(),
+        });
+        stage.chat(&config).await.text
+    };
+    assert!(of(0).await.contains("evil"));
+    let second = of(1).await;
+    assert!(second.contains("good"), "{second}");
+    stage.stop().await;
+}
