@@ -56,6 +56,8 @@ pub struct KeyParts<'a> {
     pub model: Option<&'a str>,
     /// The body's content type.
     pub content_type: &'a str,
+    /// What else decides on the answer: the rules of the config, the address, what is forwarded.
+    pub rules: &'a str,
     /// The request's metadata: other users get other answers, unless a namespace says otherwise.
     pub metadata: &'a BTreeMap<String, String>,
     /// The body as it goes to the provider.
@@ -78,11 +80,20 @@ impl CacheKey {
             destination,
             model,
             content_type,
+            rules,
             metadata,
             body,
         } = *parts;
         let mut hash = Hash(blake3::Hasher::new());
-        for part in [workspace, method, path, provider, destination, content_type] {
+        for part in [
+            workspace,
+            method,
+            path,
+            provider,
+            destination,
+            content_type,
+            rules,
+        ] {
             hash.part(part.as_bytes());
         }
         hash.option(model);

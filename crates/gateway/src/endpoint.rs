@@ -11,6 +11,8 @@ pub enum Endpoint {
     Embeddings,
     /// `POST /responses`
     Responses,
+    /// `POST /messages`: Anthropic's own form of a chat.
+    Messages,
     /// Other calls that name a model and create nothing that stays: moderations, images, audio.
     Model,
     /// `/models`
@@ -29,16 +31,27 @@ impl Endpoint {
         let rest = rest.trim_end_matches('/');
         let resource = rest.split('/').next().unwrap_or_default();
         let is_post = *method == http::Method::POST;
-        match (resource, rest) {
-            (_, "chat/completions") if is_post => Self::Chat,
-            (_, "completions") if is_post => Self::Completions,
-            (_, "embeddings") if is_post => Self::Embeddings,
-            (_, "responses") if is_post => Self::Responses,
-            ("moderations" | "images" | "audio" | "rerank", _) if is_post => Self::Model,
-            ("models", _) => Self::Models,
-            ("assistants" | "threads" | "files" | "vector_stores" | "uploads", _) => {
-                Self::Assistants
-            }
+        if matches!(
+            resource,
+            "assistants" | "threads" | "files" | "vector_stores" | "uploads"
+        ) {
+            return Self::Assistants;
+        }
+        // Also below something else: `deployments/{name}/chat/completions`, `v1/messages`. A
+        // provider that knows such a path serves a model call.
+        let is = |call: &str| {
+            let before = rest.strip_suffix(call);
+            is_post && before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+        };
+        match resource {
+            _ if is("chat/completions") => Self::Chat,
+            _ if is("completions") => Self::Completions,
+            _ if is("embeddings") => Self::Embeddings,
+            _ if is("responses") => Self::Responses,
+            _ if is("messages") => Self::Messages,
+            // `models/{name}:generateContent` is Google's own form.
+            "moderations" | "images" | "audio" | "rerank" | "models" if is_post => Self::Model,
+            "models" => Self::Models,
             _ => Self::Other,
         }
     }
@@ -47,8 +60,19 @@ impl Endpoint {
     pub fn has_parameters(self) -> bool {
         matches!(
             self,
-            Self::Chat | Self::Completions | Self::Embeddings | Self::Responses | Self::Model
+            Self::Chat
+                | Self::Completions
+                | Self::Embeddings
+                | Self::Responses
+                | Self::Messages
+                | Self::Model
         )
+    }
+
+    /// Whether bodies of this kind are JSON, whatever their content type says: many servers do not
+    /// look at it, so that what is not read as JSON here would pass unseen.
+    pub fn takes_json(self) -> bool {
+        self.has_parameters() && self != Self::Model
     }
 
     /// The name that guardrails know it by; `None`: guardrails do not look at it.
@@ -57,7 +81,9 @@ impl Endpoint {
             Self::Chat => Some("chatComplete"),
             Self::Completions => Some("complete"),
             Self::Embeddings => Some("embed"),
-            Self::Responses | Self::Model | Self::Models | Self::Assistants | Self::Other => None,
+            Self::Responses => Some("createModelResponse"),
+            Self::Messages => Some("messages"),
+            Self::Model | Self::Models | Self::Assistants | Self::Other => None,
         }
     }
 
@@ -84,6 +110,29 @@ mod tests {
             (Method::POST, "/v1/responses", Endpoint::Responses),
             (Method::GET, "/v1/responses/resp_1", Endpoint::Other),
             (Method::POST, "/v1/audio/speech", Endpoint::Model),
+            (Method::POST, "/v1/messages", Endpoint::Messages),
+            (
+                Method::POST,
+                "/v1/threads/thread_1/messages",
+                Endpoint::Assistants,
+            ),
+            (
+                Method::POST,
+                "/v1/deployments/d/chat/completions",
+                Endpoint::Chat,
+            ),
+            (
+                Method::POST,
+                "/v1/engines/e/embeddings",
+                Endpoint::Embeddings,
+            ),
+            (Method::POST, "/v1/v1/responses/", Endpoint::Responses),
+            (Method::POST, "/v1/messages/batches", Endpoint::Other),
+            (
+                Method::POST,
+                "/v1/models/gemini-pro:generateContent",
+                Endpoint::Model,
+            ),
             (Method::GET, "/v1/models/a/b", Endpoint::Models),
             (
                 Method::POST,

@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 pub use self::{
     check::Check,
     outcome::{CheckError, CheckResult, HookResult},
-    text::{request_text, response_text},
+    text::{chunk_text, request_text, response_text},
 };
 
 /// A guardrail: checks that must all hold.
@@ -43,6 +43,8 @@ pub struct Hook {
     pub on_success: Option<Feedback>,
     /// What is recorded as feedback on the call when one does not.
     pub on_fail: Option<Feedback>,
+    /// Of all that the config says about it: tells it from others.
+    pub hash: [u8; 32],
 }
 
 /// Feedback on a call. In results its `metadata` also list the checks by how they ended.
@@ -67,7 +69,8 @@ pub struct Subject<'a> {
     pub model: Option<&'a str>,
     /// The request's metadata.
     pub metadata: &'a BTreeMap<String, String>,
-    /// What kind of request it is: `chatComplete`, `complete`, `embed`.
+    /// What kind of request it is: `chatComplete`, `complete`, `embed`, `messages`,
+    /// `createModelResponse`.
     pub endpoint: &'a str,
 }
 

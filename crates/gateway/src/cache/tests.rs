@@ -21,6 +21,7 @@ fn parts<'a>(metadata: &'a BTreeMap<String, String>, body: &'a str) -> KeyParts<
         destination: "main",
         model: None,
         content_type: "application/json",
+        rules: "",
         metadata,
         body: body.as_bytes(),
     }
@@ -172,6 +173,7 @@ fn every_part_of_a_request_tells_it_apart() {
             content_type: "text/plain",
             ..base
         },
+        KeyParts { rules: "x", ..base },
         KeyParts {
             metadata: &ann,
             ..base

@@ -64,6 +64,7 @@ pub(super) fn hook(value: &Value) -> Result<Hook, String> {
         sequential: flag(fields, "sequential")?,
         on_success: feedback(fields, "on_success", "onSuccess")?,
         on_fail: feedback(fields, "on_fail", "onFail")?,
+        hash: *blake3::hash(value.to_string().as_bytes()).as_bytes(),
     })
 }
 

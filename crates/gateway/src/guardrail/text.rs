@@ -23,13 +23,40 @@ pub fn request_text(body: &Value) -> String {
     texts.join("\n")
 }
 
-/// The text of an answer's first choice: its message's content, or its `text`.
+/// The text of an answer: of each choice its message's content, or its `text`; of a response its
+/// `output`; of a message its `content`.
 pub fn response_text(body: &Value) -> String {
-    let choice = &body["choices"][0];
     let mut texts = Vec::new();
-    collect(choice.get("text"), &mut texts);
-    collect(choice["message"].get("content"), &mut texts);
+    for choice in body["choices"].as_array().into_iter().flatten() {
+        collect(choice.get("text"), &mut texts);
+        collect(choice["message"].get("content"), &mut texts);
+    }
+    for item in body["output"].as_array().into_iter().flatten() {
+        collect(item.get("content"), &mut texts);
+    }
+    collect(body.get("content"), &mut texts);
     texts.join("\n")
+}
+
+/// The words of an event of a stream.
+pub fn chunk_text(chunk: &Value) -> Vec<&str> {
+    let choices = chunk["choices"].as_array().into_iter().flatten();
+    let of_choices =
+        choices.flat_map(|choice| [choice["delta"].get("content"), choice.get("text")]);
+    // Of `/responses` the delta is a text; of `/messages` it has one.
+    let delta = chunk.get("delta").filter(|_| {
+        let kind = chunk["type"].as_str();
+        matches!(
+            kind,
+            Some("response.output_text.delta" | "content_block_delta")
+        )
+    });
+    let of_delta = delta.map(|delta| delta.get("text").unwrap_or(delta));
+    of_choices
+        .chain([of_delta])
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 fn last_of_the_user(messages: &[Value]) -> Option<&Value> {

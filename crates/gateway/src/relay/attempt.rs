@@ -21,7 +21,7 @@ use crate::{
     cache::{self, CacheKey, KeyParts},
     config::Leaf,
     gateway::Services,
-    guardrail::{self, HookResult},
+    guardrail::{self, Hook, HookResult},
     http_client::Incoming,
     ledger::Bill,
     meter::Admitted,
@@ -252,10 +252,42 @@ impl<'a> RelayAttempt<'a> {
             destination: &way.target.identity,
             model: self.known.model.as_deref(),
             content_type: kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default(),
+            rules: &self.what_decides(way),
             metadata: &request.caller.metadata,
             body,
         };
         Some((CacheKey::new(&parts), rule.max_age))
+    }
+
+    /// What decides on an answer besides the call itself: who shares a virtual key need not share a
+    /// config, an address or what is forwarded.
+    fn what_decides(&self, way: Way<'_>) -> String {
+        let rules = &way.leaf.rules;
+        let decides = |name: &str| {
+            name.starts_with("openai-")
+                || name.starts_with("anthropic-")
+                || rules.forward_headers.iter().any(|wanted| wanted == name)
+        };
+        let headers = self.request.headers.iter();
+        let headers: Vec<_> = headers
+            .filter(|(name, _)| decides(name.as_str()))
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect();
+        let params = (
+            &rules.override_params,
+            &rules.default_params,
+            &rules.drop_params,
+            &way.target.model_aliases,
+        );
+        let address = (
+            &way.target.provider,
+            &rules.custom_host,
+            &self.request.query,
+        );
+        let of = |hooks: &[Hook]| hooks.iter().map(|hook| hook.hash).collect::<Vec<_>>();
+        let hooks = (of(&rules.before), of(&rules.after));
+        let passes = rules.passthrough;
+        format!("{headers:?}{params:?}{address:?}{hooks:?}{passes}")
     }
 
     /// Looks into the cache; an answer that is there is free.

@@ -278,11 +278,7 @@ fn said(headers: &HeaderMap, bytes: &Bytes) -> (String, Value) {
     let text: String = events
         .iter()
         .filter_map(|event| serde_json::from_slice::<Value>(&event.data).ok())
-        .filter_map(|chunk| {
-            let choice = &chunk["choices"][0];
-            let words = [&choice["delta"]["content"], &choice["text"]];
-            words.into_iter().find_map(Value::as_str).map(str::to_owned)
-        })
+        .map(|chunk| guardrail::chunk_text(&chunk).concat())
         .collect();
     let body = Value::from(text.as_str());
     (text, body)

@@ -128,8 +128,11 @@ impl RelayRequest {
         }
     }
 
-    /// Whether the body says that it is JSON; without a word it is, when it looks so.
+    /// Whether the body says that it is JSON, or has to be; without a word it is, when it looks so.
     pub(crate) fn is_json(&self) -> bool {
+        if Endpoint::of(&self.method, &self.path).takes_json() {
+            return true;
+        }
         match self.headers.get(header::CONTENT_TYPE) {
             Some(kind) => {
                 let kind = kind.as_bytes().to_ascii_lowercase();
@@ -137,7 +140,9 @@ impl RelayRequest {
                 let essence = essence.trim_ascii();
                 essence == b"application/json" || essence.ends_with(b"+json")
             }
-            None => matches!(&self.body, RelayBody::Bytes(bytes) if bytes.first() == Some(&b'{')),
+            None => {
+                matches!(&self.body, RelayBody::Bytes(bytes) if bytes.trim_ascii_start().starts_with(b"{"))
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Ways around keys, limits and guardrails that were found by looking for them.
 
+use loomgate_testkit::upstream::Reply;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     app::{Answer, KEY_B},
-    gateway::stage::{Stage, said},
+    gateway::stage::{Stage, question, said},
 };
 
 const OPERATORS_SECRET: &str = "sk-operators-own-0123456789abcdef";
@@ -91,7 +92,7 @@ async fn the_secret_of_a_saved_config_does_not_go_where_a_caller_says() {
     stage.providers[0].always(said("hi"));
     let answer = Answer::of(
         stage
-            .post("/v1/chat/completions", &crate::gateway::stage::question())
+            .post("/v1/chat/completions", &question())
             .header("x-portkey-config", "own")
             .header("x-portkey-custom-host", stage.providers[0].url()),
     )
@@ -100,5 +101,188 @@ async fn the_secret_of_a_saved_config_does_not_go_where_a_caller_says() {
     let error = answer.json();
     assert_eq!(answer.status, 400, "{}", answer.text);
     assert_eq!(error["error"]["code"], "custom_host_not_allowed");
+    stage.stop().await;
+}
+
+/// Sends a request line as it is.
+async fn raw(stage: &Stage, path: &str, headers: &str, body: &str) -> String {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nx-portkey-api-key: {KEY_B}\r\nconnection: close\r\n\
+         {headers}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stage.app.raw(request.as_bytes()).await
+}
+
+/// The header of a config with a guardrail.
+fn guarded() -> String {
+    let config = json!({"virtual_key": "one", "input_guardrails": no_hello()});
+    format!("x-portkey-config: {config}\r\n")
+}
+
+#[tokio::test]
+async fn another_spelling_of_a_path_does_not_lead_past_a_guardrail() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("hi"));
+    let json = guarded() + "content-type: application/json\r\n";
+    let body = question().to_string();
+    for path in [
+        "/v1/chat/%63ompletions",
+        "/v1/chat%2Fcompletions",
+        "/v1/chat%2fcompletions/",
+        "/v1/chat/%2563ompletions",
+        "/v1/chat//completions",
+        "/v1/Chat/Completions",
+        "/v1/chat/completions;a=b",
+        "/v1/chat;a/completions",
+        "/v1/x/..%2fchat/completions",
+        "/v1/v1/chat/completions",
+        "/v1/deployments/d/chat/completions",
+        "/v1/virtual%2Dkeys",
+        "/v1/Virtual-Keys",
+    ] {
+        let answer = raw(&stage, path, &json, &body).await;
+        assert_eq!(stage.counts(), [0, 0, 0], "{path}: {answer}");
+        let status = &answer[9..12];
+        assert!(matches!(status, "400" | "446"), "{path}: {answer}");
+    }
+    // Names with a slash in them are no other path.
+    let request = stage.request(Method::GET, "/v1/models/org%2Fname");
+    let request = request.header("x-portkey-virtual-key", "one");
+    assert_eq!(Answer::of(request).await.status, 200);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn another_content_type_does_not_lead_past_a_guardrail() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("hi"));
+    for kind in [
+        "content-type: audio/wav\r\n",
+        "content-type: multipart/form-data; boundary=x\r\n",
+        "content-type: application/vnd.x+json\r\n",
+        "",
+    ] {
+        for length in [0, 2 * 1024 * 1024] {
+            let body = " ".repeat(length + 1) + &question().to_string();
+            let answer = raw(&stage, "/v1/chat/completions", &(guarded() + kind), &body).await;
+            assert_eq!(stage.counts(), [0, 0, 0], "{kind} {length}: {answer}");
+            let status = &answer[9..12];
+            assert!(matches!(status, "400" | "446"), "{kind}: {answer}");
+        }
+    }
+    // Nor does a body that only the provider can read.
+    let body = format!("\u{feff}{}", question());
+    let answer = raw(&stage, "/v1/chat/completions", &guarded(), &body).await;
+    assert_eq!(stage.counts(), [0, 0, 0], "{answer}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn guardrails_look_at_responses_and_messages_too() {
+    let stage = Stage::start().await;
+    let config = json!({
+        "virtual_key": "one", "input_guardrails": no_hello(), "output_guardrails":
+        [{"default.contains": {"operator": "none", "words": ["secret"]}, "deny": true}],
+    });
+    let call = |path: &str, body: Value| {
+        let request = stage.post(path, &body);
+        Answer::of(request.header("x-portkey-config", config.to_string()))
+    };
+    let asks = json!({"model": "m", "input": "Hello"});
+    assert_eq!(call("/v1/responses", asks).await.status, 446);
+    let asks =
+        json!({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]});
+    assert_eq!(call("/v1/messages", asks).await.status, 446);
+    assert_eq!(stage.counts(), [0, 0, 0]);
+
+    let text = json!([{"type": "output_text", "text": "a secret"}]);
+    for (path, answer) in [
+        (
+            "/v1/responses",
+            json!({"output": [{"type": "message", "content": text}]}),
+        ),
+        ("/v1/messages", json!({"content": text})),
+        (
+            "/v1/chat/completions",
+            json!({"choices": [
+            {"message": {"content": "fine"}}, {"message": {"content": "a secret"}}]}),
+        ),
+    ] {
+        stage.providers[0].push(Reply::status(200, answer, &[]));
+        let asks = json!({"model": "m", "n": 2, "input": "Hi", "messages": []});
+        assert_eq!(call(path, asks).await.status, 446, "{path}");
+    }
+    for (path, event) in [
+        (
+            "/v1/responses",
+            json!({"type": "response.output_text.delta", "delta": "a secret"}),
+        ),
+        (
+            "/v1/messages",
+            json!({"type": "content_block_delta", "delta": {"text": "a secret"}}),
+        ),
+    ] {
+        let events = format!("data: {event}\n\n");
+        let kind = [("content-type", "text/event-stream")];
+        stage.providers[0].push(Reply::chunked(&kind, &[&events]));
+        let asks = json!({"model": "m", "stream": true, "input": "Hi", "messages": []});
+        assert_eq!(call(path, asks).await.status, 446, "{path}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_one_config_keeps_is_not_the_answer_of_another() {
+    let stage = Stage::start_with("[egress]\nallow = ['127.0.0.1']\n").await;
+    stage.providers[0].always(said("a secret"));
+    stage.providers[1].always(said("another"));
+    let keeps = |config: Value| {
+        let mut config = config;
+        config["cache"] = json!({"mode": "simple"});
+        config
+    };
+    let plain = keeps(json!({"virtual_key": "one"}));
+    assert_eq!(stage.chat(&plain).await.status, 200);
+    // The answer was kept for those who have no guardrail.
+    let denies =
+        json!([{"default.contains": {"operator": "none", "words": ["secret"]}, "deny": true}]);
+    let config = keeps(json!({"virtual_key": "one", "output_guardrails": denies}));
+    assert_eq!(stage.chat(&config).await.status, 446);
+    let schema = |kind: &str| {
+        let schema = json!({"schema": {"type": kind}});
+        keeps(json!({"virtual_key": "one", "output_guardrails":
+            [{"default.jsonSchema": schema, "deny": kind == "object"}]}))
+    };
+    assert_eq!(stage.chat(&schema("array")).await.status, 246);
+    assert_eq!(stage.chat(&schema("object")).await.status, 446);
+    // Nor is it the answer of other parameters, or of another query.
+    let config = keeps(json!({"virtual_key": "one", "override_params": {"seed": 1}}));
+    assert_eq!(stage.chat(&config).await.status, 200);
+    assert_eq!(stage.counts(), [5, 0, 0]);
+    let request = stage.post("/v1/chat/completions?api-version=1", &question());
+    let request = request.header("x-portkey-config", plain.to_string());
+    assert_eq!(
+        Answer::of(request).await.header("x-portkey-cache-status"),
+        "MISS"
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_one_host_said_is_not_the_answer_of_another() {
+    let stage = Stage::start_with("[egress]\nallow = ['127.0.0.1']\n").await;
+    stage.providers[0].always(said("evil"));
+    stage.providers[1].always(said("good"));
+    let of = async |index: usize| {
+        let config = json!({
+            "provider": "vllm", "cache": {"mode": "simple"},
+            "base_url": stage.providers[index].url(),
+        });
+        stage.chat(&config).await.text
+    };
+    assert!(of(0).await.contains("evil"));
+    let second = of(1).await;
+    assert!(second.contains("good"), "{second}");
     stage.stop().await;
 }

@@ -58,9 +58,14 @@ fn the_text_of_an_answer_is_its_first_choice() {
     for (body, text) in [
         (
             json!({"choices": [{"message": {"content": "a"}}, {"message": {"content": "b"}}]}),
-            "a",
+            "a\nb",
         ),
         (json!({"choices": [{"text": "a"}]}), "a"),
+        (
+            json!({"output": [{"type": "message", "content": [{"type": "output_text", "text": "a"}]}]}),
+            "a",
+        ),
+        (json!({"content": [{"type": "text", "text": "a"}]}), "a"),
         (
             json!({"choices": [{"message": {"content": [{"type": "text", "text": "a"}]}}]}),
             "a",
