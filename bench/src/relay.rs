@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use self::{
     call::{CALLS, Call},
-    load::Destination,
+    load::{Destination, Load},
     report::{Cell, Datum, Report},
 };
 use crate::{
@@ -37,8 +37,8 @@ use crate::{
 pub(crate) const LOAD_CORE: usize = 0;
 /// The core of the relays.
 const RELAY_CORE: usize = 1;
-/// Connections at the same time.
-const CONNECTIONS: [usize; 2] = [1, 16];
+/// Connections at the same time, where there are several.
+const CONNECTIONS: u32 = 16;
 /// Far more than is reached: the limits are looked at in every call, and refuse none.
 const LIMITS: [(&str, u64); 2] = [("requests", 1_000_000_000), ("tokens", 1_000_000_000_000)];
 /// How long log records may take to be written after a block.
@@ -100,13 +100,12 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
     let folder = tempfile::tempdir()?;
     let mut stage = Stage::set(options, &folder).await?;
     let idle = stage.server.process.resident()?;
-    let calls = CALLS
-        .iter()
-        .filter(|call| call.name.contains(&options.only));
-    let mut cells: Vec<_> = calls
-        .flat_map(|call| CONNECTIONS.map(|connections| Cell::new(*call, connections)))
+    let mut cells: Vec<_> = CALLS
+        .into_iter()
+        .flat_map(|call| loads(call).map(|load| Cell::new(call, load)))
+        .filter(|cell| cell.name().contains(&options.only))
         .collect();
-    ensure!(!cells.is_empty(), "no call is named {:?}", options.only);
+    ensure!(!cells.is_empty(), "no row is named {:?}", options.only);
     let length = Duration::from_millis(options.block_ms);
     let mut dice = Dice::new(options.seed);
     for _ in 0..options.blocks {
@@ -118,12 +117,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
             dice.shuffle(&mut arms);
             let mut block = Vec::new();
             for arm in arms {
-                block.push((
-                    arm,
-                    stage
-                        .block(arm, cell.call, cell.connections, length)
-                        .await?,
-                ));
+                block.push((arm, stage.block(arm, cell.call, cell.load, length).await?));
             }
             cell.add(&block)?;
         }
@@ -183,7 +177,7 @@ impl Stage {
         &mut self,
         arm: Arm,
         call: Call,
-        connections: usize,
+        load: Load,
         length: Duration,
     ) -> anyhow::Result<Datum> {
         let (process, key) = match arm {
@@ -197,7 +191,7 @@ impl Stage {
         };
         let before = process.cpu()?;
         let began = Instant::now();
-        let block = load::run(&destination, call, connections, length).await;
+        let block = load::run(&destination, call, load, length).await;
         let mut block = block.with_context(|| format!("{arm:?}, {}", call.name))?;
         let seconds = began.elapsed().as_secs_f64();
         if matches!(arm, Arm::Loomgate | Arm::LoomgateAgain) {
@@ -236,6 +230,16 @@ impl Stage {
             ensure!(Instant::now() < until, "{written} log records of {due}");
         }
     }
+}
+
+/// One call after the other, several at a pace that leaves everybody time, and all that can be had.
+fn loads(call: Call) -> [Load; 3] {
+    let of = |connections, pace| Load { connections, pace };
+    [
+        of(1, None),
+        of(CONNECTIONS, Some(call.pace)),
+        of(CONNECTIONS, None),
+    ]
 }
 
 /// Makes an API key with limits, which is kept in the store.

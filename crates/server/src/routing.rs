@@ -115,10 +115,15 @@ pub(crate) async fn resume(
         }
     };
     let overrides = wishes.overrides()?;
-    let default = services.config.virtual_keys.default_name();
     let default = key
-        .and_then(|key| key.settings.default_virtual_key.clone())
-        .or_else(|| default.map(ToString::to_string));
+        .and_then(|key| key.settings.default_virtual_key.as_deref())
+        .or_else(|| {
+            services
+                .config
+                .virtual_keys
+                .default_name()
+                .map(AsRef::as_ref)
+        });
     match &wishes.config {
         Some(config) => plan(services, workspace, default, &wishes, (config, &overrides)).await,
         None => single(services, workspace, default, &wishes, &overrides).await,
@@ -145,11 +150,14 @@ async fn of_target(
     single(services, workspace, default, wishes, overrides).await
 }
 
-fn default_virtual_key(services: &Services, key: &KeyRecord) -> Option<String> {
-    let own = key.settings.default_virtual_key.clone();
+fn default_virtual_key<'a>(services: &'a Services, key: &'a KeyRecord) -> Option<&'a str> {
+    let own = key.settings.default_virtual_key.as_deref();
     own.or_else(|| {
-        let default = services.config.virtual_keys.default_name();
-        default.map(ToString::to_string)
+        services
+            .config
+            .virtual_keys
+            .default_name()
+            .map(AsRef::as_ref)
     })
 }
 
@@ -157,11 +165,11 @@ fn default_virtual_key(services: &Services, key: &KeyRecord) -> Option<String> {
 async fn single(
     services: &Services,
     workspace: &WorkspaceId,
-    default: Option<String>,
+    default: Option<&str>,
     wishes: &Wishes,
     overrides: &Overrides,
 ) -> Result<Way, ApiError> {
-    let target = requested(services, workspace, default.as_deref(), wishes).await?;
+    let target = requested(services, workspace, default, wishes).await?;
     let route = if target.is_stored && wishes.is_plain() {
         Route::VirtualKey(target.name.to_string())
     } else {
@@ -213,7 +221,7 @@ async fn requested(
 async fn plan(
     services: &Services,
     workspace: &WorkspaceId,
-    default: Option<String>,
+    default: Option<&str>,
     wishes: &Wishes,
     (text, overrides): (&str, &Overrides),
 ) -> Result<Way, ApiError> {
@@ -231,7 +239,7 @@ async fn plan(
     let config = Config::parse(&value, overrides).map_err(|invalid| ApiError::config(&invalid))?;
     let mut targets = HashMap::new();
     for leaf in config.leaves() {
-        let target = of_leaf(services, workspace, default.as_deref(), wishes, leaf).await?;
+        let target = of_leaf(services, workspace, default, wishes, leaf).await?;
         targets.insert(Arc::clone(&leaf.path), target);
     }
     let identity = match &slug {

@@ -4,7 +4,7 @@
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, Response, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Response, header, request::Parts},
     response::IntoResponse as _,
 };
 use bytes::Bytes;
@@ -85,7 +85,8 @@ pub(super) async fn relay(
     way: Option<Way>,
     request: Request,
 ) -> Response<Body> {
-    match try_relay(&app, caller, way, request).await {
+    // Held by itself: what waits for it is moved from layer to layer.
+    match Box::pin(try_relay(&app, caller, way, request)).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -169,11 +170,8 @@ fn check(parts: &Parts, body: &Body) -> Result<(), ApiError> {
     }
     let kind = parts.headers.get(header::CONTENT_TYPE);
     let is_known = kind.is_none_or(|kind| {
-        let kind = kind.as_bytes().to_ascii_lowercase();
-        ["application/json", "multipart/form-data", "audio/"]
-            .iter()
-            .any(|known| kind.starts_with(known.as_bytes()))
-            || kind.ends_with(b"+json")
+        let begins = |known: &str| begins_with(kind.as_bytes(), known);
+        is_json(kind) || ["multipart/form-data", "audio/"].into_iter().any(begins)
     });
     if !is_known && !http_body::Body::is_end_stream(body) {
         return Err(ApiError::invalid("Invalid content type passed").of_gateway());
@@ -181,8 +179,22 @@ fn check(parts: &Parts, body: &Body) -> Result<(), ApiError> {
     Ok(())
 }
 
+fn is_json(kind: &HeaderValue) -> bool {
+    let kind = kind.as_bytes();
+    let end = kind.len().saturating_sub("+json".len());
+    begins_with(kind, "application/json") || kind[end..].eq_ignore_ascii_case(b"+json")
+}
+
+fn begins_with(kind: &[u8], beginning: &str) -> bool {
+    let start = kind.get(..beginning.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(beginning.as_bytes()))
+}
+
 /// Whether a server could read a segment as `.` or `..`.
 fn leads_up(path: &str) -> bool {
+    if !path.contains("/.") && !path.contains(['%', '\\']) {
+        return false;
+    }
     let path = path.to_ascii_lowercase();
     let path = path.replace("%2e", ".").replace("%5c", "\\");
     path.split(['/', '\\'])
@@ -228,10 +240,7 @@ async fn read(app: &App, parts: &Parts, body: Body) -> Result<RelayBody, ApiErro
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let kind = parts.headers.get(header::CONTENT_TYPE);
-    let is_json = kind.is_none_or(|kind| {
-        let kind = kind.as_bytes().to_ascii_lowercase();
-        kind.starts_with(b"application/json") || kind.ends_with(b"+json")
-    });
+    let is_json = kind.is_none_or(is_json);
     let is_empty = http_body::Body::is_end_stream(&body);
     if is_empty {
         return Ok(RelayBody::Bytes(Bytes::new()));
