@@ -9,7 +9,7 @@ pub(crate) mod bare;
 mod call;
 mod load;
 mod report;
-pub(crate) mod stand_in;
+mod stand_in;
 
 use std::{
     io::Write,
@@ -24,6 +24,7 @@ use self::{
     call::{CALLS, Call},
     load::{Destination, Load},
     report::{Cell, Datum, Report},
+    stand_in::StandIn,
 };
 use crate::{
     document,
@@ -85,7 +86,7 @@ const ARMS: [Arm; 4] = [Arm::Direct, Arm::Bare, Arm::Loomgate, Arm::LoomgateAgai
 
 /// All that is measured, running.
 struct Stage {
-    stand_in: Process,
+    stand_in: StandIn,
     bare: Process,
     server: Server,
     /// The API key with limits.
@@ -145,7 +146,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
 impl Stage {
     async fn set(options: &Options, folder: &tempfile::TempDir) -> anyhow::Result<Self> {
         let own = std::env::current_exe()?;
-        let stand_in = Process::start(&own, &["stand-in"], Some(LOAD_CORE)).await?;
+        let stand_in = StandIn::start().await?;
         let upstream = stand_in.address.to_string();
         let arguments = ["bare-relay", "--upstream", &upstream];
         let bare = Process::start(&own, &arguments, Some(RELAY_CORE)).await?;
@@ -180,16 +181,16 @@ impl Stage {
         load: Load,
         length: Duration,
     ) -> anyhow::Result<Datum> {
-        let (process, key) = match arm {
-            Arm::Direct => (&self.stand_in, stand_in::KEY),
-            Arm::Bare => (&self.bare, stand_in::KEY),
-            Arm::Loomgate | Arm::LoomgateAgain => (&self.server.process, &*self.key),
+        let (address, key) = match arm {
+            Arm::Direct => (self.stand_in.address, stand_in::KEY),
+            Arm::Bare => (self.bare.address, stand_in::KEY),
+            Arm::Loomgate | Arm::LoomgateAgain => (self.server.process.address, &*self.key),
         };
         let destination = Destination {
-            address: process.address,
+            address,
             key: key.to_owned(),
         };
-        let before = process.cpu()?;
+        let before = self.cpu(arm)?;
         let began = Instant::now();
         let block = load::run(&destination, call, load, length).await;
         let mut block = block.with_context(|| format!("{arm:?}, {}", call.name))?;
@@ -199,17 +200,21 @@ impl Stage {
             self.records += block.calls;
             self.written().await?;
         }
-        let process = match arm {
-            Arm::Direct => &self.stand_in,
-            Arm::Bare => &self.bare,
-            Arm::Loomgate | Arm::LoomgateAgain => &self.server.process,
-        };
         Ok(Datum {
             p50: median(&mut block.latencies),
             per_second: count(block.calls) / seconds,
-            cpu: (process.cpu()? - before).as_secs_f64(),
+            cpu: (self.cpu(arm)? - before).as_secs_f64(),
             calls: count(block.calls),
         })
+    }
+
+    /// Time that a relay has spent on processors; the stand-in is none.
+    fn cpu(&self, arm: Arm) -> anyhow::Result<Duration> {
+        match arm {
+            Arm::Direct => Ok(Duration::ZERO),
+            Arm::Bare => self.bare.cpu(),
+            Arm::Loomgate | Arm::LoomgateAgain => self.server.process.cpu(),
+        }
     }
 
     /// Waits until every call has its record: writing them is part of what a block costs.

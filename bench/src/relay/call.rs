@@ -28,19 +28,19 @@ pub(crate) const CALLS: [Call; 4] = [
     Call {
         kind: Kind::ModifyRun,
         bytes: 1_024,
-        pace: 800,
+        pace: 4_000,
         name: "Modify Run, 1 KB",
     },
     Call {
         kind: Kind::Chat,
         bytes: 1_024,
-        pace: 800,
+        pace: 4_000,
         name: "chat completion, 1 KB",
     },
     Call {
         kind: Kind::Chat,
         bytes: 10 * 1_024,
-        pace: 800,
+        pace: 2_000,
         name: "chat completion, 10 KB",
     },
     Call {
