@@ -25,7 +25,9 @@ pub(crate) fn machine() -> String {
         .map_or("unknown processor", |rest| {
             rest.trim_start_matches([' ', '\t', ':'])
         });
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    // Of the machine: this process may have been kept to one of them.
+    let is_core = |line: &&str| line.starts_with("processor");
+    let cores = cpu.lines().filter(is_core).count();
     format!(
         "{cores} cores of {model}; {}; {}; commit {}",
         output("uname", &["-sr"]),

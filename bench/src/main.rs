@@ -32,9 +32,6 @@ enum What {
     ModifyRun(modify_run::Options),
     /// Relayed calls: direct, through a bare relay, through Loomgate, in interleaved blocks.
     Relay(relay::Options),
-    /// What `relay` starts: answers like a provider, at once.
-    #[command(hide = true)]
-    StandIn,
     /// What `relay` starts: passes everything on to an address, without a thought.
     #[command(hide = true)]
     BareRelay(relay::bare::Options),
@@ -54,7 +51,6 @@ fn main() -> anyhow::Result<()> {
         match &what {
             What::ModifyRun(options) => modify_run::run(options, out).await,
             What::Relay(options) => relay::run(options, out).await,
-            What::StandIn => relay::stand_in::serve(out).await,
             What::BareRelay(options) => relay::bare::serve(options, out).await,
         }
     })

@@ -9,7 +9,7 @@ pub(crate) mod bare;
 mod call;
 mod load;
 mod report;
-pub(crate) mod stand_in;
+mod stand_in;
 
 use std::{
     io::Write,
@@ -22,8 +22,9 @@ use serde_json::{Value, json};
 
 use self::{
     call::{CALLS, Call},
-    load::Destination,
+    load::{Destination, Load},
     report::{Cell, Datum, Report},
+    stand_in::StandIn,
 };
 use crate::{
     document,
@@ -37,8 +38,8 @@ use crate::{
 pub(crate) const LOAD_CORE: usize = 0;
 /// The core of the relays.
 const RELAY_CORE: usize = 1;
-/// Connections at the same time.
-const CONNECTIONS: [usize; 2] = [1, 16];
+/// Connections at the same time, where there are several.
+const CONNECTIONS: u32 = 16;
 /// Far more than is reached: the limits are looked at in every call, and refuse none.
 const LIMITS: [(&str, u64); 2] = [("requests", 1_000_000_000), ("tokens", 1_000_000_000_000)];
 /// How long log records may take to be written after a block.
@@ -85,7 +86,7 @@ const ARMS: [Arm; 4] = [Arm::Direct, Arm::Bare, Arm::Loomgate, Arm::LoomgateAgai
 
 /// All that is measured, running.
 struct Stage {
-    stand_in: Process,
+    stand_in: StandIn,
     bare: Process,
     server: Server,
     /// The API key with limits.
@@ -100,13 +101,12 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
     let folder = tempfile::tempdir()?;
     let mut stage = Stage::set(options, &folder).await?;
     let idle = stage.server.process.resident()?;
-    let calls = CALLS
-        .iter()
-        .filter(|call| call.name.contains(&options.only));
-    let mut cells: Vec<_> = calls
-        .flat_map(|call| CONNECTIONS.map(|connections| Cell::new(*call, connections)))
+    let mut cells: Vec<_> = CALLS
+        .into_iter()
+        .flat_map(|call| loads(call).map(|load| Cell::new(call, load)))
+        .filter(|cell| cell.name().contains(&options.only))
         .collect();
-    ensure!(!cells.is_empty(), "no call is named {:?}", options.only);
+    ensure!(!cells.is_empty(), "no row is named {:?}", options.only);
     let length = Duration::from_millis(options.block_ms);
     let mut dice = Dice::new(options.seed);
     for _ in 0..options.blocks {
@@ -118,12 +118,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
             dice.shuffle(&mut arms);
             let mut block = Vec::new();
             for arm in arms {
-                block.push((
-                    arm,
-                    stage
-                        .block(arm, cell.call, cell.connections, length)
-                        .await?,
-                ));
+                block.push((arm, stage.block(arm, cell.call, cell.load, length).await?));
             }
             cell.add(&block)?;
         }
@@ -151,7 +146,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
 impl Stage {
     async fn set(options: &Options, folder: &tempfile::TempDir) -> anyhow::Result<Self> {
         let own = std::env::current_exe()?;
-        let stand_in = Process::start(&own, &["stand-in"], Some(LOAD_CORE)).await?;
+        let stand_in = StandIn::start().await?;
         let upstream = stand_in.address.to_string();
         let arguments = ["bare-relay", "--upstream", &upstream];
         let bare = Process::start(&own, &arguments, Some(RELAY_CORE)).await?;
@@ -183,21 +178,21 @@ impl Stage {
         &mut self,
         arm: Arm,
         call: Call,
-        connections: usize,
+        load: Load,
         length: Duration,
     ) -> anyhow::Result<Datum> {
-        let (process, key) = match arm {
-            Arm::Direct => (&self.stand_in, stand_in::KEY),
-            Arm::Bare => (&self.bare, stand_in::KEY),
-            Arm::Loomgate | Arm::LoomgateAgain => (&self.server.process, &*self.key),
+        let (address, key) = match arm {
+            Arm::Direct => (self.stand_in.address, stand_in::KEY),
+            Arm::Bare => (self.bare.address, stand_in::KEY),
+            Arm::Loomgate | Arm::LoomgateAgain => (self.server.process.address, &*self.key),
         };
         let destination = Destination {
-            address: process.address,
+            address,
             key: key.to_owned(),
         };
-        let before = process.cpu()?;
+        let before = self.cpu(arm)?;
         let began = Instant::now();
-        let block = load::run(&destination, call, connections, length).await;
+        let block = load::run(&destination, call, load, length).await;
         let mut block = block.with_context(|| format!("{arm:?}, {}", call.name))?;
         let seconds = began.elapsed().as_secs_f64();
         if matches!(arm, Arm::Loomgate | Arm::LoomgateAgain) {
@@ -205,17 +200,21 @@ impl Stage {
             self.records += block.calls;
             self.written().await?;
         }
-        let process = match arm {
-            Arm::Direct => &self.stand_in,
-            Arm::Bare => &self.bare,
-            Arm::Loomgate | Arm::LoomgateAgain => &self.server.process,
-        };
         Ok(Datum {
             p50: median(&mut block.latencies),
             per_second: count(block.calls) / seconds,
-            cpu: (process.cpu()? - before).as_secs_f64(),
+            cpu: (self.cpu(arm)? - before).as_secs_f64(),
             calls: count(block.calls),
         })
+    }
+
+    /// Time that a relay has spent on processors; the stand-in is none.
+    fn cpu(&self, arm: Arm) -> anyhow::Result<Duration> {
+        match arm {
+            Arm::Direct => Ok(Duration::ZERO),
+            Arm::Bare => self.bare.cpu(),
+            Arm::Loomgate | Arm::LoomgateAgain => self.server.process.cpu(),
+        }
     }
 
     /// Waits until every call has its record: writing them is part of what a block costs.
@@ -236,6 +235,16 @@ impl Stage {
             ensure!(Instant::now() < until, "{written} log records of {due}");
         }
     }
+}
+
+/// One call after the other, several at a pace that leaves everybody time, and all that can be had.
+fn loads(call: Call) -> [Load; 3] {
+    let of = |connections, pace| Load { connections, pace };
+    [
+        of(1, None),
+        of(CONNECTIONS, Some(call.pace)),
+        of(CONNECTIONS, None),
+    ]
 }
 
 /// Makes an API key with limits, which is kept in the store.

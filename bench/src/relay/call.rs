@@ -18,6 +18,8 @@ pub(crate) struct Call {
     pub(crate) kind: Kind,
     /// Of either body.
     pub(crate) bytes: usize,
+    /// Calls in a second that every arm is far from its end with.
+    pub(crate) pace: u32,
     pub(crate) name: &'static str,
 }
 
@@ -26,21 +28,25 @@ pub(crate) const CALLS: [Call; 4] = [
     Call {
         kind: Kind::ModifyRun,
         bytes: 1_024,
+        pace: 4_000,
         name: "Modify Run, 1 KB",
     },
     Call {
         kind: Kind::Chat,
         bytes: 1_024,
+        pace: 4_000,
         name: "chat completion, 1 KB",
     },
     Call {
         kind: Kind::Chat,
         bytes: 10 * 1_024,
+        pace: 2_000,
         name: "chat completion, 10 KB",
     },
     Call {
         kind: Kind::ModifyRun,
         bytes: 300 * 1_024,
+        pace: 200,
         name: "Modify Run, 300 KB",
     },
 ];

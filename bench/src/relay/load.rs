@@ -1,4 +1,9 @@
-//! A block: some connections that send the same call again and again, for a while.
+//! A block: some connections that send the same call again and again, for a while: each call right
+//! after the answer to the last one, or at times that are fixed beforehand.
+//!
+//! The thread never sleeps: whoever writes to it need not wake it up, which on a virtual machine
+//! costs as much as a relay's whole work and is nothing that a network would ask of it. It also
+//! hits the fixed times to the microsecond.
 
 use std::{
     net::SocketAddr,
@@ -6,7 +11,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 
 use super::call::{Call, DIGITS, Numbered};
 use crate::http::{Connection, encode};
@@ -21,9 +26,17 @@ pub(crate) struct Destination {
     pub(crate) key: String,
 }
 
+/// How much at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) connections: u32,
+    /// Calls in a second, all connections together; none: as many as there can be.
+    pub(crate) pace: Option<u32>,
+}
+
 /// What came of a block.
 pub(crate) struct Block {
-    /// How long the calls took, in seconds.
+    /// How long the calls took, in seconds; at a pace from the time that they were due.
     pub(crate) latencies: Vec<f64>,
     /// Calls, those before the measurement included.
     pub(crate) calls: u64,
@@ -33,20 +46,39 @@ pub(crate) struct Block {
 pub(crate) async fn run(
     destination: &Destination,
     call: Call,
-    connections: usize,
+    load: Load,
     length: Duration,
 ) -> anyhow::Result<Block> {
     let mut tasks = JoinSet::new();
-    for first in 0..connections {
-        let mut client = Client::open(destination, call, first).await?;
+    let mut awake = JoinSet::new();
+    awake.spawn(async {
+        loop {
+            yield_now().await;
+        }
+    });
+    let interval = load
+        .pace
+        .map(|pace| Duration::from_secs(1) * load.connections / pace);
+    for which in 0..load.connections {
+        let mut client = Client::open(destination, call, which).await?;
+        let wait = interval.unwrap_or_default() * which / load.connections;
         tasks.spawn(async move {
             for _ in 0..WARM_UP {
                 client.call().await?;
             }
             let mut latencies = Vec::new();
+            let mut due = Instant::now() + wait;
             let until = Instant::now() + length;
             loop {
-                let began = Instant::now();
+                let mut began = Instant::now();
+                if let Some(interval) = interval {
+                    while began < due {
+                        yield_now().await;
+                        began = Instant::now();
+                    }
+                    began = due;
+                    due += interval;
+                }
                 if began >= until {
                     return anyhow::Ok(latencies);
                 }
@@ -59,7 +91,7 @@ pub(crate) async fn run(
     while let Some(ended) = tasks.join_next().await {
         latencies.append(&mut ended??);
     }
-    let calls = latencies.len() as u64 + WARM_UP * connections as u64;
+    let calls = latencies.len() as u64 + WARM_UP * u64::from(load.connections);
     Ok(Block { latencies, calls })
 }
 
@@ -75,7 +107,7 @@ struct Client {
 const NUMBERS: u64 = 1_000_000_000;
 
 impl Client {
-    async fn open(destination: &Destination, call: Call, which: usize) -> anyhow::Result<Self> {
+    async fn open(destination: &Destination, call: Call, which: u32) -> anyhow::Result<Self> {
         let body = call.request();
         let text = std::str::from_utf8(&body.bytes)?;
         let bytes = encode("POST", call.path(), &destination.key, text);
@@ -87,7 +119,7 @@ impl Client {
                 number: head + body.number.start..head + body.number.end,
             },
             answer: call.answer(),
-            number: which as u64 * NUMBERS,
+            number: u64::from(which) * NUMBERS,
         })
     }
 

@@ -1,6 +1,6 @@
 //! A provider that answers at once, and refuses what does not come as it should.
 
-use std::{convert::Infallible, io::Write, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use hyper::{
     Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use super::call::{CALLS, Call, Numbered};
 
@@ -23,11 +23,27 @@ struct Known {
     answer: Numbered,
 }
 
-/// Serves until the process is ended; prints its address.
-pub(crate) async fn serve(out: &mut impl Write) -> anyhow::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    writeln!(out, "http://{}", listener.local_addr()?)?;
-    out.flush()?;
+/// A stand-in that serves until it is dropped.
+pub(crate) struct StandIn {
+    pub(crate) address: SocketAddr,
+    _serving: JoinSet<anyhow::Result<()>>,
+}
+
+impl StandIn {
+    /// On a free port.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(listener));
+        Ok(Self {
+            address,
+            _serving: serving,
+        })
+    }
+}
+
+async fn serve(listener: TcpListener) -> anyhow::Result<()> {
     let known: Arc<[Known]> = CALLS
         .iter()
         .map(|call| Known {
@@ -36,7 +52,7 @@ pub(crate) async fn serve(out: &mut impl Write) -> anyhow::Result<()> {
             answer: call.answer(),
         })
         .collect();
-    let mut connections = tokio::task::JoinSet::new();
+    let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

@@ -121,7 +121,8 @@ impl Gateway {
             Err(malformed) => return refuse_malformed(&malformed, sink),
         };
         let walker = self.walker();
-        let got = walker.walk(plan, &attempt).await;
+        // Held by itself, so that callers need not carry it about.
+        let got = Box::pin(walker.walk(plan, &attempt)).await;
         attempt.hand_out(got, walker.attempts.load(Ordering::Relaxed), sink)
     }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::RetryRule;
+use http::{HeaderMap, StatusCode};
+
+use crate::{config::RetryRule, retry_after};
 
 /// Statuses after which the same call may succeed.
 const TRANSIENT: [u16; 7] = [408, 429, 500, 502, 503, 504, 529];
@@ -70,6 +72,13 @@ impl Verdict {
             repeatable: true,
             retry_after,
         }
+    }
+
+    /// Of a provider's answer.
+    pub(crate) fn of_answer(status: StatusCode, headers: &HeaderMap) -> Self {
+        // Whoever succeeded is not asked again.
+        let retry_after = (!status.is_success()).then(|| retry_after::of(headers));
+        Self::of_status(status.as_u16(), retry_after.flatten())
     }
 
     pub(crate) fn is_success(self) -> bool {

@@ -66,10 +66,8 @@ impl Admission {
         if of_workspace >= self.per_workspace {
             return Err(too_many("workspace", self.per_workspace));
         }
-        counts.keys.insert(key.clone(), of_key + 1);
-        counts
-            .workspaces
-            .insert(workspace.clone(), of_workspace + 1);
+        enter(&mut counts.keys, key);
+        enter(&mut counts.workspaces, workspace);
         Ok(Permit {
             key: key.clone(),
             workspace: workspace.clone(),
@@ -85,6 +83,15 @@ impl Drop for Permit {
         let mut counts = self.counts.lock();
         leave(&mut counts.keys, &self.key);
         leave(&mut counts.workspaces, &self.workspace);
+    }
+}
+
+fn enter<K: std::hash::Hash + Eq + Clone>(counts: &mut HashMap<K, usize>, name: &K) {
+    match counts.get_mut(name) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(name.clone(), 1);
+        }
     }
 }
 

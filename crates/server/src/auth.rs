@@ -49,7 +49,9 @@ impl Caller {
 /// for a beta header that asks for something else than `assistants=v2`, or metadata that is none.
 pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<Caller, ApiError> {
     let docs = app.config.docs_url.as_ref();
-    let presented = key::presented(&parts.headers).ok_or_else(|| key::missing_error(docs))?;
+    let presented: Arc<str> = key::presented(&parts.headers)
+        .ok_or_else(|| key::missing_error(docs))?
+        .into();
     if key::looks_like_jwt(&presented) {
         return Err(key::jwt_error());
     }
@@ -79,7 +81,7 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
     Ok(Caller {
         workspace: record.workspace.clone(),
         key: record,
-        presented: presented.into(),
+        presented,
         metadata,
     })
 }

@@ -209,7 +209,7 @@ impl Seen {
         let caller = permit.get();
         let status = response.status().as_u16();
         tracing::info!(
-            method = %self.method,
+            method = self.method.as_str(),
             route,
             status,
             duration_ms = milliseconds(elapsed),

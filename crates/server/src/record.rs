@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use loomgate_domain::{
-    ApiKeyId, Clock, IdGen, Run, WorkspaceId,
+    ApiKeyId, Clock, IdGen, LogId, Run, WorkspaceId,
     feedback::Feedback,
     id::new_id,
     log::{LogRecord, RecordKind, Span, new_log_id},
 };
-use loomgate_gateway::relay::{End, EndSink, RelayBody, RelayRequest, Report};
+use loomgate_gateway::relay::{CacheStatus, End, EndSink, RelayBody, RelayRequest, Report};
 use serde_json::Value;
 
 use crate::{
@@ -38,27 +38,26 @@ pub(crate) fn relayed(
         RelayBody::Bytes(bytes) if keeps_body > 0 && !bytes.is_empty() => Some(bytes.clone()),
         _ => None,
     };
-    let app = app.clone();
-    let trace = context.trace();
+    let (app, caller, context) = (app.clone(), caller.clone(), context.clone());
+    let (method, path) = (request.method.clone(), request.path.clone());
     let began_ms = app.clock.now_ms();
-    let record = LogRecord {
-        id: new_log_id(began_ms, &*app.ids),
-        workspace: caller.workspace.clone(),
-        created_at_ms: began_ms,
-        kind: RecordKind::Request,
-        request_id: context.request_id().to_owned(),
-        trace_id: trace.id.clone(),
-        span: trace.span.clone(),
-        api_key: caller.key.id.clone(),
-        method: request.method.to_string(),
-        path: request.path.clone(),
-        config: config.map(|slug| slug.to_string()),
-        metadata: (*caller.metadata).clone(),
-        ..blank(caller.workspace.clone(), caller.key.id.clone())
-    };
     Box::new(move |report, end| {
+        let trace = context.trace();
+        let mut record = LogRecord {
+            id: new_log_id(began_ms, &*app.ids),
+            workspace: caller.workspace,
+            created_at_ms: began_ms,
+            request_id: context.request_id().to_owned(),
+            trace_id: trace.id.clone(),
+            span: trace.span.clone(),
+            api_key: caller.key.id.clone(),
+            method: method.as_str().to_owned(),
+            path,
+            config: config.map(|slug| slug.to_string()),
+            metadata: (*caller.metadata).clone(),
+            ..told(report, &end)
+        };
         let body = request_body.as_ref();
-        let mut record = filled(record, report, &end);
         for feedback in judgements((&*app.ids, &*app.clock), &record) {
             app.logbook.judge(feedback);
         }
@@ -78,40 +77,39 @@ pub(crate) fn model_call(
     run: &Run,
     config: Option<Arc<str>>,
 ) -> EndSink {
-    let Some(origin) = run
-        .settings
-        .origin
-        .as_ref()
-        .filter(|_| services.logbook.settings().record != Recording::Off)
+    let origin = run.settings.origin.clone();
+    let Some(origin) = origin.filter(|_| services.logbook.settings().record != Recording::Off)
     else {
         return Box::new(|_, _| {});
     };
     let began_ms = services.clock.now_ms();
-    let record = LogRecord {
-        id: new_log_id(began_ms, &*services.ids),
-        created_at_ms: began_ms,
-        kind: RecordKind::ModelCall,
-        trace_id: origin.trace_id.clone(),
-        span: Span {
-            id: None,
-            parent_id: origin.span_id.clone(),
-            name: Some("model call".to_owned()),
-        },
-        method: "POST".to_owned(),
-        path: "/v1/chat/completions".to_owned(),
-        config: config.map(|slug| slug.to_string()),
-        metadata: origin.metadata.clone(),
-        run: Some(run.id.clone()),
-        thread: Some(run.thread_id.clone()),
-        ..blank(workspace.clone(), origin.api_key.clone())
-    };
+    let (workspace, run, thread) = (workspace.clone(), run.id.clone(), run.thread_id.clone());
     let (logbook, ids, clock) = (
         services.logbook.clone(),
         Arc::clone(&services.ids),
         Arc::clone(&services.clock),
     );
     Box::new(move |report, end| {
-        let record = filled(record, report, &end);
+        let record = LogRecord {
+            id: new_log_id(began_ms, &*ids),
+            workspace,
+            created_at_ms: began_ms,
+            kind: RecordKind::ModelCall,
+            trace_id: origin.trace_id,
+            span: Span {
+                id: None,
+                parent_id: origin.span_id,
+                name: Some("model call".to_owned()),
+            },
+            api_key: origin.api_key,
+            method: "POST".to_owned(),
+            path: "/v1/chat/completions".to_owned(),
+            config: config.map(|slug| slug.to_string()),
+            metadata: origin.metadata,
+            run: Some(run),
+            thread: Some(thread),
+            ..told(report, &end)
+        };
         for feedback in judgements((&*ids, &*clock), &record) {
             logbook.judge(feedback);
         }
@@ -172,7 +170,9 @@ pub(crate) fn served(
     let trace = context.trace();
     services.logbook.write(LogRecord {
         id: new_log_id(began_ms, &*services.ids),
+        workspace: workspace.clone(),
         created_at_ms: began_ms,
+        api_key: key.clone(),
         request_id: context.request_id().to_owned(),
         trace_id: trace.id.clone(),
         span: trace.span.clone(),
@@ -182,11 +182,14 @@ pub(crate) fn served(
         status,
         total_us,
         overhead_us: total_us,
-        ..blank(workspace.clone(), key.clone())
+        option_index: "config".to_owned(),
+        cache: CacheStatus::Disabled.as_str().to_owned(),
+        ..blank()
     });
 }
 
-fn filled(record: LogRecord, report: &Report, end: &End) -> LogRecord {
+/// What the gateway tells of a call; the rest is blank.
+fn told(report: &Report, end: &End) -> LogRecord {
     let total_us = micros(end.total);
     let streamed = end
         .first_byte
@@ -209,27 +212,27 @@ fn filled(record: LogRecord, report: &Report, end: &End) -> LogRecord {
         overhead_us: total_us.saturating_sub(micros(upstream)),
         cache: report.cache.as_str().to_owned(),
         guardrails: report.guardrails.clone(),
-        ..record
+        ..blank()
     }
 }
 
-/// A record of which nothing is known yet.
-fn blank(workspace: WorkspaceId, api_key: ApiKeyId) -> LogRecord {
+/// A record of which nothing is known yet. Takes no memory.
+fn blank() -> LogRecord {
     LogRecord {
-        id: loomgate_domain::LogId::trusted(""),
-        workspace,
+        id: LogId::trusted(""),
+        workspace: WorkspaceId::trusted(""),
         created_at_ms: 0,
         kind: RecordKind::Request,
         request_id: String::new(),
         trace_id: String::new(),
         span: Span::default(),
-        api_key,
+        api_key: ApiKeyId::trusted(""),
         method: String::new(),
         path: String::new(),
         config: None,
         virtual_key: None,
         provider: String::new(),
-        option_index: "config".to_owned(),
+        option_index: String::new(),
         model: None,
         served_model: None,
         attempts: 0,
@@ -240,7 +243,7 @@ fn blank(workspace: WorkspaceId, api_key: ApiKeyId) -> LogRecord {
         first_byte_us: None,
         total_us: 0,
         overhead_us: 0,
-        cache: "DISABLED".to_owned(),
+        cache: String::new(),
         guardrails: None,
         metadata: BTreeMap::new(),
         run: None,

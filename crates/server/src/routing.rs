@@ -134,10 +134,15 @@ pub(crate) async fn resume(
         wishes.virtual_key = Some(slug.to_owned());
     }
     let overrides = wishes.overrides()?;
-    let default = services.config.virtual_keys.default_name();
     let default = key
-        .and_then(|key| key.settings.default_virtual_key.clone())
-        .or_else(|| default.map(ToString::to_string));
+        .and_then(|key| key.settings.default_virtual_key.as_deref())
+        .or_else(|| {
+            services
+                .config
+                .virtual_keys
+                .default_name()
+                .map(AsRef::as_ref)
+        });
     match &wishes.config {
         Some(config) => plan(services, workspace, default, &wishes, (config, &overrides)).await,
         None => single(services, workspace, default, &wishes, &overrides).await,
@@ -164,11 +169,14 @@ async fn of_target(
     single(services, workspace, default, wishes, overrides).await
 }
 
-fn default_virtual_key(services: &Services, key: &KeyRecord) -> Option<String> {
-    let own = key.settings.default_virtual_key.clone();
+fn default_virtual_key<'a>(services: &'a Services, key: &'a KeyRecord) -> Option<&'a str> {
+    let own = key.settings.default_virtual_key.as_deref();
     own.or_else(|| {
-        let default = services.config.virtual_keys.default_name();
-        default.map(ToString::to_string)
+        services
+            .config
+            .virtual_keys
+            .default_name()
+            .map(AsRef::as_ref)
     })
 }
 
@@ -176,11 +184,11 @@ fn default_virtual_key(services: &Services, key: &KeyRecord) -> Option<String> {
 async fn single(
     services: &Services,
     workspace: &WorkspaceId,
-    default: Option<String>,
+    default: Option<&str>,
     wishes: &Wishes,
     overrides: &Overrides,
 ) -> Result<Way, ApiError> {
-    let target = requested(services, workspace, default.as_deref(), wishes).await?;
+    let target = requested(services, workspace, default, wishes).await?;
     let route = if target.is_stored && wishes.is_plain() {
         Route::VirtualKey(target.name.to_string())
     } else {
@@ -232,7 +240,7 @@ async fn requested(
 async fn plan(
     services: &Services,
     workspace: &WorkspaceId,
-    default: Option<String>,
+    default: Option<&str>,
     wishes: &Wishes,
     (text, overrides): (&str, &Overrides),
 ) -> Result<Way, ApiError> {
@@ -258,7 +266,7 @@ async fn plan(
     }
     let mut targets = HashMap::new();
     for leaf in config.leaves() {
-        let target = of_leaf(services, workspace, default.as_deref(), wishes, leaf).await?;
+        let target = of_leaf(services, workspace, default, wishes, leaf).await?;
         targets.insert(Arc::clone(&leaf.path), target);
     }
     let identity = match &slug {

@@ -22,7 +22,6 @@ use crate::{
     plan::Way,
     reading,
     retries::Verdict,
-    retry_after,
     sse::Splitter,
     walk::Tries,
 };
@@ -47,7 +46,7 @@ impl RelayAttempt<'_> {
         } = response;
         let (parts, mut body) = head.into_parts();
         let (status, mut headers) = (parts.status, parts.headers);
-        let verdict = Verdict::of_status(status.as_u16(), retry_after::of(&headers));
+        let verdict = Verdict::of_answer(status, &headers);
         let is_stream = is_events(&headers) && status.is_success();
         let is_changed = !reading.is_as_is() || asked_for_usage && is_stream;
         let is_read = !reading.is_as_is() && !is_stream

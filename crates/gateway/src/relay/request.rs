@@ -135,10 +135,11 @@ impl RelayRequest {
         }
         match self.headers.get(header::CONTENT_TYPE) {
             Some(kind) => {
-                let kind = kind.as_bytes().to_ascii_lowercase();
-                let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default();
-                let essence = essence.trim_ascii();
-                essence == b"application/json" || essence.ends_with(b"+json")
+                let kind = kind.as_bytes().split(|byte| *byte == b';').next();
+                let essence = kind.unwrap_or_default().trim_ascii();
+                let end = essence.len().saturating_sub("+json".len());
+                essence.eq_ignore_ascii_case(b"application/json")
+                    || essence[end..].eq_ignore_ascii_case(b"+json")
             }
             None => {
                 matches!(&self.body, RelayBody::Bytes(bytes) if bytes.trim_ascii_start().starts_with(b"{"))

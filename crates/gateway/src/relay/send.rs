@@ -22,7 +22,6 @@ use crate::{
     plan::Way,
     quirks::refuses_stream_options,
     retries::Verdict,
-    retry_after,
     walk::Tries,
 };
 
@@ -71,8 +70,7 @@ impl RelayAttempt<'_> {
             .unwrap_or(way.target.timeouts.first_byte);
         match timeout(patience, self.services.http.send(trust, request)).await {
             Ok(Ok(response)) => {
-                let status = response.status().as_u16();
-                let verdict = Verdict::of_status(status, retry_after::of(response.headers()));
+                let verdict = Verdict::of_answer(response.status(), response.headers());
                 let response = Response {
                     head: response,
                     reading,

@@ -1,5 +1,7 @@
 //! API keys as callers send them: where they stand, what they look like, how they are shown.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use url::Url;
@@ -12,7 +14,7 @@ pub(crate) const LONGEST: usize = 200;
 /// The key of a request: `x-portkey-api-key`, else `api-key`, else `Authorization` (Bearer, or
 /// Basic with the key as the password). What Portkey's SDKs put into `Authorization` beside their
 /// own header is a placeholder and never looked at.
-pub(super) fn presented(headers: &HeaderMap) -> Option<String> {
+pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     for name in ["x-portkey-api-key", "api-key"] {
         if let Some(value) = headers.get(name) {
             return Some(text(value));
@@ -20,21 +22,25 @@ pub(super) fn presented(headers: &HeaderMap) -> Option<String> {
     }
     let value = text(headers.get(header::AUTHORIZATION)?);
     let (scheme, rest) = value.split_once(' ').unwrap_or((&value, ""));
-    let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        Some(rest.to_owned())
-    } else if scheme.eq_ignore_ascii_case("basic") {
-        let pair = BASE64_STANDARD.decode(rest).ok()?;
-        let pair = String::from_utf8_lossy(&pair);
-        let (_, password) = pair.split_once(':')?;
-        Some(password.to_owned())
-    } else {
-        None
+        let start = value.len() - rest.trim_start().len();
+        return Some(match value {
+            Cow::Borrowed(value) => Cow::Borrowed(&value[start..]),
+            Cow::Owned(value) => Cow::Owned(value[start..].to_owned()),
+        });
     }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = BASE64_STANDARD.decode(rest.trim()).ok()?;
+    let pair = String::from_utf8_lossy(&pair);
+    let (_, password) = pair.split_once(':')?;
+    Some(Cow::Owned(password.to_owned()))
 }
 
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).trim().to_owned()
+/// Without the blanks around it.
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes().trim_ascii())
 }
 
 /// Whether a text is a JSON web token, which Portkey takes and Loomgate does not.
@@ -108,7 +114,7 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, HeaderValue::from_static(value));
         }
-        presented(&map)
+        presented(&map).map(Cow::into_owned)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::{
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, Response, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Response, header, request::Parts},
     response::IntoResponse as _,
 };
 use bytes::Bytes;
@@ -95,7 +95,8 @@ pub(super) async fn relay(
     way: Option<Way>,
     request: Request,
 ) -> Response<Body> {
-    match try_relay(&app, caller, way, request).await {
+    // Held by itself: what waits for it is moved from layer to layer.
+    match Box::pin(try_relay(&app, caller, way, request)).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -187,11 +188,8 @@ fn check(parts: &Parts, body: &Body) -> Result<(), ApiError> {
     let kind = parts.headers.get(header::CONTENT_TYPE);
     let takes_json = Endpoint::of(&parts.method, parts.uri.path()).takes_json();
     let is_known = kind.is_none_or(|kind| {
-        let kind = kind.as_bytes().to_ascii_lowercase();
-        let is = |known: &str| kind.starts_with(known.as_bytes());
-        is("application/json")
-            || kind.ends_with(b"+json")
-            || !takes_json && (is("multipart/form-data") || is("audio/"))
+        let begins = |known: &str| begins_with(kind.as_bytes(), known);
+        is_json(kind) || !takes_json && ["multipart/form-data", "audio/"].into_iter().any(begins)
     });
     if !is_known && !http_body::Body::is_end_stream(body) {
         return Err(ApiError::invalid("Invalid content type passed").of_gateway());
@@ -199,8 +197,22 @@ fn check(parts: &Parts, body: &Body) -> Result<(), ApiError> {
     Ok(())
 }
 
+fn is_json(kind: &HeaderValue) -> bool {
+    let kind = kind.as_bytes();
+    let end = kind.len().saturating_sub("+json".len());
+    begins_with(kind, "application/json") || kind[end..].eq_ignore_ascii_case(b"+json")
+}
+
+fn begins_with(kind: &[u8], beginning: &str) -> bool {
+    let start = kind.get(..beginning.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(beginning.as_bytes()))
+}
+
 /// Whether a server could read a segment as `.` or `..`.
 fn leads_up(path: &str) -> bool {
+    if !path.contains("/.") && !path.contains(['%', '\\']) {
+        return false;
+    }
     let path = path.to_ascii_lowercase();
     let path = path.replace("%2e", ".").replace("%5c", "\\");
     let path = path.replace("%2f", "/");
@@ -302,10 +314,7 @@ async fn read(
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let kind = parts.headers.get(header::CONTENT_TYPE);
-    let is_json = kind.is_none_or(|kind| {
-        let kind = kind.as_bytes().to_ascii_lowercase();
-        kind.starts_with(b"application/json") || kind.ends_with(b"+json")
-    });
+    let is_json = kind.is_none_or(is_json);
     let is_empty = http_body::Body::is_end_stream(&body);
     if is_empty {
         return Ok((RelayBody::Bytes(Bytes::new()), is_too_large));
