@@ -1,5 +1,7 @@
 //! Logs to stderr, and the metrics that `/metrics` shows.
 
+mod line;
+
 use std::{
     collections::HashMap,
     io::IsTerminal as _,
@@ -41,13 +43,22 @@ const QUIET: [(&str, tracing::Level); 6] = [
 pub fn start_logging(log: &Log) {
     let filter = filter(log);
     let registry = tracing_subscriber::registry();
-    let colour = std::io::stderr().is_terminal();
-    let layer = fmt::layer().with_ansi(colour).with_writer(std::io::stderr);
+    let layer = fmt::layer().with_writer(std::io::stderr);
     // Fails only when there is a logger already.
     let _ = match log.format {
-        LogFormat::Text => registry.with(layer.with_filter(filter)).try_init(),
+        LogFormat::Text if std::io::stderr().is_terminal() => {
+            registry.with(layer.with_filter(filter)).try_init()
+        }
+        LogFormat::Text => {
+            let layer = layer.event_format(line::Line::default());
+            registry.with(layer.with_filter(filter)).try_init()
+        }
         LogFormat::Json => {
-            let layer = layer.json().flatten_event(true).with_current_span(false);
+            let layer = layer
+                .json()
+                .with_ansi(false)
+                .flatten_event(true)
+                .with_current_span(false);
             registry.with(layer.with_filter(filter)).try_init()
         }
     };
