@@ -1,6 +1,6 @@
 //! A client that costs next to nothing: HTTP/1.1 over one connection, one request at a time.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, ops::Range};
 
 use anyhow::{Context, bail};
 use tokio::{
@@ -16,9 +16,20 @@ pub(crate) struct Connection {
 
 /// A request, encoded once and sent many times.
 pub(crate) fn encode(method: &str, path: &str, key: &str, body: &str) -> Vec<u8> {
+    encode_with("", method, path, key, body)
+}
+
+/// The same with headers more, each with its end of line.
+pub(crate) fn encode_with(
+    headers: &str,
+    method: &str,
+    path: &str,
+    key: &str,
+    body: &str,
+) -> Vec<u8> {
     format!(
         "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n\
-         openai-beta: assistants=v2\r\ncontent-type: application/json\r\n\
+         openai-beta: assistants=v2\r\ncontent-type: application/json\r\n{headers}\
          content-length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -40,35 +51,66 @@ impl Connection {
     pub(crate) async fn send(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
-        loop {
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                bail!("the server closed the connection");
+        let end = loop {
+            self.read().await?;
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                break end;
             }
-            let Some(end) = find(&self.buffer, b"\r\n\r\n") else {
-                continue;
-            };
-            let head = std::str::from_utf8(&self.buffer[..end])?;
-            let length: usize = head
-                .lines()
-                .filter_map(|line| line.split_once(':'))
-                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-                .context("no content-length")?
-                .1
-                .trim()
-                .parse()?;
-            let ok = head.starts_with("HTTP/1.1 200 ");
-            let body = end + 4;
-            while self.buffer.len() < body + length {
-                if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                    bail!("the server closed the connection within a body");
+        };
+        let head = std::str::from_utf8(&self.buffer[..end])?;
+        let is_ok = head.starts_with("HTTP/1.1 200 ");
+        let length = head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .map(|(_, length)| length.trim().parse::<usize>())
+            .transpose()?;
+        let begin = end + 4;
+        let body = match length {
+            Some(length) => {
+                while self.buffer.len() < begin + length {
+                    self.read().await?;
                 }
+                begin..begin + length
             }
-            let text = &self.buffer[body..body + length];
-            if !ok {
-                bail!("not a 200: {}", String::from_utf8_lossy(&self.buffer));
-            }
-            return Ok(text);
+            None => self.join_chunks(begin).await?,
+        };
+        if !is_ok {
+            bail!("not a 200: {}", String::from_utf8_lossy(&self.buffer));
         }
+        Ok(&self.buffer[body])
+    }
+
+    /// Reads the chunks of a body up to the last, and moves their data together; where they are.
+    async fn join_chunks(&mut self, begin: usize) -> anyhow::Result<Range<usize>> {
+        let (mut end, mut at) = (begin, begin);
+        loop {
+            let line = loop {
+                match find(&self.buffer[at..], b"\r\n") {
+                    Some(line) => break line,
+                    None => self.read().await?,
+                }
+            };
+            let size = std::str::from_utf8(&self.buffer[at..at + line])?;
+            let size = usize::from_str_radix(size.trim(), 16).context("no size of a chunk")?;
+            let data = at + line + 2;
+            while self.buffer.len() < data + size + 2 {
+                self.read().await?;
+            }
+            self.buffer.copy_within(data..data + size, end);
+            end += size;
+            at = data + size + 2;
+            if size == 0 {
+                return Ok(begin..end);
+            }
+        }
+    }
+
+    async fn read(&mut self) -> anyhow::Result<()> {
+        if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            bail!("the server closed the connection");
+        }
+        Ok(())
     }
 }
 

@@ -1,9 +1,9 @@
 //! Relayed calls: what Loomgate adds to them, beside what a relay without logic adds.
 //!
-//! Four arms take turns in blocks of any order: the stand-in of a provider called directly, the
-//! bare relay before it, Loomgate before it, and Loomgate once more, which has to give the same as
-//! the first time or the run is void. The load and the stand-in share one core, the relays have
-//! another; of these only one is busy at a time.
+//! The arms take turns in blocks of any order: the stand-in of a provider called directly, the
+//! bare relay before it, Loomgate before it, Loomgate once more, which has to give the same as
+//! the first time or the run is void, and, where it was given, the Portkey gateway. The load and
+//! the stand-in share one core, the relays have another; of these only one is busy at a time.
 
 pub(crate) mod bare;
 mod call;
@@ -61,6 +61,9 @@ pub(crate) struct Options {
     /// What the order of the blocks and the intervals are drawn from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What starts the Portkey gateway and prints its address: bench/peers/portkey/start.sh.
+    #[arg(long)]
+    portkey: Option<PathBuf>,
     /// Only rows whose name contains this: "Modify Run, 1 KB", "16 connections".
     #[arg(long, default_value = "")]
     only: String,
@@ -80,21 +83,29 @@ pub(crate) enum Arm {
     Loomgate,
     /// The A/A arm.
     LoomgateAgain,
+    /// What many use today.
+    Portkey,
 }
 
-const ARMS: [Arm; 4] = [Arm::Direct, Arm::Bare, Arm::Loomgate, Arm::LoomgateAgain];
+/// In the order of [`Arm`].
+const ARMS: [Arm; 5] = [
+    Arm::Direct,
+    Arm::Bare,
+    Arm::Loomgate,
+    Arm::LoomgateAgain,
+    Arm::Portkey,
+];
 
 /// All that is measured, running.
 struct Stage {
     stand_in: StandIn,
     bare: Process,
     server: Server,
+    portkey: Option<Process>,
     /// The API key with limits.
     key: String,
-    /// Calls through Loomgate so far.
+    /// Calls through Loomgate so far. Each leaves a log record; asking for metrics leaves none.
     relayed: u64,
-    /// Log records that are due: those calls', and those of what else was asked.
-    records: u64,
 }
 
 pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
@@ -114,13 +125,16 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
         dice.shuffle(&mut order);
         for index in order {
             let cell = &mut cells[index];
-            let mut arms = ARMS;
+            let mut arms: Vec<_> = ARMS
+                .into_iter()
+                .filter(|arm| stage.plays(*arm, cell.load))
+                .collect();
             dice.shuffle(&mut arms);
             let mut block = Vec::new();
             for arm in arms {
                 block.push((arm, stage.block(arm, cell.call, cell.load, length).await?));
             }
-            cell.add(&block)?;
+            cell.add(&block);
         }
     }
     let report = Report {
@@ -131,6 +145,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
         idle,
         loaded: stage.server.process.resident()?,
         bare: stage.bare.resident()?,
+        portkey: stage.portkey.as_ref().map(Process::resident).transpose()?,
     };
     let text = report.text(&mut dice);
     out.write_all(text.as_bytes())?;
@@ -163,15 +178,24 @@ impl Stage {
         let core = Some(RELAY_CORE);
         let server = Server::start(&options.binary, folder.path(), &config, core).await?;
         let key = limited_key(&server).await?;
+        let portkey = match &options.portkey {
+            Some(program) => Some(Process::start(program, &[], core).await?),
+            None => None,
+        };
         Ok(Self {
             stand_in,
             bare,
             server,
+            portkey,
             key,
             relayed: 0,
-            // Of the call that made the key.
-            records: 1,
         })
+    }
+
+    /// Whether an arm is measured under a load. The pace is far beyond what the Portkey gateway
+    /// reaches.
+    fn plays(&self, arm: Arm, load: Load) -> bool {
+        arm != Arm::Portkey || self.portkey.is_some() && load.pace.is_none()
     }
 
     async fn block(
@@ -181,14 +205,23 @@ impl Stage {
         load: Load,
         length: Duration,
     ) -> anyhow::Result<Datum> {
-        let (address, key) = match arm {
-            Arm::Direct => (self.stand_in.address, stand_in::KEY),
-            Arm::Bare => (self.bare.address, stand_in::KEY),
-            Arm::Loomgate | Arm::LoomgateAgain => (self.server.process.address, &*self.key),
+        let (address, key) = match (arm, &self.portkey) {
+            (Arm::Bare, _) => (self.bare.address, stand_in::KEY),
+            (Arm::Loomgate | Arm::LoomgateAgain, _) => (self.server.process.address, &*self.key),
+            (Arm::Portkey, Some(portkey)) => (portkey.address, stand_in::KEY),
+            (Arm::Direct, _) | (Arm::Portkey, None) => (self.stand_in.address, stand_in::KEY),
+        };
+        let headers = match arm {
+            Arm::Portkey => format!(
+                "x-portkey-provider: openai\r\nx-portkey-custom-host: http://{}/v1\r\n",
+                self.stand_in.address
+            ),
+            _ => String::new(),
         };
         let destination = Destination {
             address,
             key: key.to_owned(),
+            headers,
         };
         let before = self.cpu(arm)?;
         let began = Instant::now();
@@ -197,7 +230,6 @@ impl Stage {
         let seconds = began.elapsed().as_secs_f64();
         if matches!(arm, Arm::Loomgate | Arm::LoomgateAgain) {
             self.relayed += block.calls;
-            self.records += block.calls;
             self.written().await?;
         }
         Ok(Datum {
@@ -213,21 +245,23 @@ impl Stage {
         match arm {
             Arm::Direct => Ok(Duration::ZERO),
             Arm::Bare => self.bare.cpu(),
+            Arm::Portkey => self
+                .portkey
+                .as_ref()
+                .map_or(Ok(Duration::ZERO), Process::cpu),
             Arm::Loomgate | Arm::LoomgateAgain => self.server.process.cpu(),
         }
     }
 
     /// Waits until every call has its record: writing them is part of what a block costs.
-    async fn written(&mut self) -> anyhow::Result<()> {
+    async fn written(&self) -> anyhow::Result<()> {
         let until = Instant::now() + PATIENCE;
         loop {
             tokio::time::sleep(FLUSH).await;
             let metrics = self.server.metrics().await?;
             let written = metrics.number("loomgate_log_records_written_total")?;
             let dropped = metrics.number("loomgate_log_records_dropped_total")?;
-            let due = self.records;
-            // That of asking comes later.
-            self.records += 1;
+            let due = self.relayed;
             ensure!(dropped == 0, "{dropped} log records were dropped");
             if written >= due {
                 return Ok(());

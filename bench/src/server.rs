@@ -46,7 +46,7 @@ impl Server {
         })
     }
 
-    /// Its metrics, as they are now. Asking is a request that leaves a log record like any other.
+    /// Its metrics, as they are now.
     pub(crate) async fn metrics(&self) -> anyhow::Result<Metrics> {
         let mut connection = Connection::open(self.process.address).await?;
         let request = encode("GET", "/metrics", &self.key, "");

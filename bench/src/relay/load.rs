@@ -14,7 +14,7 @@ use anyhow::ensure;
 use tokio::task::{JoinSet, yield_now};
 
 use super::call::{Call, DIGITS, Numbered};
-use crate::http::{Connection, encode};
+use crate::http::{Connection, encode_with};
 
 /// Calls on a connection before anything is measured.
 const WARM_UP: u64 = 3;
@@ -24,6 +24,8 @@ const WARM_UP: u64 = 3;
 pub(crate) struct Destination {
     pub(crate) address: SocketAddr,
     pub(crate) key: String,
+    /// What it wants to be told besides, each with its end of line.
+    pub(crate) headers: String,
 }
 
 /// How much at the same time.
@@ -110,7 +112,8 @@ impl Client {
     async fn open(destination: &Destination, call: Call, which: u32) -> anyhow::Result<Self> {
         let body = call.request();
         let text = std::str::from_utf8(&body.bytes)?;
-        let bytes = encode("POST", call.path(), &destination.key, text);
+        let Destination { headers, key, .. } = destination;
+        let bytes = encode_with(headers, "POST", call.path(), key, text);
         let head = bytes.len() - body.bytes.len();
         Ok(Self {
             connection: Connection::open(destination.address).await?,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde_json::{Value, json};
 
 use super::{ARMS, Arm, call::Call, load::Load};
@@ -39,7 +39,8 @@ pub(crate) struct Cell {
     pub(crate) call: Call,
     pub(crate) load: Load,
     /// In the order of [`ARMS`]; what stands at the same place was measured right after another.
-    blocks: [Vec<Datum>; 4],
+    /// The Portkey gateway's is empty where it was not measured.
+    blocks: [Vec<Datum>; ARMS.len()],
 }
 
 /// Everything that was measured.
@@ -53,6 +54,8 @@ pub(crate) struct Report {
     pub(crate) idle: u64,
     pub(crate) loaded: u64,
     pub(crate) bare: u64,
+    /// The Portkey gateway's, where it was measured.
+    pub(crate) portkey: Option<u64>,
 }
 
 impl Cell {
@@ -64,13 +67,11 @@ impl Cell {
         }
     }
 
-    /// Adds a block of each arm.
-    pub(crate) fn add(&mut self, block: &[(Arm, Datum)]) -> anyhow::Result<()> {
-        for (blocks, arm) in self.blocks.iter_mut().zip(ARMS) {
-            let found = block.iter().find(|(measured, _)| *measured == arm);
-            blocks.push(found.context("an arm is missing")?.1);
+    /// Adds a block of each arm that was measured.
+    pub(crate) fn add(&mut self, block: &[(Arm, Datum)]) {
+        for (arm, datum) in block {
+            self.blocks[*arm as usize].push(*datum);
         }
-        Ok(())
     }
 
     fn of(&self, arm: Arm) -> &[Datum] {
@@ -119,6 +120,21 @@ impl Cell {
         Estimate::of(&self.of(arm).iter().map(of).collect::<Vec<_>>(), dice)
     }
 
+    /// The same of Loomgate, as a multiple of the bare relay's.
+    fn cpu_ratio(&self, dice: &mut Dice) -> Estimate {
+        let of = |datum: Datum| datum.cpu / datum.calls;
+        let ratio = |ours, bare| of(ours) / of(bare);
+        Estimate::of(&self.pairs(Arm::Loomgate, Arm::Bare, ratio), dice)
+    }
+
+    /// Of the Portkey gateway, where it was measured.
+    fn of_portkey(&self, figure: impl FnOnce(Arm) -> f64, digits: usize) -> String {
+        if self.of(Arm::Portkey).is_empty() {
+            return "-".to_owned();
+        }
+        format!("{:.digits$}", figure(Arm::Portkey))
+    }
+
     fn per_second(&self, arm: Arm) -> f64 {
         let mut values: Vec<_> = self.of(arm).iter().map(|datum| datum.per_second).collect();
         median(&mut values)
@@ -154,13 +170,14 @@ impl Report {
         );
         text.push_str(
             "| call | direct, p50 µs | bare relay adds, µs | Loomgate adds, µs | ratio of both \
-             (95 %) | A/A |\n| --- | ---: | ---: | ---: | ---: | ---: |\n",
+             (95 %) | A/A | Portkey gateway adds, µs |\n\
+             | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
         );
         for cell in self.cells.iter().filter(|cell| !cell.is_flat_out()) {
             let (ratio, again) = (cell.ratio(dice), cell.again(dice));
             let _ = writeln!(
                 text,
-                "| {} | {:.0} | {:.0} | {:.0} | {:.2} ({:.2} to {:.2}) | {:.3} |",
+                "| {} | {:.0} | {:.0} | {:.0} | {:.2} ({:.2} to {:.2}) | {:.3} | {} |",
                 cell.name(),
                 cell.p50_us(Arm::Direct),
                 cell.added_us(Arm::Bare, dice).median,
@@ -169,34 +186,42 @@ impl Report {
                 ratio.low,
                 ratio.high,
                 again.median,
+                cell.of_portkey(|arm| cell.added_us(arm, dice).median, 0),
             );
         }
         text.push_str(
-            "\n| call | bare relay, CPU µs a call | Loomgate, CPU µs a call (95 %) | bare relay, \
-             calls/s | Loomgate, calls/s |\n| --- | ---: | ---: | ---: | ---: |\n",
+            "\n| call | bare relay, CPU µs a call | Loomgate, CPU µs a call | ratio of both (95 %) \
+             | Portkey gateway, CPU µs a call | bare relay, calls/s | Loomgate, calls/s | Portkey \
+             gateway, calls/s |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
         );
         for cell in self.cells.iter().filter(|cell| cell.is_flat_out()) {
-            let cpu = cell.cpu_us(Arm::Loomgate, dice);
+            let ratio = cell.cpu_ratio(dice);
             let _ = writeln!(
                 text,
-                "| {} | {:.1} | {:.1} ({:.1} to {:.1}) | {:.0} | {:.0} |",
+                "| {} | {:.1} | {:.1} | {:.2} ({:.2} to {:.2}) | {} | {:.0} | {:.0} | {} |",
                 cell.name(),
                 cell.cpu_us(Arm::Bare, dice).median,
-                cpu.median,
-                cpu.low,
-                cpu.high,
+                cell.cpu_us(Arm::Loomgate, dice).median,
+                ratio.median,
+                ratio.low,
+                ratio.high,
+                cell.of_portkey(|arm| cell.cpu_us(arm, dice).median, 0),
                 cell.per_second(Arm::Bare),
                 cell.per_second(Arm::Loomgate),
+                cell.of_portkey(|arm| cell.per_second(arm), 0),
             );
         }
         let _ = writeln!(
             text,
             "\nResident memory of Loomgate: {:.1} MB before the first call, {:.1} MB after {} \
-             calls; of the bare relay: {:.1} MB.",
+             calls; of the bare relay: {:.1} MB{}.",
             megabytes(self.idle),
             megabytes(self.loaded),
             self.relayed,
             megabytes(self.bare),
+            self.portkey.map_or_else(String::new, |bytes| {
+                format!("; of the Portkey gateway: {:.0} MB", megabytes(bytes))
+            }),
         );
         text
     }
@@ -240,7 +265,12 @@ impl Report {
         json!({
             "machine": document::machine(),
             "block_ms": self.block_ms,
-            "resident_bytes": {"idle": self.idle, "loaded": self.loaded, "bare": self.bare},
+            "resident_bytes": {
+                "idle": self.idle,
+                "loaded": self.loaded,
+                "bare": self.bare,
+                "portkey": self.portkey,
+            },
             "cells": cells,
         })
     }
