@@ -291,13 +291,18 @@ impl Streaming {
                 }
                 Ok(None) => {
                     let held = self.ending.observer.end();
-                    let whole = self.ending.observer.seen().ended || !self.says_done;
-                    if whole {
+                    let seen = self.ending.observer.seen();
+                    if seen.ended || seen.is_lost || !self.says_done {
                         self.ending.finish(None);
                         return (!held.is_empty()).then_some((Ok(held), None));
                     }
                     let message = "The provider ended its stream before its answer was complete.";
                     return Some(self.broken(held, message));
+                }
+                // Some servers hang up behind their last word.
+                Err(_) if self.ending.observer.seen().is_done => {
+                    self.ending.finish(None);
+                    return None;
                 }
                 Err(Error { message, .. }) => return Some(self.broken(Bytes::new(), &message)),
             }

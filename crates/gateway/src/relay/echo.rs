@@ -87,7 +87,7 @@ impl RelayAttempt<'_> {
             began: self.began,
             first_byte: None,
             observer: if stream {
-                Observer::events()
+                Observer::events(self.known.choices)
             } else {
                 Observer::whole()
             },
