@@ -27,6 +27,8 @@ pub(crate) struct Outgoing {
     pub(crate) path: String,
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
+    /// Headers that the caller named in `forward_headers`: they go on whatever the server speaks.
+    pub(crate) named: Vec<String>,
     pub(crate) payload: Payload,
     /// The provider's name for the model, where the call names one.
     pub(crate) model: Option<String>,
@@ -82,6 +84,7 @@ pub(crate) fn request(
         path,
         query,
         headers,
+        named,
         payload,
         model,
     } = outgoing;
@@ -98,7 +101,7 @@ pub(crate) fn request(
                 _ => Converted::Chat(facts(&body, &model)),
             };
             let url = appended(base, &said.path, &said.query)?.to_string();
-            let headers = vendor_headers(&headers, &said);
+            let headers = vendor_headers(&headers, &named, &said);
             let body = bytes(&said.body)?;
             (url, headers, body, Reading::of_vendor(vendor, what, key))
         }
@@ -113,7 +116,7 @@ pub(crate) fn request(
             (url, headers, Body::Empty, reading)
         }
         (vendor, _, payload) => {
-            let url = match &account.api {
+            let (path, query) = match &account.api {
                 Api::Azure {
                     deployment,
                     api_version,
@@ -123,10 +126,10 @@ pub(crate) fn request(
                     deployment: deployment.clone(),
                     api_version: api_version.clone(),
                 }
-                .url(&path, query.as_deref(), model.as_deref())
-                .to_string(),
-                _ => plain(base, &path, query.as_deref())?,
+                .place(&path, query.as_deref(), model.as_deref()),
+                _ => (path, query),
             };
+            let url = plain(base, &path, query.as_deref())?;
             let headers = match vendor {
                 Some(vendor) => versioned(headers, vendor),
                 None => headers,
@@ -170,11 +173,14 @@ fn said(
     })
 }
 
-/// What a caller sent for OpenAI means nothing to a vendor, but for these.
-fn vendor_headers(headers: &HeaderMap, said: &VendorRequest) -> HeaderMap {
+/// What a caller sent for OpenAI means nothing to a vendor, but for these and those it named.
+fn vendor_headers(headers: &HeaderMap, named: &[String], said: &VendorRequest) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for (name, value) in headers {
-        if name == "user-agent" || name.as_str().starts_with("anthropic-") {
+        let is_kept = name == "user-agent"
+            || name.as_str().starts_with("anthropic-")
+            || named.iter().any(|named| named == name.as_str());
+        if is_kept {
             kept.append(name.clone(), value.clone());
         }
     }
