@@ -16,9 +16,7 @@ mod error;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::Scheme,
-};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::Scheme};
 use http_body::Body as _;
 use hyper_util::{
     client::legacy::Client,
