@@ -22,3 +22,4 @@ mod strategies;
 mod streams;
 mod timeouts;
 mod usage;
+mod vendors;
