@@ -120,8 +120,6 @@ async fn try_relay(
         None => find(app, &caller, &parts, endpoint, &body).await?,
     };
     let Way { plan, config, .. } = way;
-    let named = affinity::named(&parts.method, parts.uri.path(), &body);
-    let plan = affinity::narrowed(app, &caller.workspace, plan, named).await?;
     let relayed = RelayRequest {
         caller: loomgate_gateway::relay::Caller {
             workspace: caller.workspace.clone(),
@@ -137,6 +135,7 @@ async fn try_relay(
         model,
         presented_key: Arc::clone(&caller.presented),
     };
+    let plan = affinity::narrowed(app, plan, &relayed).await?;
     let creates = affinity::creates(&relayed.method, &relayed.path);
     let capture = app.logbook.body_bytes();
     let sink = record::relayed(app, &caller, &context, config, &relayed);
@@ -145,7 +144,7 @@ async fn try_relay(
         return Err(ApiError::body_too_large(app.config.limits.upload_bytes));
     }
     if let Some(made) = creates.then(|| affinity::made(&answer)).flatten() {
-        app.store.affinity().put(&caller.workspace, made).await?;
+        affinity::remember(app, &caller.workspace, made).await;
     }
     if let (true, Some(identity)) = (creates, answer.report.identity.clone()) {
         let workspace = caller.workspace.clone();
