@@ -61,7 +61,8 @@ pub(crate) fn relayed(
         for feedback in judgements((&*app.ids, &*app.clock), &record) {
             app.logbook.judge(feedback);
         }
-        record.request_body = body.map(|body| redact::shown(body, keeps_body));
+        record.request_body =
+            body.map(|body| redact::shown_without(body, keeps_body, &caller.presented));
         record.response_body = end
             .body
             .as_ref()

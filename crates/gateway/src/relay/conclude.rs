@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use secrecy::ExposeSecret as _;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
@@ -17,7 +17,7 @@ use crate::{
     Provider, Target,
     cache::Cached,
     endpoint::Endpoint,
-    error::Error,
+    error::{Error, bytes_without_key},
     guardrail::{self, Hook, HookResult, Subject},
     plan::Way,
     reading,
@@ -79,7 +79,7 @@ impl RelayAttempt<'_> {
             observer: self.observer(status, is_stream, asked_for_usage),
             bill,
             ledger: std::sync::Arc::clone(&self.services.ledger),
-            capture: Capture::new(self.capture),
+            capture: Capture::new(self.capture, key_of(way.target)),
             place: None,
             sink: None,
         };
@@ -287,22 +287,25 @@ fn said(is_events: bool, bytes: &Bytes) -> (String, Value) {
     (text, body)
 }
 
+/// What no log may hold.
+fn key_of(target: &Target) -> Option<SecretString> {
+    match &target.provider {
+        Provider::Http(account) => account.api_key.clone(),
+        Provider::Echo => None,
+    }
+}
+
 /// A refusal without the credential that is kept here: some servers repeat it to the caller, whose
 /// it is not.
 fn without_key(bytes: Bytes, target: &Target) -> Bytes {
     let Provider::Http(account) = &target.provider else {
         return bytes;
     };
-    let Some(key) = &account.api_key else {
-        return bytes;
-    };
-    let key = key.expose_secret().as_bytes();
-    let is_in = !key.is_empty() && bytes.windows(key.len()).any(|window| window == key);
-    if !target.is_stored || !is_in {
-        return bytes;
+    let key = account.api_key.as_ref().filter(|_| target.is_stored);
+    match bytes_without_key(&bytes, key) {
+        Some(cleansed) => cleansed.into(),
+        None => bytes,
     }
-    let text = String::from_utf8_lossy(&bytes);
-    text.replace(&*String::from_utf8_lossy(key), "[key]").into()
 }
 
 /// Whether a body are events that can be read. Some servers leave out what it is, or call it a text;

@@ -93,7 +93,7 @@ impl RelayAttempt<'_> {
             },
             bill,
             ledger: Arc::clone(&self.services.ledger),
-            capture: Capture::new(self.capture),
+            capture: Capture::new(self.capture, None),
             place: None,
             sink: None,
         };
