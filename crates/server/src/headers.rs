@@ -5,6 +5,7 @@ mod metadata;
 mod trace;
 
 use std::{
+    collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -19,7 +20,7 @@ use axum::{
 };
 use futures::FutureExt as _;
 
-use loomgate_domain::IdGen;
+use loomgate_domain::{ApiKeyId, IdGen, WorkspaceId};
 use loomgate_gateway::relay::{CacheStatus, Report};
 
 pub(crate) use metadata::metadata;
@@ -66,8 +67,19 @@ pub(crate) struct RequestContext(Arc<Known>);
 struct Known {
     request_id: String,
     trace: Trace,
+    asker: OnceLock<Asker>,
     permit: OnceLock<Permit>,
     relayed: OnceLock<Relayed>,
+}
+
+/// Who asks, as far as the log tells of it.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) key: ApiKeyId,
+    pub(crate) workspace: WorkspaceId,
+    /// Whether it is a call of the data plane, which leaves a record.
+    pub(crate) is_data_plane: bool,
+    pub(crate) metadata: Arc<BTreeMap<String, String>>,
 }
 
 /// What answers tell of a call that went on to a provider.
@@ -81,7 +93,13 @@ struct Relayed {
 }
 
 impl RequestContext {
-    /// The caller is known, and may go on.
+    /// The caller is known.
+    pub(crate) fn identified(&self, asker: Asker) {
+        // A request has one caller.
+        let _ = self.0.asker.set(asker);
+    }
+
+    /// The caller may go on.
     pub(crate) fn admitted(&self, permit: Permit) {
         // A request has one caller; a second permit is of the same one, and is dropped.
         let _ = self.0.permit.set(permit);
@@ -197,7 +215,7 @@ impl Seen {
     fn record(&self, app: &App, response: &Response<Body>, elapsed: Duration) {
         let Known {
             request_id,
-            permit,
+            asker,
             relayed,
             ..
         } = &*self.context.0;
@@ -206,7 +224,7 @@ impl Seen {
             (None, Some(route)) => route.as_str(),
             (None, None) => NO_ROUTE,
         };
-        let caller = permit.get();
+        let caller = asker.get();
         let status = response.status().as_u16();
         tracing::info!(
             method = self.method.as_str(),
@@ -219,11 +237,10 @@ impl Seen {
             "request",
         );
         let method = method_label(&self.method);
-        let is_served = |caller: &&Permit| caller.is_data_plane && relayed.get().is_none();
+        let is_served = |caller: &&Asker| caller.is_data_plane && relayed.get().is_none();
         if let Some(caller) = caller.filter(is_served) {
-            let owner = (&caller.workspace, &caller.key);
             let what = (method, self.path.path(), status);
-            record::served(app, &self.context, owner, what, elapsed);
+            record::served(app, &self.context, caller, what, elapsed);
         }
         app.metrics.request(method, route, status, elapsed);
     }

@@ -15,7 +15,7 @@ use crate::{
     app::{App, Services},
     auth::Caller,
     config::Recording,
-    headers::RequestContext,
+    headers::{Asker, RequestContext},
     redact,
 };
 
@@ -159,7 +159,7 @@ struct Judgement {
 pub(crate) fn served(
     services: &Services,
     context: &RequestContext,
-    (workspace, key): (&WorkspaceId, &ApiKeyId),
+    asker: &Asker,
     (method, path, status): (&str, &str, u16),
     elapsed: Duration,
 ) {
@@ -171,9 +171,10 @@ pub(crate) fn served(
     let trace = context.trace();
     services.logbook.write(LogRecord {
         id: new_log_id(began_ms, &*services.ids),
-        workspace: workspace.clone(),
+        workspace: asker.workspace.clone(),
         created_at_ms: began_ms,
-        api_key: key.clone(),
+        api_key: asker.key.clone(),
+        metadata: (*asker.metadata).clone(),
         request_id: context.request_id().to_owned(),
         trace_id: trace.id.clone(),
         span: trace.span.clone(),

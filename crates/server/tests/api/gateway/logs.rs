@@ -224,6 +224,36 @@ async fn each_model_call_of_a_run_is_recorded_beside_the_requests() {
 }
 
 #[tokio::test]
+async fn what_was_served_or_refused_here_is_recorded_with_its_metadata() {
+    let stage = Stage::start_with(
+        "[[api_keys]]\nname = 'limited'\nkey = 'lg-limited-0123456789abcdef'\nworkspace = 'b'\n\
+         rate_limits = [{ type = 'requests', unit = 'rpd', value = 1 }]\n",
+    )
+    .await;
+    let call = |trace: &str| {
+        stage
+            .app
+            .bare(reqwest::Method::POST, "/v1/threads?limit=1")
+            .header("x-portkey-api-key", "lg-limited-0123456789abcdef")
+            .header("x-portkey-trace-id", trace)
+            .header("x-portkey-metadata", "{\"_user\":\"u-1\"}")
+            .json(&json!({}))
+    };
+    for (trace, status) in [("served", 200), ("refused", 429)] {
+        assert_eq!(Answer::of(call(trace)).await.status, status);
+        let record = records(&stage, trace, 1).await.remove(0);
+        assert_eq!((record.status, record.attempts), (status, 0));
+        assert_eq!(
+            (&*record.path, &*record.provider),
+            ("/v1/threads", "loomgate")
+        );
+        assert_eq!(record.api_key.as_str(), "key_config_limited");
+        assert_eq!(record.metadata["_user"], "u-1", "{trace}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn tokens_are_found_in_every_form_of_answer() {
     let stage = Stage::start().await;
     let events = ("content-type", "text/event-stream");
