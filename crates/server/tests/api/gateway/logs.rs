@@ -4,7 +4,7 @@ use loomgate_domain::{Order, PageRequest};
 use loomgate_domain::{
     WorkspaceId,
     limit::Nanodollars,
-    log::{LogRecord, RecordKind},
+    log::{LogRecord, RecordKind, new_log_id},
 };
 use loomgate_store::LogFilter;
 use loomgate_testkit::upstream::Reply;
@@ -250,6 +250,36 @@ async fn what_was_served_or_refused_here_is_recorded_with_its_metadata() {
         assert_eq!(record.api_key.as_str(), "key_config_limited");
         assert_eq!(record.metadata["_user"], "u-1", "{trace}");
     }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn records_are_kept_for_their_time_however_often_the_server_starts() {
+    let options = "[logs]\nretention_days = 30\n";
+    let stage = Stage::start_with(options).await;
+    stage.providers[0].push(said("ok"));
+    let call = stage
+        .call(&json!({"virtual_key": "one"}))
+        .header("x-portkey-trace-id", "kept");
+    assert_eq!(Answer::of(call).await.status, 200);
+    let kept = records(&stage, "kept", 1).await.remove(0);
+    let behind = &stage.app.behind;
+    let day_ms = 24 * 3_600 * 1_000;
+    let old = [29, 31].map(|days| LogRecord {
+        id: new_log_id(kept.created_at_ms - days * day_ms, &*behind.ids),
+        created_at_ms: kept.created_at_ms - days * day_ms,
+        ..kept.clone()
+    });
+    behind.store.logs().insert(old.to_vec()).await.unwrap();
+    let (folder, upstream, providers) = stage.end().await;
+    let stage = Stage::again(folder, upstream, providers, options).await;
+    let workspace = WorkspaceId::trusted("ws_b");
+    let logs = stage.app.behind.store.logs();
+    while logs.get(&workspace, &old[1].id).await.unwrap().is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert!(logs.get(&workspace, &old[0].id).await.unwrap().is_some());
+    assert!(logs.get(&workspace, &kept.id).await.unwrap().is_some());
     stage.stop().await;
 }
 
