@@ -145,6 +145,19 @@ async fn every_method_and_unknown_paths_are_relayed() {
 }
 
 #[tokio::test]
+async fn headers_are_bytes_and_not_texts() {
+    let stage = Stage::start().await;
+    let name = "caf\u{e9} \u{7684}";
+    stage.providers[0].push(Reply::status(200, json!({}), &[("x-name", name)]));
+    let request = upstream(&stage, Method::GET, "/v1/batches").header("x-name", name);
+    let answer = Answer::of(request).await;
+    assert_eq!(answer.headers["x-name"].as_bytes(), name.as_bytes());
+    let received = stage.received();
+    assert_eq!(received.headers["x-name"].as_bytes(), name.as_bytes());
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn trace_shows_nobody_what_goes_out() {
     let stage = Stage::start().await;
     stage.providers[0].always(Reply::status(200, json!({}), &[]));
