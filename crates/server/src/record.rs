@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use loomgate_domain::{
     ApiKeyId, Clock, IdGen, LogId, Run, WorkspaceId,
     feedback::Feedback,
@@ -84,6 +85,8 @@ pub(crate) fn model_call(
         return Box::new(|_, _| {});
     };
     let began_ms = services.clock.now_ms();
+    let most = services.logbook.body_bytes();
+    let kept = move |body: Option<&Bytes>| body.map(|body| redact::shown(body, most));
     let (workspace, run, thread) = (workspace.clone(), run.id.clone(), run.thread_id.clone());
     let (logbook, ids, clock) = (
         services.logbook.clone(),
@@ -109,6 +112,8 @@ pub(crate) fn model_call(
             metadata: origin.metadata,
             run: Some(run),
             thread: Some(thread),
+            request_body: kept(end.asked.as_ref()),
+            response_body: kept(end.body.as_ref()),
             ..told(report, &end)
         };
         for feedback in judgements((&*ids, &*clock), &record) {

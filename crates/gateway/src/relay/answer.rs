@@ -143,6 +143,8 @@ pub struct End {
     pub total: Duration,
     /// Why the answer did not come to its end, in words.
     pub cut: Option<String>,
+    /// What was asked, in OpenAI's form, where that is not the caller's own request.
+    pub asked: Option<Bytes>,
     /// The first bytes of the body, as many as were asked for.
     pub body: Option<Bytes>,
 }
@@ -263,6 +265,7 @@ impl Ending {
                 .as_ref()
                 .or(seen.error.as_ref())
                 .map(|text| self.capture.cleansed(text)),
+            asked: None,
             body: self.capture.body(),
         };
         sink(&self.report, end);

@@ -361,6 +361,32 @@ async fn bodies_are_kept_only_when_asked_for_cut_and_without_secrets() {
 }
 
 #[tokio::test]
+async fn the_bodies_of_model_calls_are_kept_like_those_of_requests() {
+    let stage = Stage::start_with("[logs]\nbodies = true\nbody_kb = 1\n").await;
+    stage.providers[0].push(Reply::text("the key is sk-canary-in-a-body-0123456789"));
+    let assistant = assistant(&stage, "gpt-4o-mini").await;
+    let with = |request: reqwest::RequestBuilder| {
+        request
+            .header("x-portkey-virtual-key", "one")
+            .header("x-portkey-trace-id", "bodies")
+    };
+    let run = begin(&stage, &assistant, with).await;
+    settled(&stage, &run, "completed").await;
+    let kept = records(&stage, "bodies", 2).await;
+    let call = kept.iter().find(|kept| kept.kind == RecordKind::ModelCall);
+    let call = call.unwrap();
+    let json = |body: &Option<String>| -> serde_json::Value {
+        serde_json::from_str(body.as_ref().unwrap()).unwrap()
+    };
+    let asked = json(&call.request_body);
+    assert_eq!(asked["messages"][0]["content"], "Hello?", "{asked}");
+    let said = json(&call.response_body);
+    let expected = json!({"role": "assistant", "content": "the key is [redacted]"});
+    assert_eq!(said, expected);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn a_full_queue_drops_and_counts() {
     let stage = Stage::start_with("[logs]\nqueue = 1\n").await;
     stage.providers[0].always(said("ok"));
