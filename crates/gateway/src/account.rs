@@ -89,6 +89,7 @@ pub(crate) fn request(
         model,
     } = outgoing;
     let key = account.api_key.as_ref();
+    let is_get = method == Method::GET;
     let (url, headers, body, reading) = match (vendor, endpoint, payload) {
         (Some(vendor), Endpoint::Chat | Endpoint::Embeddings, Payload::Json(body)) => {
             let model = model.unwrap_or_default();
@@ -105,7 +106,7 @@ pub(crate) fn request(
             let body = bytes(&said.body)?;
             (url, headers, body, Reading::of_vendor(vendor, what, key))
         }
-        (Some(vendor), Endpoint::Models, _) if path == "models" => {
+        (Some(vendor), Endpoint::Models, _) if is_get && path == "models" => {
             let query = match vendor {
                 Vendor::Anthropic => anthropic::MODELS_QUERY,
                 Vendor::Google => google::MODELS_QUERY,
@@ -114,6 +115,11 @@ pub(crate) fn request(
             let headers = versioned(headers, vendor);
             let reading = Reading::of_vendor(vendor, Converted::Models, key);
             (url, headers, Body::Empty, reading)
+        }
+        (Some(vendor), Endpoint::Models, _) if is_get && names_a_model(&path) => {
+            let url = plain(base, &path, query.as_deref())?;
+            let reading = Reading::of_vendor(vendor, Converted::Model, key);
+            (url, versioned(headers, vendor), Body::Empty, reading)
         }
         (vendor, _, payload) => {
             let (path, query) = match &account.api {
@@ -148,6 +154,12 @@ pub(crate) fn request(
     *request.headers_mut() = headers;
     authorize(account, request.headers_mut())?;
     Ok((request, reading))
+}
+
+/// `models/{id}`, and nothing below it.
+fn names_a_model(path: &str) -> bool {
+    let name = path.strip_prefix("models/");
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
 fn said(

@@ -53,6 +53,8 @@ pub(crate) enum Converted {
     Embeddings(EmbeddingFacts),
     /// The list of models.
     Models,
+    /// One of them.
+    Model,
 }
 
 impl Reading {
@@ -91,6 +93,8 @@ impl Reading {
         let said = match (vendor, what) {
             (Vendor::Anthropic, Converted::Models) => anthropic::models(&answer),
             (Vendor::Google, Converted::Models) => google::models(&answer),
+            (Vendor::Anthropic, Converted::Model) => anthropic::model(&answer),
+            (Vendor::Google, Converted::Model) => google::model(&answer),
             (_, Converted::Embeddings(facts)) => google::embeddings_response(&answer, facts),
             (Vendor::Anthropic, Converted::Chat(facts) | Converted::Stream(facts)) => {
                 anthropic::chat_response(&answer, facts)

@@ -105,6 +105,31 @@ async fn models_and_embeddings_have_one_form_where_they_exist() {
         assert_eq!(answer.json()["data"][0]["id"], id, "{}", answer.text);
         assert_eq!(answer.json()["data"][0]["object"], "model");
     }
+    let one = |slug: &str, method: Method, id: &str| {
+        let request = stage.request(method, &format!("/v1/models/{id}"));
+        request.header("x-portkey-virtual-key", format!("v-{slug}"))
+    };
+    for (slug, model, id) in [
+        (
+            "anthropic",
+            json!({"type": "model", "id": "claude-opus-5"}),
+            "claude-opus-5",
+        ),
+        (
+            "google",
+            json!({"name": "models/gemini-2.5-flash"}),
+            "gemini-2.5-flash",
+        ),
+    ] {
+        stage.providers[0].push(Reply::status(200, model, &[]));
+        let answer = Answer::of(one(slug, Method::GET, id)).await;
+        assert_eq!(stage.received().path, format!("/v1/models/{id}"));
+        assert_eq!(answer.json()["object"], "model", "{}", answer.text);
+        assert_eq!(answer.json()["id"], id);
+        // There is nothing to convert.
+        stage.providers[0].push(Reply::status(200, json!({}), &[]));
+        assert_eq!(Answer::of(one(slug, Method::HEAD, id)).await.status, 200);
+    }
     let embed = |slug: &str| {
         let body = json!({"model": "gemini-embedding-001", "input": ["a", "b"]});
         let request = stage.post("/v1/embeddings", &body);
