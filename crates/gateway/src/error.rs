@@ -80,7 +80,7 @@ impl Error {
 pub(crate) fn unreachable(error: &SendError) -> String {
     match error {
         SendError::Refused(refusal) => refusal.to_string(),
-        SendError::Broken(_) => format!("The connection to the provider broke: {error}."),
+        SendError::Broken(why) => format!("The connection to the provider broke: {why}."),
         SendError::Connect(_) | SendError::ConnectTimeout | SendError::Dns(_) | SendError::Tls => {
             format!("The provider could not be reached: {error}.")
         }

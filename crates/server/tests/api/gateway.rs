@@ -8,6 +8,7 @@ mod canary;
 mod conditions;
 mod egress;
 mod errors;
+mod framing;
 mod guardrails;
 mod headers;
 mod limits;
