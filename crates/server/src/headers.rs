@@ -32,7 +32,7 @@ use crate::{
     error::{ApiError, Cause},
     leftover,
     record::{self, OWN_PROVIDER},
-    streams::CountedStream,
+    streams::{CountedStream, OnEnd},
 };
 
 /// The most headers of a request.
@@ -121,6 +121,11 @@ impl RequestContext {
         &self.0.request_id
     }
 
+    /// Who asks, once that is known.
+    pub(crate) fn asker(&self) -> Option<&Asker> {
+        self.0.asker.get()
+    }
+
     /// Where it stands in its caller's trace.
     pub(crate) fn trace(&self) -> &Trace {
         &self.0.trace
@@ -185,10 +190,19 @@ pub(crate) async fn layer(
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         tracing::error!(request_id = context.request_id(), cause, "a request failed");
     }
-    seen.record(&app, &response, elapsed);
+    let served = seen.record(&app, &response, elapsed);
     if is_stream(response.headers()) {
-        // The permit is held until the stream ends.
-        return response.map(|body| Body::new(CountedStream::new(body, context)));
+        // The permit is held until the stream ends, which is also when there is all to tell of it.
+        let on_end = served.map(|served| -> OnEnd {
+            Box::new(move |first| {
+                let first = first.map(|first| first.duration_since(started));
+                record::served(&app, served, (started.elapsed(), first));
+            })
+        });
+        return response.map(|body| Body::new(CountedStream::new(body, context, on_end)));
+    }
+    if let Some(served) = served {
+        record::served(&app, served, (elapsed, None));
     }
     response
 }
@@ -212,7 +226,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn record(&self, app: &App, response: &Response<Body>, elapsed: Duration) {
+    /// Tells the log and the metrics; gives what the logbook is to be told, if it is.
+    fn record(&self, app: &App, response: &Response<Body>, elapsed: Duration) -> Option<Served> {
         let Known {
             request_id,
             asker,
@@ -237,13 +252,23 @@ impl Seen {
             "request",
         );
         let method = method_label(&self.method);
-        let is_served = |caller: &&Asker| caller.is_data_plane && relayed.get().is_none();
-        if let Some(caller) = caller.filter(is_served) {
-            let what = (method, self.path.path(), status);
-            record::served(app, &self.context, caller, what, elapsed);
-        }
         app.metrics.request(method, route, status, elapsed);
+        let is_served = |caller: &&Asker| caller.is_data_plane && relayed.get().is_none();
+        caller.filter(is_served).map(|_| Served {
+            context: self.context.clone(),
+            method,
+            path: self.path.clone(),
+            status,
+        })
     }
+}
+
+/// A request that was answered here, as far as the logbook is told of it.
+pub(crate) struct Served {
+    pub(crate) context: RequestContext,
+    pub(crate) method: &'static str,
+    pub(crate) path: Uri,
+    pub(crate) status: u16,
 }
 
 /// With three digits behind the point.

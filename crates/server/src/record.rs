@@ -16,7 +16,7 @@ use crate::{
     app::{App, Services},
     auth::Caller,
     config::Recording,
-    headers::{Asker, RequestContext},
+    headers::{RequestContext, Served},
     redact,
 };
 
@@ -160,14 +160,21 @@ struct Judgement {
     metadata: serde_json::Map<String, Value>,
 }
 
-/// A request that was answered here.
+/// A request that was answered here: how long it took, and where it was a stream until its first bytes.
 pub(crate) fn served(
     services: &Services,
-    context: &RequestContext,
-    asker: &Asker,
-    (method, path, status): (&str, &str, u16),
-    elapsed: Duration,
+    request: Served,
+    (elapsed, first_byte): (Duration, Option<Duration>),
 ) {
+    let Served {
+        context,
+        method,
+        path,
+        status,
+    } = request;
+    let Some(asker) = context.asker() else {
+        return;
+    };
     if services.logbook.settings().record != Recording::All {
         return;
     }
@@ -184,11 +191,13 @@ pub(crate) fn served(
         trace_id: trace.id.clone(),
         span: trace.span.clone(),
         method: method.to_owned(),
-        path: path.to_owned(),
+        path: path.path().to_owned(),
         provider: OWN_PROVIDER.to_owned(),
         status,
+        first_byte_us: first_byte.map(micros),
         total_us,
-        overhead_us: total_us,
+        // Of a stream, what comes behind its beginning is a model's time.
+        overhead_us: first_byte.map_or(total_us, micros),
         option_index: "config".to_owned(),
         cache: CacheStatus::Disabled.as_str().to_owned(),
         ..blank()

@@ -7,7 +7,7 @@ use loomgate_domain::{
     log::{LogRecord, RecordKind, new_log_id},
 };
 use loomgate_store::LogFilter;
-use loomgate_testkit::upstream::Reply;
+use loomgate_testkit::upstream::{Gate, Reply};
 use serde_json::json;
 
 use super::{
@@ -250,6 +250,33 @@ async fn what_was_served_or_refused_here_is_recorded_with_its_metadata() {
         assert_eq!(record.api_key.as_str(), "key_config_limited");
         assert_eq!(record.metadata["_user"], "u-1", "{trace}");
     }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_was_served_here_is_recorded_at_its_end() {
+    let stage = Stage::start().await;
+    let gate = Gate::new();
+    stage.providers[0].push(Reply::gated("one two", &gate));
+    let assistant = assistant(&stage, "gpt-4o-mini").await;
+    let thread = json!({"messages": [{"role": "user", "content": "Hello?"}]});
+    let body = json!({"assistant_id": assistant, "thread": thread, "stream": true});
+    let run = stage
+        .post("/v1/threads/runs", &body)
+        .header("x-portkey-virtual-key", "one")
+        .header("x-portkey-trace-id", "streamed");
+    let mut answer = run.send().await.unwrap();
+    assert!(answer.chunk().await.unwrap().is_some());
+    assert!(records(&stage, "streamed", 0).await.is_empty());
+    gate.release(2);
+    while answer.chunk().await.unwrap().is_some() {}
+    let kept = records(&stage, "streamed", 2).await;
+    let request = kept.iter().find(|kept| kept.kind == RecordKind::Request);
+    let request = request.unwrap();
+    assert_eq!((&*request.provider, request.status), ("loomgate", 200));
+    assert!(request.first_byte_us.unwrap() <= request.total_us);
+    let call = kept.iter().find(|kept| kept.kind == RecordKind::ModelCall);
+    assert!(request.total_us >= call.unwrap().total_us, "{kept:#?}");
     stage.stop().await;
 }
 
