@@ -328,6 +328,8 @@ impl Streaming {
                         self.ending.finish(None);
                         return (!held.is_empty()).then_some((Ok(held), None));
                     }
+                    // Half an event is no event, and would only be stumbled over.
+                    let held = if seen.is_half { Bytes::new() } else { held };
                     let message = "The provider ended its stream before its answer was complete.";
                     return Some(self.broken(held, message));
                 }

@@ -47,7 +47,7 @@ impl RelayAttempt<'_> {
         let (parts, mut body) = head.into_parts();
         let (status, mut headers) = (parts.status, parts.headers);
         let verdict = Verdict::of_answer(status, &headers);
-        let is_stream = is_events(&headers, self.known.stream) && status.is_success();
+        let is_stream = is_events(&headers, self.asks_for_events()) && status.is_success();
         let is_changed = !reading.is_as_is() || asked_for_usage && is_stream;
         let is_read = !reading.is_as_is() && !is_stream
             || !way.leaf.rules.after.is_empty() && self.known.endpoint.guarded().is_some()
@@ -149,7 +149,7 @@ impl RelayAttempt<'_> {
         let (cache, before) = self.taken();
         let after = match self.known.endpoint.guarded() {
             Some(endpoint) if status.is_success() && !way.leaf.rules.after.is_empty() => {
-                let (text, body) = said(is_events(&headers, self.known.stream), &bytes);
+                let (text, body) = said(is_events(&headers, self.asks_for_events()), &bytes);
                 self.check(&way.leaf.rules.after, &text, &body, endpoint)
             }
             _ => Vec::new(),
@@ -239,10 +239,14 @@ impl RelayAttempt<'_> {
         }
     }
 
+    /// Whether nothing but events can be the answer; audio is streamed, too.
+    fn asks_for_events(&self) -> bool {
+        self.known.stream && self.known.endpoint.takes_json()
+    }
+
     fn observer(&self, status: StatusCode, is_stream: bool, asked_for_usage: bool) -> Observer {
         let (endpoint, choices) = (self.known.endpoint, self.known.choices);
-        let counts = endpoint.has_parameters() || endpoint == Endpoint::Assistants;
-        match (status.is_success() && counts, is_stream) {
+        match (status.is_success(), is_stream) {
             (true, true) if asked_for_usage => Observer::filtered(choices),
             (true, true) => Observer::events(choices),
             (true, false) if endpoint.has_parameters() || self.shows_a_run() => Observer::whole(),

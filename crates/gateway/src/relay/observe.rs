@@ -31,6 +31,8 @@ pub(super) struct Seen {
     pub(super) is_done: bool,
     /// An event was too large to look at: nobody knows what it said.
     pub(super) is_lost: bool,
+    /// The bytes ended within an event.
+    pub(super) is_half: bool,
     /// How many choices were asked for; 0 stands for one.
     choices: usize,
     /// Those that have come to their end.

@@ -138,3 +138,25 @@ async fn events_are_known_by_any_name_where_they_were_asked_for() {
     assert_eq!(answer.json(), refusal);
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn bytes_that_are_no_events_are_not_held() {
+    let stage = Stage::start().await;
+    let audio = Reply::chunked(
+        &[("content-type", "application/octet-stream")],
+        &["\nID3", "ab"],
+    );
+    stage.providers[0].push(audio);
+    let body = json!({"model": "tts", "input": "x", "stream": true});
+    let call = stage
+        .post("/v1/audio/speech", &body)
+        .header("x-portkey-virtual-key", "one");
+    assert_eq!(Answer::of(call).await.text, "\nID3ab");
+    // Nor is the last event of a stream that nobody judges, whatever is in it.
+    stage.providers[0].push(Reply::chunked(&[EVENTS], &["data: 1\n\n", "data: words"]));
+    let call = stage
+        .post("/v1/batches", &json!({}))
+        .header("x-portkey-virtual-key", "one");
+    assert_eq!(Answer::of(call).await.text, "data: 1\n\ndata: words");
+    stage.stop().await;
+}
