@@ -27,6 +27,8 @@ pub(crate) struct Outgoing {
     pub(crate) path: String,
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
+    /// Headers that the caller named in `forward_headers`: they go on whatever the server speaks.
+    pub(crate) named: Vec<String>,
     pub(crate) payload: Payload,
     /// The provider's name for the model, where the call names one.
     pub(crate) model: Option<String>,
@@ -82,10 +84,12 @@ pub(crate) fn request(
         path,
         query,
         headers,
+        named,
         payload,
         model,
     } = outgoing;
     let key = account.api_key.as_ref();
+    let is_get = method == Method::GET;
     let (url, headers, body, reading) = match (vendor, endpoint, payload) {
         (Some(vendor), Endpoint::Chat | Endpoint::Embeddings, Payload::Json(body)) => {
             let model = model.unwrap_or_default();
@@ -98,11 +102,11 @@ pub(crate) fn request(
                 _ => Converted::Chat(facts(&body, &model)),
             };
             let url = appended(base, &said.path, &said.query)?.to_string();
-            let headers = vendor_headers(&headers, &said);
+            let headers = vendor_headers(&headers, &named, &said);
             let body = bytes(&said.body)?;
             (url, headers, body, Reading::of_vendor(vendor, what, key))
         }
-        (Some(vendor), Endpoint::Models, _) if path == "models" => {
+        (Some(vendor), Endpoint::Models, _) if is_get && path == "models" => {
             let query = match vendor {
                 Vendor::Anthropic => anthropic::MODELS_QUERY,
                 Vendor::Google => google::MODELS_QUERY,
@@ -112,8 +116,13 @@ pub(crate) fn request(
             let reading = Reading::of_vendor(vendor, Converted::Models, key);
             (url, headers, Body::Empty, reading)
         }
+        (Some(vendor), Endpoint::Models, _) if is_get && names_a_model(&path) => {
+            let url = plain(base, &path, query.as_deref())?;
+            let reading = Reading::of_vendor(vendor, Converted::Model, key);
+            (url, versioned(headers, vendor), Body::Empty, reading)
+        }
         (vendor, _, payload) => {
-            let url = match &account.api {
+            let (path, query) = match &account.api {
                 Api::Azure {
                     deployment,
                     api_version,
@@ -123,10 +132,10 @@ pub(crate) fn request(
                     deployment: deployment.clone(),
                     api_version: api_version.clone(),
                 }
-                .url(&path, query.as_deref(), model.as_deref())
-                .to_string(),
-                _ => plain(base, &path, query.as_deref())?,
+                .place(&path, query.as_deref(), model.as_deref()),
+                _ => (path, query),
             };
+            let url = plain(base, &path, query.as_deref())?;
             let headers = match vendor {
                 Some(vendor) => versioned(headers, vendor),
                 None => headers,
@@ -145,6 +154,12 @@ pub(crate) fn request(
     *request.headers_mut() = headers;
     authorize(account, request.headers_mut())?;
     Ok((request, reading))
+}
+
+/// `models/{id}`, and nothing below it.
+fn names_a_model(path: &str) -> bool {
+    let name = path.strip_prefix("models/");
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
 fn said(
@@ -170,11 +185,14 @@ fn said(
     })
 }
 
-/// What a caller sent for OpenAI means nothing to a vendor, but for these.
-fn vendor_headers(headers: &HeaderMap, said: &VendorRequest) -> HeaderMap {
+/// What a caller sent for OpenAI means nothing to a vendor, but for these and those it named.
+fn vendor_headers(headers: &HeaderMap, named: &[String], said: &VendorRequest) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for (name, value) in headers {
-        if name == "user-agent" || name.as_str().starts_with("anthropic-") {
+        let is_kept = name == "user-agent"
+            || name.as_str().starts_with("anthropic-")
+            || named.iter().any(|named| named == name.as_str());
+        if is_kept {
             kept.append(name.clone(), value.clone());
         }
     }

@@ -1,6 +1,7 @@
 //! What a failed model call tells its caller: who failed, may it be tried again, and the
 //! provider's own words.
 
+use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{http_client::SendError, retries::is_transient};
@@ -79,7 +80,7 @@ impl Error {
 pub(crate) fn unreachable(error: &SendError) -> String {
     match error {
         SendError::Refused(refusal) => refusal.to_string(),
-        SendError::Broken(_) => format!("The connection to the provider broke: {error}."),
+        SendError::Broken(why) => format!("The connection to the provider broke: {why}."),
         SendError::Connect(_) | SendError::ConnectTimeout | SendError::Dns(_) | SendError::Tls => {
             format!("The provider could not be reached: {error}.")
         }
@@ -92,6 +93,23 @@ pub(crate) fn without_key(text: &str, key: Option<&SecretString>) -> String {
         Some(key) if !key.is_empty() => text.replace(key, "[key]"),
         _ => text.to_owned(),
     }
+}
+
+/// Bytes without the key; `None`: it is not among them.
+pub(crate) fn bytes_without_key(bytes: &[u8], key: Option<&SecretString>) -> Option<Vec<u8>> {
+    let key = key.map(|key| key.expose_secret().as_bytes());
+    let key = key.filter(|key| !key.is_empty())?;
+    let (mut out, mut rest) = (Vec::new(), 0);
+    for at in memmem::find_iter(bytes, key) {
+        out.extend_from_slice(&bytes[rest..at]);
+        out.extend_from_slice(b"[key]");
+        rest = at + key.len();
+    }
+    if rest == 0 {
+        return None;
+    }
+    out.extend_from_slice(&bytes[rest..]);
+    Some(out)
 }
 
 /// A provider's words, made fit to be shown: without the key, and not too long.
@@ -115,6 +133,22 @@ mod tests {
         assert!(shown.ends_with("é[key]"), "{shown}");
         assert_eq!(shown.chars().count(), 1_000);
         assert_eq!(presentable("plain", Some(&SecretString::from(""))), "plain");
+    }
+
+    #[test]
+    fn bytes_lose_the_key_and_nothing_else() {
+        let key = SecretString::from("sk-made-up");
+        let cleansed = |bytes: &[u8]| bytes_without_key(bytes, Some(&key));
+        assert_eq!(
+            cleansed(b"\xffsk-made-upsk-made-up."),
+            Some(b"\xff[key][key].".to_vec())
+        );
+        assert_eq!(cleansed(b"sk-made"), None);
+        assert_eq!(
+            bytes_without_key(b"sk", Some(&SecretString::from(""))),
+            None
+        );
+        assert_eq!(bytes_without_key(b"sk", None), None);
     }
 
     #[test]

@@ -9,13 +9,14 @@
 //!
 //! Invariant: a connection that was made for a trusted request never carries a guarded one.
 //! Invariant: a request that the server may have seen is not sent a second time.
+//! Invariant: an answer has one word on its length at most.
 
 mod body;
 mod error;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Request, Response, Version, header, uri::Scheme};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::Scheme};
 use http_body::Body as _;
 use hyper_util::{
     client::legacy::Client,
@@ -119,7 +120,7 @@ impl HttpClient {
             Trust::Guarded => &self.guarded,
         };
         let answer = client.request(request).await;
-        answer.map_err(|error| SendError::of_client(&error))
+        checked(answer.map_err(|error| SendError::of_client(&error))?)
     }
 }
 
@@ -174,6 +175,19 @@ fn prepare(request: &mut Request<Body>) -> Result<(), SendError> {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     Ok(())
+}
+
+/// Refuses what is no answer to what was asked, and leaves one word on how long it is.
+fn checked(mut answer: Response<Incoming>) -> Result<Response<Incoming>, SendError> {
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let text = "the server wants another protocol, for which nobody asked";
+        return Err(SendError::Broken(text.to_owned()));
+    }
+    // Who passed both on would let the server say where the next answer begins (RFC 9112, 6.3).
+    if answer.headers().contains_key(header::TRANSFER_ENCODING) {
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    Ok(answer)
 }
 
 #[cfg(test)]

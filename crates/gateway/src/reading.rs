@@ -53,6 +53,8 @@ pub(crate) enum Converted {
     Embeddings(EmbeddingFacts),
     /// The list of models.
     Models,
+    /// One of them.
+    Model,
 }
 
 impl Reading {
@@ -91,6 +93,8 @@ impl Reading {
         let said = match (vendor, what) {
             (Vendor::Anthropic, Converted::Models) => anthropic::models(&answer),
             (Vendor::Google, Converted::Models) => google::models(&answer),
+            (Vendor::Anthropic, Converted::Model) => anthropic::model(&answer),
+            (Vendor::Google, Converted::Model) => google::model(&answer),
             (_, Converted::Embeddings(facts)) => google::embeddings_response(&answer, facts),
             (Vendor::Anthropic, Converted::Chat(facts) | Converted::Stream(facts)) => {
                 anthropic::chat_response(&answer, facts)
@@ -122,6 +126,7 @@ impl Reading {
             splitter: Splitter::default(),
             stream,
             ended: false,
+            failure: None,
         };
         Wire(Source::Converted(body, Box::new(converter)))
     }
@@ -144,6 +149,8 @@ struct Converter {
     splitter: Splitter,
     stream: VendorStream,
     ended: bool,
+    /// What ended it, once the frames before have gone on.
+    failure: Option<Error>,
 }
 
 enum VendorStream {
@@ -176,13 +183,20 @@ impl Wire {
             Source::AsIs(body) => piece(body, patience).await,
             Source::Frames(frames) => Ok(frames.next().await),
             Source::Converted(body, converter) => loop {
+                if let Some(failure) = converter.failure.take() {
+                    return Err(failure);
+                }
                 if converter.ended {
                     return Ok(None);
                 }
                 let mut out = Vec::new();
-                match piece(body, patience).await? {
-                    Some(bytes) => converter.take(&bytes, &mut out)?,
-                    None => converter.finish(&mut out)?,
+                let taken = match piece(body, patience).await? {
+                    Some(bytes) => converter.take(&bytes, &mut out),
+                    None => converter.finish(&mut out),
+                };
+                if let Err(failure) = taken {
+                    converter.ended = true;
+                    converter.failure = Some(failure);
                 }
                 if !out.is_empty() {
                     return Ok(Some(out.into()));
@@ -215,6 +229,10 @@ impl Converter {
     }
 
     fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        // Proxies in between keep connections alive with nothing, and end as OpenAI does.
+        if matches!(data.trim_ascii(), b"" | b"[DONE]") {
+            return Ok(());
+        }
         let result = match &mut self.stream {
             VendorStream::Anthropic(stream) => stream.event(None, data, out),
             VendorStream::Google(stream) => stream.event(None, data, out),

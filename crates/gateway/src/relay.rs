@@ -4,6 +4,7 @@ mod answer;
 mod attempt;
 mod conclude;
 mod echo;
+mod frames;
 mod headers;
 mod observe;
 mod own;

@@ -1,5 +1,7 @@
 //! Splits a stream of bytes into server-sent events, wherever the bytes were cut.
 
+use serde::de::IgnoredAny;
+
 /// The most bytes of one event, or of one line.
 const EVENT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -10,6 +12,14 @@ pub(crate) struct Event {
     pub(crate) is_error: bool,
     /// The data lines, joined by line feeds. Not checked to be UTF-8.
     pub(crate) data: Vec<u8>,
+}
+
+impl Event {
+    /// Whether an event that the end of the stream cut off is complete all the same.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.data.trim_ascii() == b"[DONE]"
+            || serde_json::from_slice::<IgnoredAny>(&self.data).is_ok()
+    }
 }
 
 /// An event or line of more than 8 MB.

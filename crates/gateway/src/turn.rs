@@ -1,6 +1,7 @@
 //! Model turns of runs: a turn in the one form, sent to whatever the plan leads to, its events read.
 
 mod rules;
+mod said;
 mod send;
 mod told;
 
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::told::Told;
+use self::{said::Said, told::Told};
 use crate::{
     ChatStream, MaxTokensField, Provider,
     config::Leaf,
@@ -36,6 +37,8 @@ pub struct ModelCall {
     pub caller: Caller,
     /// `/v1/threads/{id}/runs`: what conditions on the path look at.
     pub path: String,
+    /// How many bytes of what is asked and said the sink is given; 0: none.
+    pub capture: usize,
 }
 
 /// A turn that has begun.
@@ -90,7 +93,14 @@ struct Visit {
 /// What an attempt gives.
 pub(crate) struct Outcome {
     report: Report,
-    result: Result<(ChatStream, Bill), Error>,
+    result: Result<Begun, Error>,
+}
+
+/// A turn whose first event is at hand.
+struct Begun {
+    events: ChatStream,
+    bill: Bill,
+    said: Said,
 }
 
 impl<'a> TurnAttempt<'a> {
@@ -117,8 +127,9 @@ impl<'a> TurnAttempt<'a> {
     ) -> Result<Turn, Error> {
         let Outcome { mut report, result } = outcome;
         report.attempts = attempts;
+        let asked = (self.call.capture > 0).then(|| said::shown(&self.params(), None));
         match result {
-            Ok((events, bill)) => {
+            Ok(Begun { events, bill, said }) => {
                 let receipt = Receipt {
                     ledger: Arc::clone(&self.services.ledger),
                     bill: bill.clone(),
@@ -132,6 +143,8 @@ impl<'a> TurnAttempt<'a> {
                     is_over: false,
                     ledger: Arc::clone(&self.services.ledger),
                     bill,
+                    asked,
+                    said,
                     report,
                     _place: self.visit.into_inner().place,
                     sink: Some(sink),
@@ -149,6 +162,7 @@ impl<'a> TurnAttempt<'a> {
                 report.error = Some(error.message.clone());
                 let end = End {
                     total: self.began.elapsed(),
+                    asked,
                     ..End::default()
                 };
                 sink(&report, end);
@@ -195,9 +209,17 @@ impl<'a> TurnAttempt<'a> {
     fn begun(&self, way: Way<'_>, events: ChatStream) -> (Outcome, Verdict) {
         let model = way.target.model(&self.request.model).to_owned();
         let bill = Bill::new(way.target, self.call.caller.key.as_ref(), Some(model));
+        let key = match &way.target.provider {
+            Provider::Http(account) => account.api_key.clone(),
+            Provider::Echo => None,
+        };
         let outcome = Outcome {
             report: self.report(way, 200),
-            result: Ok((events, bill)),
+            result: Ok(Begun {
+                events,
+                bill,
+                said: Said::new(self.call.capture, key),
+            }),
         };
         (outcome, Verdict::of_status(200, None))
     }

@@ -25,10 +25,8 @@ struct Counts {
 /// A request that is under way, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    pub(crate) key: ApiKeyId,
-    pub(crate) workspace: WorkspaceId,
-    /// Whether it is a call of the data plane, which is logged and limited.
-    pub(crate) is_data_plane: bool,
+    key: ApiKeyId,
+    workspace: WorkspaceId,
     counts: Arc<Mutex<Counts>>,
     /// The place in the key's own concurrency cap.
     place: Option<Admitted>,
@@ -71,7 +69,6 @@ impl Admission {
         Ok(Permit {
             key: key.clone(),
             workspace: workspace.clone(),
-            is_data_plane: false,
             counts: Arc::clone(&self.counts),
             place: None,
         })

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     beta,
     error::ApiError,
-    headers::{self, RequestContext},
+    headers::{self, Asker, RequestContext},
 };
 
 /// A caller whose key is valid, and allows what is asked for.
@@ -62,14 +62,25 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
     let Some(record) = app.keyring.find(&presented, now).await? else {
         return Err(key::incorrect_error(&presented, docs));
     };
+    let is_data_plane = scope == Scope::CompletionsWrite;
+    let metadata = headers::metadata(&parts.headers, &record.settings.metadata);
+    let context = parts.extensions.get::<RequestContext>();
+    if let Some(context) = context {
+        // Whoever is refused from here on leaves a record all the same.
+        let metadata = metadata.as_ref().map(Arc::clone).unwrap_or_default();
+        context.identified(Asker {
+            key: record.id.clone(),
+            workspace: record.workspace.clone(),
+            is_data_plane,
+            metadata,
+        });
+    }
     if !record.settings.scopes.allow(scope) {
         return Err(ApiError::missing_scope(scope));
     }
-    let context = parts.extensions.get::<RequestContext>();
     let mut permit = app.admission.admit(&record.id, &record.workspace)?;
-    permit.is_data_plane = scope == Scope::CompletionsWrite;
     // A key over its budget can still look at its logs.
-    if let Some(limited) = record.limited.as_ref().filter(|_| permit.is_data_plane) {
+    if let Some(limited) = record.limited.as_ref().filter(|_| is_data_plane) {
         let admitted = app.gateway.meter().admit(limited, app.clock.now_ms());
         permit.hold(admitted.map_err(|refusal| ApiError::refused(&refusal))?);
     }
@@ -77,7 +88,7 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
         context.admitted(permit);
     }
     beta::check(parts)?;
-    let metadata = headers::metadata(&parts.headers, &record.settings.metadata)?;
+    let metadata = metadata?;
     Ok(Caller {
         workspace: record.workspace.clone(),
         key: record,

@@ -5,6 +5,7 @@ mod metadata;
 mod trace;
 
 use std::{
+    collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -19,7 +20,7 @@ use axum::{
 };
 use futures::FutureExt as _;
 
-use loomgate_domain::IdGen;
+use loomgate_domain::{ApiKeyId, IdGen, WorkspaceId};
 use loomgate_gateway::relay::{CacheStatus, Report};
 
 pub(crate) use metadata::metadata;
@@ -31,7 +32,7 @@ use crate::{
     error::{ApiError, Cause},
     leftover,
     record::{self, OWN_PROVIDER},
-    streams::CountedStream,
+    streams::{CountedStream, OnEnd},
 };
 
 /// The most headers of a request.
@@ -66,8 +67,19 @@ pub(crate) struct RequestContext(Arc<Known>);
 struct Known {
     request_id: String,
     trace: Trace,
+    asker: OnceLock<Asker>,
     permit: OnceLock<Permit>,
     relayed: OnceLock<Relayed>,
+}
+
+/// Who asks, as far as the log tells of it.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) key: ApiKeyId,
+    pub(crate) workspace: WorkspaceId,
+    /// Whether it is a call of the data plane, which leaves a record.
+    pub(crate) is_data_plane: bool,
+    pub(crate) metadata: Arc<BTreeMap<String, String>>,
 }
 
 /// What answers tell of a call that went on to a provider.
@@ -81,7 +93,13 @@ struct Relayed {
 }
 
 impl RequestContext {
-    /// The caller is known, and may go on.
+    /// The caller is known.
+    pub(crate) fn identified(&self, asker: Asker) {
+        // A request has one caller.
+        let _ = self.0.asker.set(asker);
+    }
+
+    /// The caller may go on.
     pub(crate) fn admitted(&self, permit: Permit) {
         // A request has one caller; a second permit is of the same one, and is dropped.
         let _ = self.0.permit.set(permit);
@@ -101,6 +119,11 @@ impl RequestContext {
     /// Its id, as `x-request-id` says it.
     pub(crate) fn request_id(&self) -> &str {
         &self.0.request_id
+    }
+
+    /// Who asks, once that is known.
+    pub(crate) fn asker(&self) -> Option<&Asker> {
+        self.0.asker.get()
     }
 
     /// Where it stands in its caller's trace.
@@ -167,10 +190,19 @@ pub(crate) async fn layer(
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         tracing::error!(request_id = context.request_id(), cause, "a request failed");
     }
-    seen.record(&app, &response, elapsed);
+    let served = seen.record(&app, &response, elapsed);
     if is_stream(response.headers()) {
-        // The permit is held until the stream ends.
-        return response.map(|body| Body::new(CountedStream::new(body, context)));
+        // The permit is held until the stream ends, which is also when there is all to tell of it.
+        let on_end = served.map(|served| -> OnEnd {
+            Box::new(move |first| {
+                let first = first.map(|first| first.duration_since(started));
+                record::served(&app, served, (started.elapsed(), first));
+            })
+        });
+        return response.map(|body| Body::new(CountedStream::new(body, context, on_end)));
+    }
+    if let Some(served) = served {
+        record::served(&app, served, (elapsed, None));
     }
     response
 }
@@ -194,10 +226,11 @@ struct Seen {
 }
 
 impl Seen {
-    fn record(&self, app: &App, response: &Response<Body>, elapsed: Duration) {
+    /// Tells the log and the metrics; gives what the logbook is to be told, if it is.
+    fn record(&self, app: &App, response: &Response<Body>, elapsed: Duration) -> Option<Served> {
         let Known {
             request_id,
-            permit,
+            asker,
             relayed,
             ..
         } = &*self.context.0;
@@ -206,7 +239,7 @@ impl Seen {
             (None, Some(route)) => route.as_str(),
             (None, None) => NO_ROUTE,
         };
-        let caller = permit.get();
+        let caller = asker.get();
         let status = response.status().as_u16();
         tracing::info!(
             method = self.method.as_str(),
@@ -219,14 +252,23 @@ impl Seen {
             "request",
         );
         let method = method_label(&self.method);
-        let is_served = |caller: &&Permit| caller.is_data_plane && relayed.get().is_none();
-        if let Some(caller) = caller.filter(is_served) {
-            let owner = (&caller.workspace, &caller.key);
-            let what = (method, self.path.path(), status);
-            record::served(app, &self.context, owner, what, elapsed);
-        }
         app.metrics.request(method, route, status, elapsed);
+        let is_served = |caller: &&Asker| caller.is_data_plane && relayed.get().is_none();
+        caller.filter(is_served).map(|_| Served {
+            context: self.context.clone(),
+            method,
+            path: self.path.clone(),
+            status,
+        })
     }
+}
+
+/// A request that was answered here, as far as the logbook is told of it.
+pub(crate) struct Served {
+    pub(crate) context: RequestContext,
+    pub(crate) method: &'static str,
+    pub(crate) path: Uri,
+    pub(crate) status: u16,
 }
 
 /// With three digits behind the point.

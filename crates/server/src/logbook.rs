@@ -142,7 +142,8 @@ impl Scribe {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) {
-        let mut purged = Instant::now();
+        // At once, or else a server that is often started again would keep them for ever.
+        let mut due = Instant::now();
         let mut batch = Batch::default();
         while stop
             .run_until_cancelled(self.gather(&mut batch))
@@ -150,8 +151,8 @@ impl Scribe {
             .is_some()
         {
             flush(&store, &gateway, &mut batch).await;
-            if purged.elapsed() >= PURGE {
-                purged = Instant::now();
+            if due <= Instant::now() {
+                due = Instant::now() + PURGE;
                 purge(&store, &*clock, self.retention).await;
             }
         }

@@ -93,6 +93,7 @@ async fn chat(
             metadata: Arc::new(metadata.unwrap_or_default()),
         },
         path: format!("/v1/threads/{}/runs", run.thread_id),
+        capture: services.logbook.body_bytes(),
     };
     let sink = record::model_call(services, workspace, run, way.config);
     let turn = services.gateway.chat(&way.plan, &call, request, sink).await;

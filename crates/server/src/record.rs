@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use loomgate_domain::{
     ApiKeyId, Clock, IdGen, LogId, Run, WorkspaceId,
     feedback::Feedback,
@@ -15,7 +16,7 @@ use crate::{
     app::{App, Services},
     auth::Caller,
     config::Recording,
-    headers::RequestContext,
+    headers::{RequestContext, Served},
     redact,
 };
 
@@ -61,7 +62,8 @@ pub(crate) fn relayed(
         for feedback in judgements((&*app.ids, &*app.clock), &record) {
             app.logbook.judge(feedback);
         }
-        record.request_body = body.map(|body| redact::shown(body, keeps_body));
+        record.request_body =
+            body.map(|body| redact::shown_without(body, keeps_body, &caller.presented));
         record.response_body = end
             .body
             .as_ref()
@@ -83,6 +85,8 @@ pub(crate) fn model_call(
         return Box::new(|_, _| {});
     };
     let began_ms = services.clock.now_ms();
+    let most = services.logbook.body_bytes();
+    let kept = move |body: Option<&Bytes>| body.map(|body| redact::shown(body, most));
     let (workspace, run, thread) = (workspace.clone(), run.id.clone(), run.thread_id.clone());
     let (logbook, ids, clock) = (
         services.logbook.clone(),
@@ -108,6 +112,8 @@ pub(crate) fn model_call(
             metadata: origin.metadata,
             run: Some(run),
             thread: Some(thread),
+            request_body: kept(end.asked.as_ref()),
+            response_body: kept(end.body.as_ref()),
             ..told(report, &end)
         };
         for feedback in judgements((&*ids, &*clock), &record) {
@@ -154,14 +160,21 @@ struct Judgement {
     metadata: serde_json::Map<String, Value>,
 }
 
-/// A request that was answered here.
+/// A request that was answered here: how long it took, and where it was a stream until its first bytes.
 pub(crate) fn served(
     services: &Services,
-    context: &RequestContext,
-    (workspace, key): (&WorkspaceId, &ApiKeyId),
-    (method, path, status): (&str, &str, u16),
-    elapsed: Duration,
+    request: Served,
+    (elapsed, first_byte): (Duration, Option<Duration>),
 ) {
+    let Served {
+        context,
+        method,
+        path,
+        status,
+    } = request;
+    let Some(asker) = context.asker() else {
+        return;
+    };
     if services.logbook.settings().record != Recording::All {
         return;
     }
@@ -170,18 +183,21 @@ pub(crate) fn served(
     let trace = context.trace();
     services.logbook.write(LogRecord {
         id: new_log_id(began_ms, &*services.ids),
-        workspace: workspace.clone(),
+        workspace: asker.workspace.clone(),
         created_at_ms: began_ms,
-        api_key: key.clone(),
+        api_key: asker.key.clone(),
+        metadata: (*asker.metadata).clone(),
         request_id: context.request_id().to_owned(),
         trace_id: trace.id.clone(),
         span: trace.span.clone(),
         method: method.to_owned(),
-        path: path.to_owned(),
+        path: path.path().to_owned(),
         provider: OWN_PROVIDER.to_owned(),
         status,
+        first_byte_us: first_byte.map(micros),
         total_us,
-        overhead_us: total_us,
+        // Of a stream, what comes behind its beginning is a model's time.
+        overhead_us: first_byte.map_or(total_us, micros),
         option_index: "config".to_owned(),
         cache: CacheStatus::Disabled.as_str().to_owned(),
         ..blank()

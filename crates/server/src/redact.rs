@@ -10,6 +10,15 @@ const PREFIXES: [&str; 9] = [
 const SHORTEST: usize = 12;
 const SHOWN: &str = "[redacted]";
 
+/// The same, without a secret that is known, whatever it looks like.
+pub(crate) fn shown_without(body: &Bytes, most: usize, secret: &str) -> String {
+    let shown = shown(body, most);
+    if secret.is_empty() {
+        return shown;
+    }
+    shown.replace(secret, SHOWN)
+}
+
 /// The first `most` bytes of a body, with what looks like a secret taken out.
 pub(crate) fn shown(body: &Bytes, most: usize) -> String {
     // Secrets are looked for in all that was kept, and a cut one at the end is one too.

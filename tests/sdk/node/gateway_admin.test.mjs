@@ -76,14 +76,23 @@ test('feedback', async () => {
   await assert.rejects(feedback.create({ traceID: 'a-trace', value: 11 }), { status: 400 });
 });
 
-test('an export', async () => {
-  const { exports } = context.portkey().logs;
-  const made = await exports.create({ filters: { trace_id: 'nothing' }, requested_data: ['id'], description: 'a test' });
-  assert.equal(made.total, 0);
-  await exports.start({ exportId: made.id });
-  const { signed_url } = await exports.download({ exportId: made.id });
-  const file = await fetch(signed_url);
-  assert.deepEqual([file.status, await file.text()], [200, '']);
+test('a record of a call that went elsewhere, and an export of it', async () => {
+  const { logs } = context.portkey();
+  const trace = `elsewhere-${process.pid}`;
+  const kept = await logs.create({
+    request: { url: 'https://elsewhere.example/v1/chat/completions', method: 'POST', provider: 'elsewhere', body: { model: 'm' } },
+    response: { status: 200, body: { usage: { prompt_tokens: 3, completion_tokens: 2 } }, response_time: 12 },
+    metadata: { trace_id: trace },
+  });
+  assert.equal(kept.status, 'success');
+  for (const [trace_id, lines] of [['nothing', []], [trace, [{ trace_id: trace, total_units: 5 }]]]) {
+    const made = await logs.exports.create({ filters: { trace_id }, requestedData: ['trace_id', 'total_units'], description: 'a test' });
+    assert.equal(made.total, lines.length);
+    await logs.exports.start({ exportId: made.id });
+    const { signed_url } = await logs.exports.download({ exportId: made.id });
+    const text = await (await fetch(signed_url)).text();
+    assert.deepEqual(text.split('\n').filter(Boolean).map((line) => JSON.parse(line)), lines);
+  }
 });
 
 test('a graph', async () => {

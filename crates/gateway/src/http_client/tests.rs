@@ -227,6 +227,40 @@ async fn a_redirect_is_an_answer_like_any_other() {
     assert!(untouched(second));
 }
 
+#[tokio::test]
+async fn an_answer_with_two_lengths_keeps_the_one_that_holds() {
+    let (listener, address) = listen().await;
+    let client = client();
+    for lengths in [
+        "content-length: 1\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 1",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+        let request = get(&format!("http://{address}/"));
+        let (_sent, answer) = tokio::join!(
+            serve_once(&listener, 0, &answer),
+            client.send(Trust::Trusted, request)
+        );
+        let answer = answer.unwrap();
+        assert_eq!(answer.headers().get("content-length"), None);
+        assert_eq!(text(answer).await, "hi");
+    }
+}
+
+#[tokio::test]
+async fn another_protocol_is_no_answer() {
+    let (listener, address) = listen().await;
+    let switch = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    let request = get(&format!("http://{address}/"));
+    let client = client();
+    let (_sent, answer) = tokio::join!(
+        serve_once(&listener, 0, switch),
+        client.send(Trust::Trusted, request)
+    );
+    let error = answer.unwrap_err();
+    assert!(matches!(error, SendError::Broken(_)), "{error}");
+}
+
 #[test]
 fn debug_output_has_no_body() {
     let body = Body::from(Bytes::from_static(b"a prompt"));

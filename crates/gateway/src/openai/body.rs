@@ -152,7 +152,7 @@ impl Body {
         }
         // Some servers leave out the blank line after their last event.
         if let Some(event) = std::mem::take(&mut self.splitter).finish()
-            && is_whole(&event)
+            && event.is_whole()
             && self.event(&event)?
         {
             return Ok(Then::End);
@@ -160,10 +160,4 @@ impl Body {
         self.decoder.end(Ending::Cut, &mut self.ready)?;
         Ok(Then::End)
     }
-}
-
-/// Whether an event that the stream's end cut off is complete all the same.
-fn is_whole(event: &Event) -> bool {
-    event.data.trim_ascii() == b"[DONE]"
-        || serde_json::from_slice::<serde::de::IgnoredAny>(&event.data).is_ok()
 }

@@ -117,7 +117,7 @@ impl Decoder {
             ))
         })?;
         if let Some(usage) = chunk.usage {
-            self.usage = Some(usage.into());
+            self.usage = usage.over(self.usage);
         }
         let choice = chunk.choices.into_iter().flatten().next();
         if let Some(choice) = choice.filter(|_| !self.finished) {

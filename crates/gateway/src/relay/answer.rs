@@ -6,13 +6,14 @@ use bytes::Bytes;
 use futures::{Stream, stream};
 use http::{HeaderMap, StatusCode};
 use loomgate_domain::{Usage, limit::Nanodollars};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::observe::Observer;
 use crate::{
     Timeouts,
-    error::Error,
+    error::{Error, bytes_without_key, without_key},
     ledger::{Bill, Ledger},
     meter::Admitted,
     reading::Wire,
@@ -142,6 +143,8 @@ pub struct End {
     pub total: Duration,
     /// Why the answer did not come to its end, in words.
     pub cut: Option<String>,
+    /// What was asked, in OpenAI's form, where that is not the caller's own request.
+    pub asked: Option<Bytes>,
     /// The first bytes of the body, as many as were asked for.
     pub body: Option<Bytes>,
 }
@@ -172,24 +175,49 @@ pub(super) struct Ending {
     pub(super) sink: Option<EndSink>,
 }
 
-/// Keeps the beginning of a body for the log.
+/// Keeps the beginning of a body for the log, without the credential: some servers repeat it.
 #[derive(Debug, Default)]
 pub(super) struct Capture {
     most: usize,
     kept: Vec<u8>,
+    key: Option<SecretString>,
 }
 
 impl Capture {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, key: Option<SecretString>) -> Self {
         Self {
             most,
             kept: Vec::new(),
+            key,
         }
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        let room = self.most.saturating_sub(self.kept.len());
+        if self.most == 0 {
+            return;
+        }
+        // As much more, that a key at the end is whole.
+        let key = self.key.as_ref().map_or(0, |key| key.expose_secret().len());
+        let room = (self.most + key).saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// What was kept; `None`: nothing was to be.
+    fn body(&mut self) -> Option<Bytes> {
+        if self.most == 0 {
+            return None;
+        }
+        let mut kept = std::mem::take(&mut self.kept);
+        if let Some(cleansed) = bytes_without_key(&kept, self.key.as_ref()) {
+            kept = cleansed;
+        }
+        kept.truncate(self.most);
+        Some(kept.into())
+    }
+
+    /// A text without the credential.
+    fn cleansed(&self, text: &str) -> String {
+        without_key(text, self.key.as_ref())
     }
 }
 
@@ -233,8 +261,12 @@ impl Ending {
             served_model: seen.model.clone(),
             first_byte: self.first_byte,
             total: self.began.elapsed(),
-            cut: cut.or_else(|| seen.error.clone()),
-            body: (self.capture.most > 0).then(|| std::mem::take(&mut self.capture.kept).into()),
+            cut: cut
+                .as_ref()
+                .or(seen.error.as_ref())
+                .map(|text| self.capture.cleansed(text)),
+            asked: None,
+            body: self.capture.body(),
         };
         sink(&self.report, end);
     }
@@ -291,13 +323,20 @@ impl Streaming {
                 }
                 Ok(None) => {
                     let held = self.ending.observer.end();
-                    let whole = self.ending.observer.seen().ended || !self.says_done;
-                    if whole {
+                    let seen = self.ending.observer.seen();
+                    if seen.ended || seen.is_lost || !self.says_done {
                         self.ending.finish(None);
                         return (!held.is_empty()).then_some((Ok(held), None));
                     }
+                    // Half an event is no event, and would only be stumbled over.
+                    let held = if seen.is_half { Bytes::new() } else { held };
                     let message = "The provider ended its stream before its answer was complete.";
                     return Some(self.broken(held, message));
+                }
+                // Some servers hang up behind their last word.
+                Err(_) if self.ending.observer.seen().is_done => {
+                    self.ending.finish(None);
+                    return None;
                 }
                 Err(Error { message, .. }) => return Some(self.broken(Bytes::new(), &message)),
             }
@@ -329,4 +368,24 @@ fn error_event(message: &str) -> Vec<u8> {
         "message": message, "type": "server_error", "param": null, "code": "upstream_cut",
     }});
     format!("\n\nevent: error\ndata: {error}\n\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_body_holds_no_key_nor_a_part_of_it() {
+        let body = b"{\"echo\":\"0123456789abcdef\",\"more\":true}";
+        for most in 0..body.len() {
+            let key = SecretString::from("0123456789abcdef");
+            let mut capture = Capture::new(most, Some(key));
+            for piece in body.chunks(5) {
+                capture.take(piece);
+            }
+            let kept = capture.body().unwrap_or_default();
+            let text = String::from_utf8(kept.to_vec()).unwrap();
+            assert!(text.len() <= most && !text.contains("01"), "{text}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use secrecy::ExposeSecret as _;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
@@ -17,7 +17,7 @@ use crate::{
     Provider, Target,
     cache::Cached,
     endpoint::Endpoint,
-    error::Error,
+    error::{Error, bytes_without_key},
     guardrail::{self, Hook, HookResult, Subject},
     plan::Way,
     reading,
@@ -47,7 +47,7 @@ impl RelayAttempt<'_> {
         let (parts, mut body) = head.into_parts();
         let (status, mut headers) = (parts.status, parts.headers);
         let verdict = Verdict::of_answer(status, &headers);
-        let is_stream = is_events(&headers) && status.is_success();
+        let is_stream = is_events(&headers, self.asks_for_events()) && status.is_success();
         let is_changed = !reading.is_as_is() || asked_for_usage && is_stream;
         let is_read = !reading.is_as_is() && !is_stream
             || !way.leaf.rules.after.is_empty() && self.known.endpoint.guarded().is_some()
@@ -62,6 +62,10 @@ impl RelayAttempt<'_> {
         if is_stream {
             // One that is cut gets an event more.
             headers.remove(header::CONTENT_LENGTH);
+            if !reading.is_as_is() {
+                let events = HeaderValue::from_static("text/event-stream");
+                headers.insert(header::CONTENT_TYPE, events);
+            }
         }
         bill.free |= !status.is_success();
         let mut ending = Ending {
@@ -75,7 +79,7 @@ impl RelayAttempt<'_> {
             observer: self.observer(status, is_stream, asked_for_usage),
             bill,
             ledger: std::sync::Arc::clone(&self.services.ledger),
-            capture: Capture::new(self.capture),
+            capture: Capture::new(self.capture, key_of(way.target)),
             place: None,
             sink: None,
         };
@@ -145,7 +149,7 @@ impl RelayAttempt<'_> {
         let (cache, before) = self.taken();
         let after = match self.known.endpoint.guarded() {
             Some(endpoint) if status.is_success() && !way.leaf.rules.after.is_empty() => {
-                let (text, body) = said(&headers, &bytes);
+                let (text, body) = said(is_events(&headers, self.asks_for_events()), &bytes);
                 self.check(&way.leaf.rules.after, &text, &body, endpoint)
             }
             _ => Vec::new(),
@@ -235,12 +239,16 @@ impl RelayAttempt<'_> {
         }
     }
 
+    /// Whether nothing but events can be the answer; audio is streamed, too.
+    fn asks_for_events(&self) -> bool {
+        self.known.stream && self.known.endpoint.takes_json()
+    }
+
     fn observer(&self, status: StatusCode, is_stream: bool, asked_for_usage: bool) -> Observer {
-        let endpoint = self.known.endpoint;
-        let counts = endpoint.has_parameters() || endpoint == Endpoint::Assistants;
-        match (status.is_success() && counts, is_stream) {
-            (true, true) if asked_for_usage => Observer::filtered(),
-            (true, true) => Observer::events(),
+        let (endpoint, choices) = (self.known.endpoint, self.known.choices);
+        match (status.is_success(), is_stream) {
+            (true, true) if asked_for_usage => Observer::filtered(choices),
+            (true, true) => Observer::events(choices),
             (true, false) if endpoint.has_parameters() || self.shows_a_run() => Observer::whole(),
             _ => Observer::blind(),
         }
@@ -266,8 +274,8 @@ fn with_hook_results(bytes: &Bytes, before: &[HookResult], after: &[HookResult])
 }
 
 /// The words of an answer, and the answer itself; of a stream there are only the words.
-fn said(headers: &HeaderMap, bytes: &Bytes) -> (String, Value) {
-    if !is_events(headers) {
+fn said(is_events: bool, bytes: &Bytes) -> (String, Value) {
+    if !is_events {
         let body = serde_json::from_slice(bytes).unwrap_or_default();
         return (guardrail::response_text(&body), body);
     }
@@ -283,27 +291,40 @@ fn said(headers: &HeaderMap, bytes: &Bytes) -> (String, Value) {
     (text, body)
 }
 
+/// What no log may hold.
+fn key_of(target: &Target) -> Option<SecretString> {
+    match &target.provider {
+        Provider::Http(account) => account.api_key.clone(),
+        Provider::Echo => None,
+    }
+}
+
 /// A refusal without the credential that is kept here: some servers repeat it to the caller, whose
 /// it is not.
 fn without_key(bytes: Bytes, target: &Target) -> Bytes {
     let Provider::Http(account) = &target.provider else {
         return bytes;
     };
-    let Some(key) = &account.api_key else {
-        return bytes;
-    };
-    let key = key.expose_secret().as_bytes();
-    let is_in = !key.is_empty() && bytes.windows(key.len()).any(|window| window == key);
-    if !target.is_stored || !is_in {
-        return bytes;
+    let key = account.api_key.as_ref().filter(|_| target.is_stored);
+    match bytes_without_key(&bytes, key) {
+        Some(cleansed) => cleansed.into(),
+        None => bytes,
     }
-    let text = String::from_utf8_lossy(&bytes);
-    text.replace(&*String::from_utf8_lossy(key), "[key]").into()
 }
 
-fn is_events(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+/// Whether a body are events that can be read. Some servers leave out what it is, or call it a text;
+/// whoever `asked` for events takes it for such. What is compressed is the caller's business.
+fn is_events(headers: &HeaderMap, asked: bool) -> bool {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    let is_plain =
+        encoding.is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is = |name: &[u8]| {
+        let start = kind.and_then(|kind| kind.get(..name.len()));
+        start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+    };
+    let may_be = || kind.is_none() || is(b"text/plain") || is(b"application/octet-stream");
+    is_plain && (is(b"text/event-stream") || asked && may_be())
 }
 
 fn is_small(headers: &HeaderMap) -> bool {

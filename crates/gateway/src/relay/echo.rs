@@ -87,13 +87,13 @@ impl RelayAttempt<'_> {
             began: self.began,
             first_byte: None,
             observer: if stream {
-                Observer::events()
+                Observer::events(self.known.choices)
             } else {
                 Observer::whole()
             },
             bill,
             ledger: Arc::clone(&self.services.ledger),
-            capture: Capture::new(self.capture),
+            capture: Capture::new(self.capture, None),
             place: None,
             sink: None,
         };

@@ -3,8 +3,9 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Headers of one connection, never of the message.
-const HOP_BY_HOP: [&str; 9] = [
+const HOP_BY_HOP: [&str; 10] = [
     "connection",
+    "http2-settings",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
@@ -34,13 +35,23 @@ const NEVER: [&str; 3] = [
     "x-google-metadata-request",
 ];
 
+/// Headers of OpenAI's, as Portkey's SDKs write them.
+const MAPPED: [(&str, &str); 3] = [
+    ("x-portkey-openai-beta", "openai-beta"),
+    ("x-portkey-openai-organization", "openai-organization"),
+    ("x-portkey-openai-project", "openai-project"),
+];
+
+/// What headers of the gateway itself begin with.
+const OURS: &str = "x-portkey-";
+
 /// Placeholders that SDKs put where a key should be.
 const PLACEHOLDERS: [&str; 2] = ["OPENAI_API_KEY", "DUMMY-KEY"];
 
 /// Whether a header of the caller goes on to a provider by itself.
 pub fn is_forwarded(name: &HeaderName) -> bool {
     let name = name.as_str();
-    !name.starts_with("x-portkey-")
+    !name.starts_with(OURS)
         && !HOP_BY_HOP.contains(&name)
         && !CREDENTIALS.contains(&name)
         && !OWN.contains(&name)
@@ -57,6 +68,13 @@ pub(super) fn outgoing(headers: &HeaderMap, forward: &[String], presented: &str)
             || may_be_forwarded(name) && forward.iter().any(|wanted| wanted == name.as_str());
         if wanted && !is_own_secret(value, presented) {
             out.append(name.clone(), value.clone());
+        }
+    }
+    for (ours, theirs) in MAPPED {
+        if let Some(value) = headers.get(ours)
+            && !out.contains_key(theirs)
+        {
+            out.insert(HeaderName::from_static(theirs), value.clone());
         }
     }
     out
@@ -88,8 +106,8 @@ fn connection_names(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// A provider's headers as they come back: all but those of its connection, and those that say
-/// what the gateway itself says. `content-length` stays only where the body does.
+/// A provider's headers as they come back: all but those of its connection and its host, and those
+/// that only the gateway itself says. `content-length` stays only where the body does.
 pub(super) fn incoming(headers: &mut HeaderMap, body_is_changed: bool) {
     for name in connection_names(headers) {
         headers.remove(name);
@@ -101,8 +119,14 @@ pub(super) fn incoming(headers: &mut HeaderMap, body_is_changed: bool) {
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::CONTENT_ENCODING);
     }
-    // Cookies are for the provider's own site.
+    // Cookies are for the provider's own site, and other services stand for its own.
     headers.remove(header::SET_COOKIE);
+    headers.remove(header::ALT_SVC);
+    let is_ours = |name: &&HeaderName| name.as_str().starts_with(OURS);
+    let ours: Vec<_> = headers.keys().filter(is_ours).cloned().collect();
+    for name in ours {
+        headers.remove(name);
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +160,7 @@ mod tests {
             ("content-length", "3"),
             ("connection", "close, x-hop"),
             ("x-hop", "1"),
+            ("http2-settings", "AAMAAABk"),
             ("transfer-encoding", "chunked"),
             ("accept-encoding", "gzip"),
             ("x-portkey-api-key", "lg-made-up"),
@@ -181,6 +206,21 @@ mod tests {
     }
 
     #[test]
+    fn openais_headers_go_on_as_portkeys_sdks_write_them() {
+        let headers = map(&[
+            ("x-portkey-openai-beta", "assistants=v2"),
+            ("x-portkey-openai-organization", "org-1"),
+            ("x-portkey-openai-project", "proj-1"),
+            ("openai-project", "proj-2"),
+        ]);
+        let out = outgoing(&headers, &[], "lg-made-up");
+        assert_eq!(out["openai-beta"], "assistants=v2");
+        assert_eq!(out["openai-organization"], "org-1");
+        assert_eq!(out["openai-project"], "proj-2");
+        assert_eq!(out.len(), 3);
+    }
+
+    #[test]
     fn a_providers_connection_is_its_own() {
         let mut headers = map(&[
             ("connection", "x-hop"),
@@ -188,6 +228,9 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("content-length", "10"),
             ("set-cookie", "a=b"),
+            ("alt-svc", "h3=\":443\""),
+            ("x-portkey-gateway-exception", "true"),
+            ("x-portkey-anything", "1"),
             ("x-request-id", "req_1"),
             ("x-ratelimit-remaining-requests", "9"),
         ]);

@@ -4,24 +4,39 @@
 
 use bytes::{Bytes, BytesMut};
 use loomgate_domain::Usage;
-use serde::Deserialize;
+use memchr::memmem;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{sse::Splitter, usage::RawUsage};
+use super::frames::Frames;
+use crate::usage::RawUsage;
 
 /// The most bytes of an answer in one piece that are kept to look for its usage.
 const WATCHED_BYTES: usize = 4 * 1024 * 1024;
 
-/// The most bytes of an event that are held until it is whole; a larger one goes on in parts.
-const HELD_BYTES: usize = 1024 * 1024;
+/// The most bytes of the end of a larger one, where the counts stand.
+const TAIL_BYTES: usize = 64 * 1024;
+
+/// The most choices of an answer that are told apart.
+const CHOICES: usize = 128;
 
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) usage: Option<Usage>,
     pub(super) model: Option<String>,
-    /// `[DONE]`, a finish reason or an event that ends a run.
+    /// `[DONE]`, a finish reason of each choice or an event that ends a run.
     pub(super) ended: bool,
+    /// `[DONE]`: nothing that counts can follow.
+    pub(super) is_done: bool,
+    /// An event was too large to look at: nobody knows what it said.
+    pub(super) is_lost: bool,
+    /// The bytes ended within an event.
+    pub(super) is_half: bool,
+    /// How many choices were asked for; 0 stands for one.
+    choices: usize,
+    /// Those that have come to their end.
+    finished: Vec<u64>,
     /// The run that the answer is about, where it is about one.
     pub(super) run: Option<SeenRun>,
     /// The stream carried an error of the provider's own.
@@ -46,49 +61,59 @@ pub(super) enum Observer {
     /// One JSON object.
     Whole(Seen, Kept),
     /// Server-sent events.
-    Events(Seen, Splitter),
-    /// The same, and the event with nothing but usage is taken out.
-    Filtered(Seen, Filter),
+    Events(Seen, Frames),
 }
 
-/// An object that is kept until it is whole. Most come in one piece, which needs no copy.
+/// An object that is kept until it is whole. Most come in one piece, which needs no copy. Of one that
+/// is too large only the end is kept.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     first: Bytes,
-    /// All pieces, once there is a second one.
+    /// All pieces, once there is a second one; their end, once they are too many.
     all: BytesMut,
+    is_tail: bool,
 }
 
 impl Kept {
     fn add(&mut self, bytes: &Bytes) {
-        if self.as_slice().len() + bytes.len() > WATCHED_BYTES {
+        if self.first.is_empty() && bytes.len() <= WATCHED_BYTES {
+            self.first = bytes.clone();
             return;
         }
-        if self.first.is_empty() {
-            self.first = bytes.clone();
-        } else {
-            if self.all.is_empty() {
-                self.all.extend_from_slice(&self.first);
-            }
-            self.all.extend_from_slice(bytes);
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(bytes);
+        self.is_tail |= self.all.len() > WATCHED_BYTES;
+        if self.is_tail && self.all.len() > TAIL_BYTES {
+            self.all = BytesMut::from(&self.all[self.all.len() - TAIL_BYTES..]);
         }
     }
 
-    fn as_slice(&self) -> &[u8] {
-        if self.all.is_empty() {
+    fn glimpse(&self) -> Option<Glimpse> {
+        if self.is_tail {
+            return Some(Glimpse {
+                usage: last_field(&self.all, b"\"usage\""),
+                model: last_field(&self.all, b"\"model\""),
+                ..Glimpse::default()
+            });
+        }
+        let whole = if self.all.is_empty() {
             &self.first
         } else {
-            &self.all
-        }
+            &*self.all
+        };
+        serde_json::from_slice(whole).ok()
     }
 }
 
-/// Events that are held until they are whole.
-#[derive(Debug, Default)]
-pub(super) struct Filter {
-    held: BytesMut,
-    /// So many of these bytes hold no end of an event.
-    searched: usize,
+/// The value behind the last occurrence of a name.
+fn last_field<T: DeserializeOwned>(bytes: &[u8], name: &[u8]) -> Option<T> {
+    let at = memmem::rfind(bytes, name)?;
+    let rest = bytes[at + name.len()..].trim_ascii_start();
+    let value = rest.strip_prefix(b":")?;
+    let mut values = serde_json::Deserializer::from_slice(value).into_iter();
+    values.next()?.ok()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,7 +123,11 @@ struct Glimpse {
     model: Option<Value>,
     choices: Option<Vec<GlimpsedChoice>>,
     /// Of `/v1/responses`: the last event carries the whole response.
+    #[serde(deserialize_with = "object")]
     response: Option<Inner>,
+    /// Of Anthropic's messages: the first event carries the message so far.
+    #[serde(deserialize_with = "object")]
+    message: Option<Inner>,
     status: Option<Value>,
     id: Option<Value>,
     object: Option<Value>,
@@ -110,6 +139,7 @@ struct Glimpse {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct GlimpsedChoice {
+    index: Option<Value>,
     finish_reason: Option<Value>,
 }
 
@@ -118,6 +148,11 @@ struct GlimpsedChoice {
 struct Inner {
     usage: Option<RawUsage>,
     model: Option<Value>,
+}
+
+/// In errors these names stand for texts.
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Inner>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 impl Observer {
@@ -129,12 +164,14 @@ impl Observer {
         Self::Whole(Seen::default(), Kept::default())
     }
 
-    pub(super) fn events() -> Self {
-        Self::Events(Seen::default(), Splitter::default())
+    /// `choices`: how many were asked for.
+    pub(super) fn events(choices: usize) -> Self {
+        Self::Events(Seen::of(choices), Frames::default())
     }
 
-    pub(super) fn filtered() -> Self {
-        Self::Filtered(Seen::default(), Filter::default())
+    /// The same, without the event that only counts.
+    pub(super) fn filtered(choices: usize) -> Self {
+        Self::Events(Seen::of(choices), Frames::without_counts())
     }
 
     /// Takes the next bytes; gives those that go on, which may be none.
@@ -146,16 +183,7 @@ impl Observer {
                 kept.add(&bytes);
                 bytes
             }
-            Self::Events(seen, splitter) => {
-                let mut events = Vec::new();
-                // An event too large to look at is the client's business.
-                let _ = splitter.push(&bytes, &mut events);
-                for event in events {
-                    seen.event(&event.data, event.is_error);
-                }
-                bytes
-            }
-            Self::Filtered(seen, filter) => filter.take(&bytes, seen),
+            Self::Events(seen, frames) => frames.take(&bytes, seen),
         }
     }
 
@@ -164,46 +192,42 @@ impl Observer {
         match self {
             Self::Blind(_) => Bytes::new(),
             Self::Whole(seen, kept) => {
-                if let Ok(glimpse) = serde_json::from_slice::<Glimpse>(kept.as_slice()) {
+                if let Some(glimpse) = std::mem::take(kept).glimpse() {
                     seen.glimpse(glimpse);
                 }
                 seen.ended = true;
                 Bytes::new()
             }
-            Self::Events(seen, splitter) => {
-                if let Some(event) = std::mem::take(splitter).finish() {
-                    seen.event(&event.data, event.is_error);
-                }
-                Bytes::new()
-            }
-            Self::Filtered(_, filter) => filter.held.split().freeze(),
+            Self::Events(seen, frames) => frames.end(seen),
         }
     }
 
     pub(super) fn seen(&self) -> &Seen {
         match self {
-            Self::Blind(seen)
-            | Self::Whole(seen, _)
-            | Self::Events(seen, _)
-            | Self::Filtered(seen, _) => seen,
+            Self::Blind(seen) | Self::Whole(seen, _) | Self::Events(seen, _) => seen,
         }
     }
 
     fn seen_mut(&mut self) -> &mut Seen {
         match self {
-            Self::Blind(seen)
-            | Self::Whole(seen, _)
-            | Self::Events(seen, _)
-            | Self::Filtered(seen, _) => seen,
+            Self::Blind(seen) | Self::Whole(seen, _) | Self::Events(seen, _) => seen,
         }
     }
 }
 
 impl Seen {
-    fn event(&mut self, data: &[u8], is_error: bool) {
+    fn of(choices: usize) -> Self {
+        Self {
+            choices: choices.min(CHOICES),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn event(&mut self, data: &[u8], is_error: bool) {
         let data = data.trim_ascii();
         if data == b"[DONE]" {
             self.ended = true;
+            self.is_done = true;
         } else if is_error {
             self.error = Some(error_text(data));
             self.ended = true;
@@ -227,21 +251,19 @@ impl Seen {
 
     fn glimpse(&mut self, glimpse: Glimpse) {
         self.run(&glimpse);
-        let inner = glimpse.response.unwrap_or_default();
-        let usage = glimpse.usage.or(inner.usage);
-        if let Some(usage) = usage.map(Usage::from)
-            && usage != Usage::default()
-        {
-            self.usage = Some(usage);
+        let inner = glimpse.response.or(glimpse.message).unwrap_or_default();
+        for usage in [inner.usage, glimpse.usage].into_iter().flatten() {
+            let counted = usage.over(self.usage);
+            self.usage = counted
+                .filter(|usage| *usage != Usage::default())
+                .or(self.usage);
         }
         if self.model.is_none() {
             let model = glimpse.model.or(inner.model);
             self.model = model.and_then(|model| model.as_str().map(str::to_owned));
         }
-        let finished =
-            |choice: &GlimpsedChoice| choice.finish_reason.as_ref().is_some_and(Value::is_string);
-        if glimpse.choices.iter().flatten().any(finished) {
-            self.ended = true;
+        for choice in glimpse.choices.iter().flatten() {
+            self.finish(choice);
         }
         if let Some(error) = glimpse.error.filter(|error| !error.is_null())
             && glimpse.status.is_none()
@@ -255,6 +277,18 @@ impl Seen {
 }
 
 impl Seen {
+    fn finish(&mut self, choice: &GlimpsedChoice) {
+        let is_finished = choice.finish_reason.as_ref().is_some_and(Value::is_string);
+        let index = choice.index.as_ref().and_then(Value::as_u64).unwrap_or(0);
+        if !is_finished || self.finished.contains(&index) {
+            return;
+        }
+        if self.finished.len() < CHOICES {
+            self.finished.push(index);
+        }
+        self.ended |= self.finished.len() >= self.choices.max(1);
+    }
+
     /// A run that was seen open and then ended is counted once.
     fn run(&mut self, glimpse: &Glimpse) {
         let text = |value: &Option<Value>| value.as_ref()?.as_str().map(str::to_owned);
@@ -275,68 +309,16 @@ impl Seen {
     }
 }
 
-impl Filter {
-    /// Whole events go on as they came, but for the one that only counts.
-    fn take(&mut self, bytes: &Bytes, seen: &mut Seen) -> Bytes {
-        self.held.extend_from_slice(bytes);
-        let mut out = BytesMut::new();
-        while let Some(end) = self.end_of_event() {
-            let event = self.held.split_to(end);
-            let mut splitter = Splitter::default();
-            let mut events = Vec::new();
-            let _ = splitter.push(&event, &mut events);
-            let mut only_counts = !events.is_empty();
-            for event in &events {
-                seen.event(&event.data, event.is_error);
-                only_counts &= is_usage_alone(&event.data);
-            }
-            if !only_counts {
-                out.unsplit(event);
-            }
-        }
-        if self.held.len() > HELD_BYTES {
-            out.unsplit(self.held.split());
-            self.searched = 0;
-        }
-        out.freeze()
-    }
-
-    /// Where the first event ends: behind its blank line. No byte is looked at twice, but for those
-    /// that a blank line may begin with.
-    fn end_of_event(&mut self) -> Option<usize> {
-        let from = self.searched.saturating_sub(3);
-        let end = end_of_event(&self.held[from..]);
-        self.searched = if end.is_some() { 0 } else { self.held.len() };
-        end.map(|end| from + end)
-    }
-}
-
 /// The chunk that OpenAI sends behind the last choice: `"choices":[]` and a usage.
-fn is_usage_alone(data: &[u8]) -> bool {
+pub(super) fn is_usage_alone(data: &[u8]) -> bool {
     contains(data, b"\"usage\"")
         && serde_json::from_slice::<Glimpse>(data).is_ok_and(|glimpse| {
             glimpse.usage.is_some() && glimpse.choices.is_some_and(|choices| choices.is_empty())
         })
 }
 
-/// Behind the first blank line.
-fn end_of_event(bytes: &[u8]) -> Option<usize> {
-    let lf = bytes
-        .windows(2)
-        .position(|pair| pair == b"\n\n")
-        .map(|at| at + 2);
-    let crlf = bytes
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .map(|at| at + 4);
-    match (lf, crlf) {
-        (Some(lf), Some(crlf)) => Some(lf.min(crlf)),
-        (lf, crlf) => lf.or(crlf),
-    }
-}
-
 fn contains(data: &[u8], needle: &[u8]) -> bool {
-    data.windows(needle.len()).any(|window| window == needle)
+    memmem::find(data, needle).is_some()
 }
 
 fn error_text(data: &[u8]) -> String {
@@ -351,56 +333,6 @@ fn error_text(data: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const STREAM: &str = "data: {\"model\":\"m-1\",\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n\
-        data: {\"model\":\"m-1\",\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
-        data: {\"model\":\"m-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n\
-        data: [DONE]\n\n";
-
-    fn through(mut observer: Observer, size: usize) -> (String, Observer) {
-        let mut out = Vec::new();
-        for piece in STREAM.as_bytes().chunks(size) {
-            out.extend_from_slice(&observer.take(Bytes::copy_from_slice(piece)));
-        }
-        out.extend_from_slice(&observer.end());
-        (String::from_utf8(out).unwrap(), observer)
-    }
-
-    #[test]
-    fn a_stream_is_watched_without_being_touched() {
-        for size in [1, 7, 10_000] {
-            let (out, observer) = through(Observer::events(), size);
-            assert_eq!(out, STREAM);
-            let seen = observer.seen();
-            assert_eq!(seen.usage.unwrap().prompt_tokens, 3);
-            assert_eq!(seen.model.as_deref(), Some("m-1"));
-            assert!(seen.ended && seen.error.is_none());
-        }
-    }
-
-    #[test]
-    fn the_counts_that_only_we_asked_for_are_taken_out() {
-        for size in [1, 7, 10_000] {
-            let (out, observer) = through(Observer::filtered(), size);
-            assert!(!out.contains("usage"), "{out}");
-            assert_eq!(out.matches("data: ").count(), 3);
-            assert_eq!(observer.seen().usage.unwrap().completion_tokens, 2);
-            assert!(observer.seen().ended);
-        }
-    }
-
-    #[test]
-    fn an_event_that_does_not_end_is_not_held_for_ever() {
-        let mut observer = Observer::filtered();
-        let piece = Bytes::from(vec![b'x'; 64 * 1024]);
-        let (mut out, mut most) = (0, 0);
-        for index in 1..=64 {
-            out += observer.take(piece.clone()).len();
-            most = most.max(index * piece.len() - out);
-        }
-        assert!(most <= HELD_BYTES, "{most}");
-        assert_eq!(out + observer.end().len(), 64 * piece.len());
-    }
 
     #[test]
     fn an_object_is_read_at_its_end() {
@@ -418,16 +350,68 @@ mod tests {
     }
 
     #[test]
+    fn the_counts_of_a_large_object_stand_at_its_end() {
+        let vectors = "0.123,".repeat(WATCHED_BYTES / 6);
+        let body = format!(
+            "{{\"data\":[{vectors}1],\"model\" : \"m\",\"usage\": {{\"prompt_tokens\":4}}}}\n"
+        );
+        for size in [1024, 1_000_000, body.len()] {
+            let mut observer = Observer::whole();
+            for piece in body.as_bytes().chunks(size) {
+                observer.take(Bytes::copy_from_slice(piece));
+            }
+            observer.end();
+            assert_eq!(observer.seen().usage.unwrap().prompt_tokens, 4, "{size}");
+            assert_eq!(observer.seen().model.as_deref(), Some("m"));
+        }
+    }
+
+    #[test]
+    fn an_answer_has_ended_when_all_its_choices_have() {
+        let mut observer = Observer::events(2);
+        let end = |index| {
+            let choice = format!("{{\"index\":{index},\"finish_reason\":\"stop\"}}");
+            Bytes::from(format!("data: {{\"choices\":[{choice}]}}\n\n"))
+        };
+        for _ in 0..2 {
+            observer.take(end(1));
+            assert!(!observer.seen().ended);
+        }
+        observer.take(end(0));
+        assert!(observer.seen().ended && !observer.seen().is_done);
+    }
+
+    #[test]
     fn errors_in_a_stream_are_seen() {
-        let mut observer = Observer::events();
+        let mut observer = Observer::events(1);
         observer.take(Bytes::from_static(
             b"event: error\ndata: {\"error\":{\"message\":\"busy\"}}\n\n",
         ));
         assert_eq!(observer.seen().error.as_deref(), Some("busy"));
-        let mut observer = Observer::events();
+        let mut observer = Observer::events(1);
         observer.take(Bytes::from_static(
             b"data: {\"error\":{\"message\":\"busy\"}}\n\n",
         ));
         assert_eq!(observer.seen().error.as_deref(), Some("busy"));
+        let mut observer = Observer::events(1);
+        observer.take(Bytes::from_static(
+            b"data: {\"type\":\"error\",\"message\":\"a text\",\"error\":{\"message\":\"busy\"}}\n\n",
+        ));
+        assert_eq!(observer.seen().error.as_deref(), Some("busy"));
+    }
+
+    #[test]
+    fn messages_of_anthropic_count_at_both_ends() {
+        let mut observer = Observer::events(1);
+        observer.take(Bytes::from_static(
+            b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"c-1\",\
+              \"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n\
+              event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{},\
+              \"usage\":{\"output_tokens\":4}}\n\n",
+        ));
+        let seen = observer.seen();
+        let usage = seen.usage.unwrap();
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (9, 4));
+        assert_eq!(seen.model.as_deref(), Some("c-1"));
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Known {
     pub(crate) stream: bool,
     /// Whether the body says how usage is to be streamed.
     pub(crate) stream_options: bool,
+    /// How many choices are asked for.
+    pub(crate) choices: usize,
 }
 
 /// The fields that are looked at in every model call. Everything else is skipped, not read.
@@ -86,6 +88,8 @@ struct Peek<'a> {
     stream: Option<&'a RawValue>,
     #[serde(borrow)]
     stream_options: Option<&'a RawValue>,
+    #[serde(borrow)]
+    n: Option<&'a RawValue>,
 }
 
 /// The body is no JSON object.
@@ -102,6 +106,7 @@ impl RelayRequest {
             model: self.model.clone(),
             stream: false,
             stream_options: false,
+            choices: 1,
         };
         let RelayBody::Bytes(bytes) = &self.body else {
             return Ok(known);
@@ -112,6 +117,7 @@ impl RelayRequest {
         let peek: Peek<'_> = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
         known.stream = peek.stream.is_some_and(|raw| raw.get() == "true");
         known.stream_options = peek.stream_options.is_some();
+        known.choices = peek.n.and_then(|n| n.get().parse().ok()).unwrap_or(1);
         if known.model.is_none() {
             known.model = peek.model.and_then(text).map(Cow::into_owned);
         }

@@ -210,6 +210,7 @@ impl RelayAttempt<'_> {
             path: path.trim_start_matches('/').to_owned(),
             query: request.query.clone(),
             headers,
+            named: way.leaf.rules.forward_headers.clone(),
             payload,
             model,
         }

@@ -7,7 +7,7 @@ use loomgate_wire::chat::{ChatEvent, ChatMessage, UserContent, UserPart};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Outcome, TurnAttempt};
+use super::{Begun, Outcome, TurnAttempt};
 use crate::{
     ChatStream,
     error::Error,
@@ -76,7 +76,7 @@ impl TurnAttempt<'_> {
     /// Guardrails on an answer need all of it before a word goes out.
     pub(super) async fn check_answer(&self, way: Way<'_>, outcome: Outcome) -> (Outcome, Verdict) {
         let Outcome { mut report, result } = outcome;
-        let (events, bill) = match result {
+        let Begun { events, bill, said } = match result {
             Ok(begun) => begun,
             Err(error) => return self.failed(way, error, None),
         };
@@ -108,7 +108,7 @@ impl TurnAttempt<'_> {
         let events = ChatStream::new(stream::iter(events.into_iter().map(Ok)));
         let outcome = Outcome {
             report,
-            result: Ok((events, bill)),
+            result: Ok(Begun { events, bill, said }),
         };
         (outcome, Verdict::of_status(200, None))
     }

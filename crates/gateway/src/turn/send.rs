@@ -109,6 +109,7 @@ impl TurnAttempt<'_> {
             path: "chat/completions".to_owned(),
             query: None,
             headers: own_headers(),
+            named: Vec::new(),
             payload,
             model,
         };

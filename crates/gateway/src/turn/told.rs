@@ -7,11 +7,13 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use loomgate_domain::Usage;
 use loomgate_wire::chat::ChatEvent;
 use tokio::time::Instant;
 
+use super::said::Said;
 use crate::{
     ChatStream,
     error::Error,
@@ -30,6 +32,9 @@ pub(super) struct Told {
     pub(super) is_over: bool,
     pub(super) ledger: Arc<Ledger>,
     pub(super) bill: Bill,
+    /// What was asked, for the log.
+    pub(super) asked: Option<Bytes>,
+    pub(super) said: Said,
     pub(super) report: Report,
     /// The place in the virtual key's concurrency cap.
     pub(super) _place: Option<Admitted>,
@@ -50,7 +55,8 @@ impl Told {
             first_byte: self.first_event,
             total: self.began.elapsed(),
             cut: self.error.take().or(cut),
-            body: None,
+            asked: self.asked.take(),
+            body: self.said.body(),
         };
         sink(&self.report, end);
     }
@@ -64,6 +70,9 @@ impl Stream for Told {
         if let Poll::Ready(event) = &polled {
             if self.first_event.is_none() {
                 self.first_event = Some(self.began.elapsed());
+            }
+            if let Some(Ok(event)) = event {
+                self.said.take(event);
             }
             match event {
                 Some(Ok(ChatEvent::Usage(usage))) => self.usage = Some(*usage),

@@ -129,10 +129,11 @@ pub(super) fn error(status: u16, message: Option<&str>, code: Option<&str>) -> V
 
 /// A list of models: id, unix seconds, owner.
 pub(super) fn models<'a>(entries: impl Iterator<Item = (&'a str, i64)>, owner: &str) -> Value {
-    let data: Vec<_> = entries
-        .map(|(id, created)| {
-            json!({"id": id, "object": "model", "created": created, "owned_by": owner})
-        })
-        .collect();
+    let data: Vec<_> = entries.map(|entry| model(entry, owner)).collect();
     json!({"object": "list", "data": data})
+}
+
+/// One model.
+pub(super) fn model((id, created): (&str, i64), owner: &str) -> Value {
+    json!({"id": id, "object": "model", "created": created, "owned_by": owner})
 }

@@ -11,7 +11,7 @@ mod thinking;
 mod tools;
 
 pub(crate) use request::chat_request;
-pub(crate) use response::{chat_response, error_body, models};
+pub(crate) use response::{chat_response, error_body, model, models};
 pub(crate) use stream::ChatStream;
 
 /// The header that every request carries, the one for models included.

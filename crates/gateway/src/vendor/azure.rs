@@ -5,7 +5,7 @@
 //! `/openai`, all with an `api-version`, which the caller's query may set itself. The version `v1`
 //! is Azure's newer form, `/openai/v1/...`, where the body names the deployment.
 
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// What goes below a deployment: the beginning of the path.
 const OF_A_DEPLOYMENT: &[&str] = &[
@@ -51,42 +51,51 @@ impl Credential {
 }
 
 impl Azure {
-    /// Where a request goes. `path` is OpenAI's, without a version: `chat/completions`,
-    /// `threads/thread_1/runs`; `query` is the caller's; `model` is the deployment where the account
-    /// has none of its own.
-    pub(crate) fn url(&self, path: &str, query: Option<&str>, model: Option<&str>) -> Url {
-        let mut url = self.base.clone();
-        let path = path.trim_matches('/');
+    /// Where a request goes, below the base and behind its `?`. `path` is OpenAI's, without a version:
+    /// `chat/completions`, `threads/thread_1/runs`; `query` is the caller's: both stay byte for byte.
+    /// `model` is the deployment where the account has none of its own.
+    pub(crate) fn place(
+        &self,
+        path: &str,
+        query: Option<&str>,
+        model: Option<&str>,
+    ) -> (String, Option<String>) {
         let is_v1 = self.api_version.as_deref() == Some("v1");
-        let already_v1 = url.path().trim_end_matches('/').ends_with("/v1");
-        let mut segments: Vec<&str> = Vec::new();
-        if is_v1 || already_v1 {
-            segments.extend((!already_v1).then_some("v1"));
+        let already_v1 = self.base.path().trim_end_matches('/').ends_with("/v1");
+        let deployment = self.deployment.as_deref().or(model);
+        let place = if already_v1 {
+            path.to_owned()
+        } else if is_v1 {
+            format!("v1/{path}")
         } else if is_of_a_deployment(path)
-            && let Some(deployment) = self.deployment.as_deref().or(model)
+            && let Some(deployment) = deployment.and_then(|name| self.segment(name))
         {
-            segments.extend(["deployments", deployment]);
+            format!("deployments/{deployment}/{path}")
+        } else {
+            path.to_owned()
+        };
+        let query = query.filter(|query| !query.is_empty());
+        let mut names = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        if is_v1 || already_v1 || names.any(|(name, _)| name == "api-version") {
+            return (place, query.map(str::to_owned));
         }
-        segments.extend(path.split('/'));
-        if let Ok(mut end) = url.path_segments_mut() {
-            // Dots would climb out of the base.
-            end.pop_if_empty().extend(
-                segments
-                    .into_iter()
-                    .filter(|part| !matches!(*part, "." | "..")),
-            );
-        }
-        url.set_query(query.filter(|query| !query.is_empty()));
-        let has_version = url.query_pairs().any(|(name, _)| name == "api-version");
-        if !(is_v1 || already_v1 || has_version) {
-            let version = self.api_version.as_deref().unwrap_or(API_VERSION);
-            url.query_pairs_mut().append_pair("api-version", version);
-        }
-        url
+        let version = self.api_version.as_deref().unwrap_or(API_VERSION);
+        let version: String = form_urlencoded::byte_serialize(version.as_bytes()).collect();
+        let own = query.map_or_else(String::new, |query| format!("{query}&"));
+        (place, Some(format!("{own}api-version={version}")))
+    }
+
+    /// A name as one segment of a path; `None` where it would be another one.
+    fn segment(&self, name: &str) -> Option<String> {
+        let mut url = self.base.clone();
+        url.path_segments_mut().ok()?.clear().push(name);
+        let segment = url.path().trim_start_matches('/');
+        (!segment.is_empty()).then(|| segment.to_owned())
     }
 }
 
 fn is_of_a_deployment(path: &str) -> bool {
+    let path = path.trim_matches('/');
     OF_A_DEPLOYMENT.iter().any(|start| {
         path.strip_prefix(start)
             // `chat/completions/{id}` is a stored completion.

@@ -10,7 +10,7 @@ mod stream;
 
 pub(crate) use embeddings::{EmbeddingFacts, embeddings_request, embeddings_response};
 pub(crate) use request::chat_request;
-pub(crate) use response::{chat_response, error_body, models};
+pub(crate) use response::{chat_response, error_body, model, models};
 pub(crate) use stream::ChatStream;
 
 /// The query of `GET models`: all on one page.

@@ -111,6 +111,7 @@ async fn turn(
             metadata: Arc::default(),
         },
         path: "/v1/threads/thread_1/runs".to_owned(),
+        capture: 0,
     };
     let turn = gateway
         .chat(&plan, &call, request, Box::new(|_, _| {}))

@@ -4,12 +4,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::http::HeaderMap;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use crate::error::ApiError;
 
 const HEADER: &str = "x-portkey-metadata";
 /// The most pairs of a request.
 const MOST_PAIRS: usize = 64;
+/// The most pairs with those of `baggage`, so that there is room for the request's own.
+const MOST_BAGGAGE: usize = 32;
 /// The most characters of a key or a value.
 const MOST_CHARACTERS: usize = 128;
 
@@ -24,12 +27,18 @@ pub(crate) fn metadata(
     let mut pairs = of_key.clone();
     for value in headers.get_all("baggage") {
         let members = value.to_str().unwrap_or_default().split(',');
-        for member in members.take(MOST_PAIRS) {
+        for member in members {
             // What stands behind a semicolon are properties of the member.
             let member = member.split(';').next().unwrap_or_default();
-            if let Some((key, value)) = member.split_once('=') {
-                let text = |text: &str| text.trim().chars().take(MOST_CHARACTERS).collect();
-                pairs.insert(text(key), text(value));
+            let Some((key, value)) = member.split_once('=') else {
+                continue;
+            };
+            // Libraries add it: what is odd in it, or too much, is no reason to refuse a call.
+            let key: String = key.trim().chars().take(MOST_CHARACTERS).collect();
+            let is_taken = pairs.len() < MOST_BAGGAGE || pairs.contains_key(&key);
+            if !key.is_empty() && is_taken {
+                let value = percent_decoded(value.trim());
+                pairs.insert(key, value.chars().take(MOST_CHARACTERS).collect());
             }
         }
     }
@@ -61,6 +70,15 @@ pub(crate) fn metadata(
         return Err(invalid(&format!("there can be at most {MOST_PAIRS} pairs")));
     }
     Ok(Arc::new(pairs))
+}
+
+/// W3C writes values so; other than in a form, `+` and `&` stand for themselves.
+fn percent_decoded(value: &str) -> String {
+    let form = format!("v={}", value.replace('+', "%2B").replace('&', "%26"));
+    let mut pairs = form_urlencoded::parse(form.as_bytes());
+    pairs
+        .next()
+        .map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
 fn invalid(what: &str) -> ApiError {
@@ -97,11 +115,26 @@ mod tests {
         assert_eq!(of(&[]).unwrap(), r#"{"team": "a"}"#);
         let baggage = ("baggage", "x=1;p=2, team=b");
         assert_eq!(of(&[baggage]).unwrap(), r#"{"team": "b", "x": "1"}"#);
+        let encoded = ("baggage", "who=J%C3%BCrgen%20A+B&C=d,=nobody,x");
+        assert_eq!(
+            of(&[encoded]).unwrap(),
+            r#"{"team": "a", "who": "Jürgen A+B&C=d"}"#
+        );
         let own = (HEADER, r#"{"team":"c","n":1,"none":null}"#);
         assert_eq!(
             of(&[baggage, own]).unwrap(),
             r#"{"n": "1", "team": "c", "x": "1"}"#
         );
+    }
+
+    #[test]
+    fn baggage_is_no_reason_to_refuse_a_call() {
+        let members: Vec<_> = (0..200).map(|index| format!("k{index}=v")).collect();
+        let baggage = ("baggage", &*members.join(","));
+        let own: Vec<_> = (0..30).map(|index| format!("\"o{index}\":\"v\"")).collect();
+        let own = format!("{{{}}}", own.join(","));
+        let pairs = of(&[baggage, (HEADER, &own)]).unwrap();
+        assert!(pairs.contains("o29") && pairs.contains("k0") && !pairs.contains("k199"));
     }
 
     #[test]

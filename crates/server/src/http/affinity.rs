@@ -9,66 +9,120 @@ use futures::{Stream, StreamExt as _, stream};
 use loomgate_domain::WorkspaceId;
 use loomgate_gateway::{
     Endpoint, Plan,
-    relay::{Answer, AnswerBody, BrokenOff, RelayBody},
+    relay::{Answer, AnswerBody, BrokenOff, RelayBody, RelayRequest},
 };
 use serde::Deserialize;
+use serde_json::Value;
+use url::form_urlencoded;
 
 use crate::{app::App, error::ApiError};
 
-/// What the ids of such things begin with.
-const PREFIXES: [&str; 5] = ["thread_", "asst_", "file-", "vs_", "upload_"];
+/// Resources whose things stay with their account.
+const RESOURCES: [&str; 5] = ["assistants", "threads", "files", "vector_stores", "uploads"];
+/// Fields of a body that name such things, alone or in a list, wherever they stand.
+const NAMING: [&str; 5] = [
+    "assistant_id",
+    "thread_id",
+    "file_id",
+    "file_ids",
+    "vector_store_ids",
+];
+/// The longest id.
+const LONGEST: usize = 256;
+/// The most ids of one call that are looked up.
+const MOST: usize = 64;
 
-/// The ids in an answer that made something.
+/// What an answer says that it made. Ids are the provider's, whatever they look like.
 #[derive(Debug, Deserialize)]
 struct Made {
-    id: String,
+    id: Option<String>,
     /// Of a run that was made together with its thread.
     thread_id: Option<String>,
+    /// Of an upload that was completed.
+    file: Option<MadeFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct MadeFile {
+    id: String,
 }
 
 /// Whether a call makes something that has to be remembered.
 pub(super) fn creates(method: &Method, path: &str) -> bool {
-    let rest = path.strip_prefix("/v1/").unwrap_or_default();
     *method == Method::POST
-        && matches!(
-            rest.trim_end_matches('/'),
-            "assistants" | "threads" | "threads/runs" | "files" | "vector_stores" | "uploads"
-        )
+        && match segments(path).as_slice() {
+            [resource] => RESOURCES.contains(resource),
+            ["threads", "runs"] | ["uploads", _, "complete"] => true,
+            _ => false,
+        }
 }
 
-/// The ids that say where a call has to go: those in its path, then the assistant of a new run.
-pub(super) fn named(method: &Method, path: &str, body: &RelayBody) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Peek {
-        assistant_id: Option<String>,
+/// The ids that say where a call has to go: those in its path, then those that a page goes on behind,
+/// then those that the body of a new thing names.
+fn named(request: &RelayRequest) -> Vec<String> {
+    let RelayRequest {
+        method,
+        path,
+        query,
+        body,
+        ..
+    } = request;
+    let mut ids = Vec::new();
+    let segments = segments(path);
+    match segments.as_slice() {
+        ["threads", "runs"] => {}
+        ["vector_stores", store, "files", file, ..] => {
+            ids.extend([*store, *file].map(str::to_owned))
+        }
+        [resource, id, ..] if RESOURCES.contains(resource) => ids.push((*id).to_owned()),
+        _ => {}
     }
-    if Endpoint::of(method, path) != Endpoint::Assistants {
-        return Vec::new();
-    }
-    let in_path = path.split('/').filter(|part| is_id(part));
-    let mut ids: Vec<_> = in_path.map(str::to_owned).collect();
-    let makes_run = *method == Method::POST && path.trim_end_matches('/').ends_with("/runs");
-    if let (true, RelayBody::Bytes(bytes)) = (makes_run, body)
-        && let Ok(Peek {
-            assistant_id: Some(id),
-        }) = serde_json::from_slice(bytes)
-        && is_id(&id)
+    let pairs = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
+    let cursors = pairs.filter(|(name, _)| matches!(&**name, "after" | "before"));
+    ids.extend(cursors.map(|(_, id)| id.into_owned()));
+    if let (&Method::POST, RelayBody::Bytes(bytes)) = (method, body)
+        && let Ok(body) = serde_json::from_slice(bytes)
     {
-        ids.push(id);
+        names_in(&body, false, &mut ids);
     }
+    ids.retain(|id| is_id(id));
+    ids.truncate(MOST);
     ids
 }
 
-/// The plan, narrowed to the account that the first known one of these ids belongs to.
+/// The ids in a body; `is_named` says that a name of ours stands before the value.
+fn names_in(value: &Value, is_named: bool, ids: &mut Vec<String>) {
+    match value {
+        Value::String(id) if is_named => ids.push(id.clone()),
+        Value::Array(values) => {
+            for value in values {
+                names_in(value, is_named, ids);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                names_in(value, NAMING.contains(&name.as_str()), ids);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The plan, narrowed to the account that the first known thing of this call belongs to.
 pub(super) async fn narrowed(
     app: &App,
-    workspace: &WorkspaceId,
     plan: Plan,
-    ids: Vec<String>,
+    request: &RelayRequest,
 ) -> Result<Plan, ApiError> {
-    if plan.targets().nth(1).is_none() || ids.is_empty() {
+    let endpoint = Endpoint::of(&request.method, &request.path);
+    if endpoint != Endpoint::Assistants || plan.targets().nth(1).is_none() {
         return Ok(plan);
     }
+    let ids = named(request);
+    if ids.is_empty() {
+        return Ok(plan);
+    }
+    let workspace = &request.caller.workspace;
     let known = app.store.affinity().get(workspace, &ids).await?;
     let Some((id, target)) = known.into_iter().next() else {
         return Ok(plan);
@@ -93,6 +147,13 @@ pub(super) fn made(answer: &Answer) -> Option<Vec<(String, String)>> {
     };
     let made = serde_json::from_slice::<Made>(body).ok()?.ids(identity);
     (!made.is_empty()).then_some(made)
+}
+
+/// Writes down what was made. It is there, whether this succeeds or not.
+pub(super) async fn remember(app: &App, workspace: &WorkspaceId, made: Vec<(String, String)>) {
+    if let Err(error) = app.store.affinity().put(workspace, made).await {
+        tracing::error!(%error, "where a thing was made was not written");
+    }
 }
 
 /// The beginning of a stream that is looked at.
@@ -145,10 +206,8 @@ impl Remembering {
             .find_map(|line| line.strip_prefix("data:"))
             .and_then(|data| serde_json::from_str::<Made>(data.trim()).ok());
         let found = event.is_some();
-        if let Some(made) = event.map(|made| made.ids(&self.identity))
-            && let Err(error) = self.app.store.affinity().put(&self.workspace, made).await
-        {
-            tracing::error!(%error, "where a thread was made was not written");
+        if let Some(made) = event.map(|made| made.ids(&self.identity)) {
+            remember(&self.app, &self.workspace, made).await;
         }
         if found
             || self
@@ -162,8 +221,10 @@ impl Remembering {
 }
 
 impl Made {
+    /// A run's own id tells nothing: its calls name the thread.
     fn ids(self, identity: &str) -> Vec<(String, String)> {
-        [Some(self.id), self.thread_id]
+        let file = self.file.map(|file| file.id);
+        [self.thread_id.or(self.id), file]
             .into_iter()
             .flatten()
             .filter(|id| is_id(id))
@@ -173,5 +234,32 @@ impl Made {
 }
 
 fn is_id(text: &str) -> bool {
-    text.len() <= 256 && PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+    (1..=LONGEST).contains(&text.len())
+}
+
+/// The parts of a path behind `/v1`.
+fn segments(path: &str) -> Vec<&str> {
+    let rest = path.strip_prefix("/v1/").unwrap_or_default();
+    rest.split('/').filter(|part| !part.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn things_are_made_by_a_few_calls() {
+        for (method, path, creates_something) in [
+            (Method::POST, "/v1/threads", true),
+            (Method::POST, "/v1/files/", true),
+            (Method::POST, "/v1/threads/runs", true),
+            (Method::POST, "/v1/uploads/upload_1/complete", true),
+            (Method::GET, "/v1/threads", false),
+            (Method::POST, "/v1/threads/thread_1", false),
+            (Method::POST, "/v1/threads/thread_1/runs", false),
+            (Method::POST, "/v1/chat/completions", false),
+        ] {
+            assert_eq!(creates(&method, path), creates_something, "{path}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::{
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Response, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, Response, header, request::Parts},
     response::IntoResponse as _,
 };
 use bytes::Bytes;
@@ -120,8 +120,6 @@ async fn try_relay(
         None => find(app, &caller, &parts, endpoint, &body).await?,
     };
     let Way { plan, config, .. } = way;
-    let named = affinity::named(&parts.method, parts.uri.path(), &body);
-    let plan = affinity::narrowed(app, &caller.workspace, plan, named).await?;
     let relayed = RelayRequest {
         caller: loomgate_gateway::relay::Caller {
             workspace: caller.workspace.clone(),
@@ -137,6 +135,7 @@ async fn try_relay(
         model,
         presented_key: Arc::clone(&caller.presented),
     };
+    let plan = affinity::narrowed(app, plan, &relayed).await?;
     let creates = affinity::creates(&relayed.method, &relayed.path);
     let capture = app.logbook.body_bytes();
     let sink = record::relayed(app, &caller, &context, config, &relayed);
@@ -145,7 +144,7 @@ async fn try_relay(
         return Err(ApiError::body_too_large(app.config.limits.upload_bytes));
     }
     if let Some(made) = creates.then(|| affinity::made(&answer)).flatten() {
-        app.store.affinity().put(&caller.workspace, made).await?;
+        affinity::remember(app, &caller.workspace, made).await;
     }
     if let (true, Some(identity)) = (creates, answer.report.identity.clone()) {
         let workspace = caller.workspace.clone();
@@ -173,10 +172,15 @@ async fn find(
     Ok((way, model))
 }
 
-/// What no provider gets to see. Errors: 400 for a path that may lead out of the account's base
-/// address, which its credential is not for, and for a body that is neither JSON, form nor audio
-/// (contract portkey.md section 1).
+/// What no provider gets to see. Errors: 405 for `CONNECT`, and for `TRACE`, in whose answer a server
+/// repeats the headers that it got, a stored credential among them; 400 for a path that may lead out
+/// of the account's base address, which its credential is not for, and for a body that is neither
+/// JSON, form nor audio (contract portkey.md section 1).
 fn check(parts: &Parts, body: &Body) -> Result<(), ApiError> {
+    if matches!(parts.method, Method::TRACE | Method::CONNECT) {
+        let message = format!("Not allowed to {} anything.", parts.method);
+        return Err(ApiError::method_not_allowed(message).of_gateway());
+    }
     if leads_up(parts.uri.path()) {
         let message = "Invalid URL: a path must not contain '.' or '..' as a segment.";
         return Err(ApiError::invalid(message).of_gateway());

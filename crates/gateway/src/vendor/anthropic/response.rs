@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// Who made the models.
+const OWNER: &str = "anthropic";
+
 /// A message as a `chat.completion`; what was thought is left out. `Err` says what is wrong with it.
 pub(crate) fn chat_response(body: &Value, facts: &AnswerFacts) -> Result<Value, String> {
     let blocks = body["content"]
@@ -55,11 +58,18 @@ pub(crate) fn models(body: &Value) -> Result<Value, String> {
     let data = body["data"]
         .as_array()
         .ok_or("The provider sent something else than a model list.")?;
-    let entries = data.iter().filter_map(|model| {
-        let created = model["created_at"].as_str().and_then(unix_seconds);
-        Some((given(&model["id"])?, created.unwrap_or(0)))
-    });
-    Ok(answer::models(entries, "anthropic"))
+    Ok(answer::models(data.iter().filter_map(entry), OWNER))
+}
+
+/// The answer to `GET models/{id}`.
+pub(crate) fn model(body: &Value) -> Result<Value, String> {
+    let entry = entry(body).ok_or("The provider sent something else than a model.")?;
+    Ok(answer::model(entry, OWNER))
+}
+
+fn entry(model: &Value) -> Option<(&str, i64)> {
+    let created = model["created_at"].as_str().and_then(unix_seconds);
+    Some((given(&model["id"])?, created.unwrap_or(0)))
 }
 
 /// A call's input as JSON text.

@@ -1,5 +1,13 @@
 use super::*;
 
+/// The place as an address below the account's base.
+fn url(azure: &Azure, path: &str, query: Option<&str>, model: Option<&str>) -> String {
+    let (path, query) = azure.place(path, query, model);
+    let base = azure.base.as_str().trim_end_matches('/');
+    let query = query.map(|query| format!("?{query}"));
+    format!("{base}/{path}{}", query.unwrap_or_default())
+}
+
 fn account(deployment: Option<&str>, api_version: Option<&str>) -> Azure {
     Azure {
         base: Url::parse("https://mine.openai.azure.com/openai").unwrap(),
@@ -16,7 +24,7 @@ fn model_calls_go_below_the_deployment_and_the_rest_beside_it() {
             "chat/completions",
             "/openai/deployments/gpt/chat/completions",
         ),
-        ("/completions", "/openai/deployments/gpt/completions"),
+        ("completions", "/openai/deployments/gpt/completions"),
         ("embeddings", "/openai/deployments/gpt/embeddings"),
         (
             "images/generations",
@@ -32,7 +40,7 @@ fn model_calls_go_below_the_deployment_and_the_rest_beside_it() {
         ("files/file-1/content", "/openai/files/file-1/content"),
     ] {
         assert_eq!(
-            azure.url(path, None, None).as_str(),
+            url(&azure, path, None, None),
             format!("https://mine.openai.azure.com{expected}?api-version=2024-05-01-preview"),
         );
     }
@@ -42,17 +50,17 @@ fn model_calls_go_below_the_deployment_and_the_rest_beside_it() {
 fn the_v1_form_has_neither_deployment_nor_version() {
     let azure = account(Some("gpt"), Some("v1"));
     let base = "https://mine.openai.azure.com/openai/v1";
-    let chat = azure.url("chat/completions", None, Some("gpt"));
-    assert_eq!(chat.as_str(), format!("{base}/chat/completions"));
-    let list = azure.url("threads", Some("limit=2"), None);
-    assert_eq!(list.as_str(), format!("{base}/threads?limit=2"));
+    let chat = url(&azure, "chat/completions", None, Some("gpt"));
+    assert_eq!(chat, format!("{base}/chat/completions"));
+    let list = url(&azure, "threads", Some("limit=2"), None);
+    assert_eq!(list, format!("{base}/threads?limit=2"));
     let given = Azure {
         base: Url::parse("https://proxy.example/azure/openai/v1/").unwrap(),
         deployment: None,
         api_version: None,
     };
     assert_eq!(
-        given.url("embeddings", None, None).as_str(),
+        url(&given, "embeddings", None, None),
         "https://proxy.example/azure/openai/v1/embeddings"
     );
 }
@@ -60,59 +68,41 @@ fn the_v1_form_has_neither_deployment_nor_version() {
 #[test]
 fn the_callers_query_stays_and_may_set_the_version() {
     let azure = account(None, None);
-    assert_eq!(
-        azure
-            .url("threads", Some("limit=2&after=a%26b"), None)
-            .query(),
-        Some("limit=2&after=a%26b&api-version=2024-10-21")
-    );
-    assert_eq!(
-        azure
-            .url("threads", Some("api-version=preview"), None)
-            .query(),
-        Some("api-version=preview")
-    );
-    assert_eq!(
-        azure.url("threads", Some(""), None).query(),
-        Some("api-version=2024-10-21")
-    );
+    let query = |query| azure.place("threads", Some(query), None).1;
+    for (given, expected) in [
+        (
+            "limit=2&after=a%26b",
+            "limit=2&after=a%26b&api-version=2024-10-21",
+        ),
+        ("x=[1]&&y", "x=[1]&&y&api-version=2024-10-21"),
+        ("api-version=preview", "api-version=preview"),
+        ("", "api-version=2024-10-21"),
+    ] {
+        assert_eq!(query(given).as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn paths_stay_byte_for_byte() {
+    let azure = account(Some("gpt"), Some("v1"));
+    for path in ["files/a%20b%2Fc", "threads/", "a//b;c=d/'(e)'", "%C3%A9"] {
+        let dated = account(Some("gpt"), None);
+        assert_eq!(dated.place(path, None, None).0, path);
+        assert_eq!(azure.place(path, None, None).0, format!("v1/{path}"));
+    }
 }
 
 #[test]
 fn the_model_is_the_deployment_where_none_is_named() {
-    let path = |model| {
-        account(None, None)
-            .url("chat/completions", None, model)
-            .path()
-            .to_owned()
-    };
+    let path = |model| account(None, None).place("chat/completions", None, model).0;
+    assert_eq!(path(Some("gpt-4o")), "deployments/gpt-4o/chat/completions");
     assert_eq!(
-        path(Some("gpt-4o")),
-        "/openai/deployments/gpt-4o/chat/completions"
+        path(Some("../../x?y#z%2F")),
+        "deployments/..%2F..%2Fx%3Fy%23z%252F/chat/completions"
     );
-    assert_eq!(
-        path(Some("../../x?y#z")),
-        "/openai/deployments/..%2F..%2Fx%3Fy%23z/chat/completions"
-    );
-    assert_eq!(path(None), "/openai/chat/completions");
-}
-
-#[test]
-fn nothing_climbs_out_of_the_base() {
-    let azure = account(Some(".."), None);
-    for path in [
-        "../admin",
-        "threads/../../admin",
-        "threads/./x",
-        "%2e%2e/admin",
-    ] {
-        let url = azure.url(path, None, None);
-        assert_eq!(url.host_str(), Some("mine.openai.azure.com"));
-        assert!(url.path().starts_with("/openai/"), "{path}: {url}");
-        assert!(!url.path().contains(".."), "{path}: {url}");
+    for none in [None, Some(".."), Some("."), Some("")] {
+        assert_eq!(path(none), "chat/completions", "{none:?}");
     }
-    let chat = azure.url("chat/completions", None, None);
-    assert_eq!(chat.path(), "/openai/deployments/chat/completions");
 }
 
 #[test]

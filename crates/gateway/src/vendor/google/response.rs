@@ -10,6 +10,9 @@ use crate::{
     },
 };
 
+/// Who made the models.
+const OWNER: &str = "google";
+
 /// The longest id of a call that is taken over.
 const ID_BYTES: usize = 256;
 
@@ -56,11 +59,18 @@ pub(crate) fn models(body: &Value) -> Result<Value, String> {
     let models = body["models"]
         .as_array()
         .ok_or("The provider sent something else than a model list.")?;
-    let entries = models.iter().filter_map(|model| {
-        let name = given(&model["name"])?;
-        Some((name.strip_prefix("models/").unwrap_or(name), 0))
-    });
-    Ok(answer::models(entries, "google"))
+    Ok(answer::models(models.iter().filter_map(entry), OWNER))
+}
+
+/// The answer to `GET models/{id}`.
+pub(crate) fn model(body: &Value) -> Result<Value, String> {
+    let entry = entry(body).ok_or("The provider sent something else than a model.")?;
+    Ok(answer::model(entry, OWNER))
+}
+
+fn entry(model: &Value) -> Option<(&str, i64)> {
+    let name = given(&model["name"])?;
+    Some((name.strip_prefix("models/").unwrap_or(name), 0))
 }
 
 /// A part of an answer.

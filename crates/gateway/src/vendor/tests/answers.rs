@@ -170,6 +170,14 @@ fn lists_of_models_take_openais_form() {
         {"id": "tunedModels/mine", "object": "model", "created": 0, "owned_by": "google"}
     ]});
     assert_eq!(google::models(&list).unwrap(), expected);
+    let one = json!({"id": "claude-opus-5", "created_at": "2026-07-24T00:00:00Z"});
+    let expected = json!({"id": "claude-opus-5", "object": "model", "created": 1_784_851_200, "owned_by": "anthropic"});
+    assert_eq!(anthropic::model(&one).unwrap(), expected);
+    let one = json!({"name": "models/gemini-2.5-flash"});
+    let expected =
+        json!({"id": "gemini-2.5-flash", "object": "model", "created": 0, "owned_by": "google"});
+    assert_eq!(google::model(&one).unwrap(), expected);
+    assert!(anthropic::model(&json!({})).is_err() && google::model(&json!([])).is_err());
     assert!(anthropic::models(&json!({})).is_err());
     assert!(google::models(&json!({"models": 1})).is_err());
 }

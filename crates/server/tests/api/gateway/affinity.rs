@@ -40,17 +40,18 @@ fn maker(id: &str) -> usize {
 
 /// All calls go to the provider that made the thing, and none to the other.
 async fn stays(stage: &Stage, method: Method, path: &str, maker: usize) {
-    let before = stage.counts();
+    goes_to(stage, method, path, None, maker).await;
+}
+
+/// What is named goes where it was made, a dozen times in a row.
+async fn goes_to(stage: &Stage, method: Method, path: &str, body: Option<Value>, maker: usize) {
+    let mut expected = stage.counts();
     for _ in 0..12 {
-        assert_eq!(
-            call(stage, method.clone(), path, None).await.status,
-            200,
-            "{path}"
-        );
+        let answer = call(stage, method.clone(), path, body.clone()).await;
+        assert_eq!(answer.status, 200, "{path}");
     }
-    let mut expected = before;
     expected[maker] += 12;
-    assert_eq!(stage.counts(), expected, "{path}");
+    assert_eq!(stage.counts(), expected, "{path} {body:?}");
 }
 
 #[tokio::test]
@@ -131,6 +132,129 @@ async fn an_assistant_that_is_named_in_the_body_is_found_too() {
     let mut expected = before;
     expected[maker(&made)] += 12;
     assert_eq!(stage.counts(), expected);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_thing_goes_where_the_things_are_that_it_names() {
+    let stage = Stage::start().await;
+    make(&stage, "file-b");
+    let file = call(&stage, Method::POST, "/v1/files", Some(json!({})))
+        .await
+        .json();
+    let file = file["id"].as_str().unwrap().to_owned();
+    make(&stage, "anything");
+    for (path, body) in [
+        ("/v1/vector_stores", json!({"file_ids": [file]})),
+        (
+            "/v1/assistants",
+            json!({"tool_resources": {"code_interpreter": {"file_ids": [file]}}}),
+        ),
+        (
+            "/v1/threads",
+            json!({"messages": [{"content": "x", "attachments": [{"file_id": file}]}]}),
+        ),
+        (
+            "/v1/threads/runs",
+            json!({"thread": {"messages": [{"attachments": [{"file_id": file}]}]}}),
+        ),
+    ] {
+        goes_to(&stage, Method::POST, path, Some(body), maker(&file)).await;
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn the_next_page_comes_from_where_the_last_one_did() {
+    let stage = Stage::start().await;
+    make(&stage, "asst_c");
+    let made = call(&stage, Method::POST, "/v1/assistants", Some(json!({})))
+        .await
+        .json();
+    let id = made["id"].as_str().unwrap();
+    for cursor in ["after", "before"] {
+        let path = format!("/v1/assistants?limit=2&{cursor}={id}");
+        goes_to(&stage, Method::GET, &path, None, maker(id)).await;
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn ids_are_the_providers_whatever_they_look_like() {
+    let stage = Stage::start().await;
+    for (path, id, then) in [
+        ("/v1/threads", "0b9e2d7c", "/v1/threads/{id}/messages"),
+        ("/v1/files", "assistant-a", "/v1/files/{id}"),
+    ] {
+        make(&stage, id);
+        let made = call(&stage, Method::POST, path, Some(json!({})))
+            .await
+            .json();
+        let made = made["id"].as_str().unwrap();
+        stays(
+            &stage,
+            Method::GET,
+            &then.replace("{id}", made),
+            maker(made),
+        )
+        .await;
+    }
+    // A file that an upload became.
+    for (index, provider) in stage.providers.iter().enumerate() {
+        let file = json!({"id": format!("became-{index}"), "object": "file"});
+        provider.always(Reply::status(
+            200,
+            json!({"id": "upload_x", "file": file}),
+            &[],
+        ));
+    }
+    let done = call(
+        &stage,
+        Method::POST,
+        "/v1/uploads/upload_x/complete",
+        Some(json!({})),
+    )
+    .await;
+    let file = done.json()["file"]["id"].as_str().unwrap().to_owned();
+    stays(
+        &stage,
+        Method::GET,
+        &format!("/v1/files/{file}/content"),
+        maker(&file),
+    )
+    .await;
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_fallback_made_stays_there_and_a_deleted_thread_is_asked_for_there() {
+    let stage = Stage::start().await;
+    let fallback = json!({
+        "strategy": {"mode": "fallback"},
+        "targets": [{"virtual_key": "up-one"}, {"virtual_key": "up-two"}],
+    });
+    let call = async |method: Method, path: &str| {
+        let request = stage
+            .request(method, path)
+            .header("x-portkey-config", fallback.to_string());
+        Answer::of(request.json(&json!({}))).await
+    };
+    stage.providers[0].push(super::stage::refused(503));
+    make(&stage, "thread_f");
+    let made = call(Method::POST, "/v1/threads").await.json();
+    assert_eq!(made["id"], "thread_f-1");
+    for (method, status) in [
+        (Method::GET, 200),
+        (Method::DELETE, 200),
+        (Method::GET, 404),
+    ] {
+        stage.providers[1].push(match status {
+            404 => super::stage::refused(404),
+            _ => Reply::status(200, json!({"id": "thread_f-1"}), &[]),
+        });
+        assert_eq!(call(method, "/v1/threads/thread_f-1").await.status, status);
+    }
+    assert_eq!(stage.counts(), [1, 4, 0]);
     stage.stop().await;
 }
 

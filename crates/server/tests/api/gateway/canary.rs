@@ -5,7 +5,7 @@ use loomgate_testkit::upstream::{FakeUpstream, Reply};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::stage::{question, refused, said};
+use super::stage::{Stage, question, refused, said};
 use crate::{
     app::{client, files_below},
     program::Program,
@@ -240,4 +240,41 @@ async fn no_secret_of_any_kind_is_anywhere() {
             assert!(!text.contains(&secret[..14]), "{place}: {secret}");
         }
     }
+}
+
+/// A key that looks like nothing.
+const PLAIN: &str = "0123canary4567890abcdef";
+
+#[tokio::test]
+async fn a_key_that_looks_like_none_is_in_no_log_though_its_server_repeats_it() {
+    let options = format!(
+        "[logs]\nbodies = true\n[egress]\nallow = ['127.0.0.1']\n\
+         [virtual_keys.plain]\nprovider = 'openai'\nbase_url = '{{one}}'\napi_key = '{PLAIN}'\n"
+    );
+    let stage = Stage::start_with(&options).await;
+    let own = json!({
+        "provider": "openai", "api_key": PLAIN, "custom_host": stage.providers[0].url(),
+    });
+    let mut streamed = question();
+    streamed["stream"] = json!(true);
+    for config in [json!({"virtual_key": "plain"}), own] {
+        let events = format!("event: error\ndata: {{\"message\":\"no key {PLAIN}\"}}\n\n");
+        let headers = [("content-type", "text/event-stream")];
+        for (body, reply) in [
+            (question(), said(&format!("You sent {PLAIN}."))),
+            (
+                question(),
+                Reply::status(401, json!({"error": {"message": PLAIN}}), &[]),
+            ),
+            (streamed.clone(), Reply::chunked(&headers, &[&events])),
+        ] {
+            stage.providers[0].push(reply);
+            let call = stage.call(&config).json(&body);
+            let status = crate::app::Answer::of(call).await.status;
+            assert!([200, 401].contains(&status), "{status}");
+        }
+    }
+    // A server that stops has written all records.
+    let folder = stage.stop().await;
+    search(&folder.path().join("data"));
 }

@@ -4,10 +4,10 @@ use loomgate_domain::{Order, PageRequest};
 use loomgate_domain::{
     WorkspaceId,
     limit::Nanodollars,
-    log::{LogRecord, RecordKind},
+    log::{LogRecord, RecordKind, new_log_id},
 };
 use loomgate_store::LogFilter;
-use loomgate_testkit::upstream::Reply;
+use loomgate_testkit::upstream::{Gate, Reply};
 use serde_json::json;
 
 use super::{
@@ -224,6 +224,93 @@ async fn each_model_call_of_a_run_is_recorded_beside_the_requests() {
 }
 
 #[tokio::test]
+async fn what_was_served_or_refused_here_is_recorded_with_its_metadata() {
+    let stage = Stage::start_with(
+        "[[api_keys]]\nname = 'limited'\nkey = 'lg-limited-0123456789abcdef'\nworkspace = 'b'\n\
+         rate_limits = [{ type = 'requests', unit = 'rpd', value = 1 }]\n",
+    )
+    .await;
+    let call = |trace: &str| {
+        stage
+            .app
+            .bare(reqwest::Method::POST, "/v1/threads?limit=1")
+            .header("x-portkey-api-key", "lg-limited-0123456789abcdef")
+            .header("x-portkey-trace-id", trace)
+            .header("x-portkey-metadata", "{\"_user\":\"u-1\"}")
+            .json(&json!({}))
+    };
+    for (trace, status) in [("served", 200), ("refused", 429)] {
+        assert_eq!(Answer::of(call(trace)).await.status, status);
+        let record = records(&stage, trace, 1).await.remove(0);
+        assert_eq!((record.status, record.attempts), (status, 0));
+        assert_eq!(
+            (&*record.path, &*record.provider),
+            ("/v1/threads", "loomgate")
+        );
+        assert_eq!(record.api_key.as_str(), "key_config_limited");
+        assert_eq!(record.metadata["_user"], "u-1", "{trace}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_was_served_here_is_recorded_at_its_end() {
+    let stage = Stage::start().await;
+    let gate = Gate::new();
+    stage.providers[0].push(Reply::gated("one two", &gate));
+    let assistant = assistant(&stage, "gpt-4o-mini").await;
+    let thread = json!({"messages": [{"role": "user", "content": "Hello?"}]});
+    let body = json!({"assistant_id": assistant, "thread": thread, "stream": true});
+    let run = stage
+        .post("/v1/threads/runs", &body)
+        .header("x-portkey-virtual-key", "one")
+        .header("x-portkey-trace-id", "streamed");
+    let mut answer = run.send().await.unwrap();
+    assert!(answer.chunk().await.unwrap().is_some());
+    assert!(records(&stage, "streamed", 0).await.is_empty());
+    gate.release(2);
+    while answer.chunk().await.unwrap().is_some() {}
+    let kept = records(&stage, "streamed", 2).await;
+    let request = kept.iter().find(|kept| kept.kind == RecordKind::Request);
+    let request = request.unwrap();
+    assert_eq!((&*request.provider, request.status), ("loomgate", 200));
+    assert!(request.first_byte_us.unwrap() <= request.total_us);
+    let call = kept.iter().find(|kept| kept.kind == RecordKind::ModelCall);
+    assert!(request.total_us >= call.unwrap().total_us, "{kept:#?}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn records_are_kept_for_their_time_however_often_the_server_starts() {
+    let options = "[logs]\nretention_days = 30\n";
+    let stage = Stage::start_with(options).await;
+    stage.providers[0].push(said("ok"));
+    let call = stage
+        .call(&json!({"virtual_key": "one"}))
+        .header("x-portkey-trace-id", "kept");
+    assert_eq!(Answer::of(call).await.status, 200);
+    let kept = records(&stage, "kept", 1).await.remove(0);
+    let behind = &stage.app.behind;
+    let day_ms = 24 * 3_600 * 1_000;
+    let old = [29, 31].map(|days| LogRecord {
+        id: new_log_id(kept.created_at_ms - days * day_ms, &*behind.ids),
+        created_at_ms: kept.created_at_ms - days * day_ms,
+        ..kept.clone()
+    });
+    behind.store.logs().insert(old.to_vec()).await.unwrap();
+    let (folder, upstream, providers) = stage.end().await;
+    let stage = Stage::again(folder, upstream, providers, options).await;
+    let workspace = WorkspaceId::trusted("ws_b");
+    let logs = stage.app.behind.store.logs();
+    while logs.get(&workspace, &old[1].id).await.unwrap().is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert!(logs.get(&workspace, &old[0].id).await.unwrap().is_some());
+    assert!(logs.get(&workspace, &kept.id).await.unwrap().is_some());
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn tokens_are_found_in_every_form_of_answer() {
     let stage = Stage::start().await;
     let events = ("content-type", "text/event-stream");
@@ -297,6 +384,32 @@ async fn bodies_are_kept_only_when_asked_for_cut_and_without_secrets() {
         answered.len() <= 1024 && answered.contains("chatcmpl-1"),
         "{answered}"
     );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn the_bodies_of_model_calls_are_kept_like_those_of_requests() {
+    let stage = Stage::start_with("[logs]\nbodies = true\nbody_kb = 1\n").await;
+    stage.providers[0].push(Reply::text("the key is sk-canary-in-a-body-0123456789"));
+    let assistant = assistant(&stage, "gpt-4o-mini").await;
+    let with = |request: reqwest::RequestBuilder| {
+        request
+            .header("x-portkey-virtual-key", "one")
+            .header("x-portkey-trace-id", "bodies")
+    };
+    let run = begin(&stage, &assistant, with).await;
+    settled(&stage, &run, "completed").await;
+    let kept = records(&stage, "bodies", 2).await;
+    let call = kept.iter().find(|kept| kept.kind == RecordKind::ModelCall);
+    let call = call.unwrap();
+    let json = |body: &Option<String>| -> serde_json::Value {
+        serde_json::from_str(body.as_ref().unwrap()).unwrap()
+    };
+    let asked = json(&call.request_body);
+    assert_eq!(asked["messages"][0]["content"], "Hello?", "{asked}");
+    let said = json(&call.response_body);
+    let expected = json!({"role": "assistant", "content": "the key is [redacted]"});
+    assert_eq!(said, expected);
     stage.stop().await;
 }
 

@@ -145,6 +145,37 @@ async fn every_method_and_unknown_paths_are_relayed() {
 }
 
 #[tokio::test]
+async fn headers_are_bytes_and_not_texts() {
+    let stage = Stage::start().await;
+    let name = "caf\u{e9} \u{7684}";
+    stage.providers[0].push(Reply::status(200, json!({}), &[("x-name", name)]));
+    let request = upstream(&stage, Method::GET, "/v1/batches").header("x-name", name);
+    let answer = Answer::of(request).await;
+    assert_eq!(answer.headers["x-name"].as_bytes(), name.as_bytes());
+    let received = stage.received();
+    assert_eq!(received.headers["x-name"].as_bytes(), name.as_bytes());
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn trace_shows_nobody_what_goes_out() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(Reply::status(200, json!({}), &[]));
+    for path in [
+        "/v1/batches",
+        "/v1/threads/thread_1",
+        "/v1/chat/completions",
+    ] {
+        let request = stage
+            .request(Method::TRACE, path)
+            .header("x-portkey-virtual-key", "up-one");
+        assert_eq!(Answer::of(request).await.status, 405, "{path}");
+    }
+    assert_eq!(stage.counts(), [0, 0, 0]);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn answers_without_a_body_stay_without() {
     let stage = Stage::start().await;
     for status in [201, 202, 204, 304] {
