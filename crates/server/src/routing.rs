@@ -14,9 +14,10 @@ use loomgate_gateway::{
 };
 
 pub(crate) use accounts::{Accounts, seal_context};
+pub(crate) use loomgate_gateway::config::slug_in_model;
 pub(crate) use wishes::Wishes;
 
-use crate::{app::Services, auth::KeyRecord, error::ApiError};
+use crate::{account, app::Services, auth::KeyRecord, error::ApiError};
 
 /// The text for a config that leads nowhere, as clients know it.
 const NO_PROVIDER: &str = "Either x-portkey-provider needs to be passed. Or the x-portkey-config \
@@ -65,12 +66,6 @@ pub(crate) fn pinned(mut wishes: Wishes, way: &Way) -> Wishes {
         wishes.virtual_key = target.map(|target| target.name.to_string());
     }
     wishes
-}
-
-/// `@slug/name`: a virtual key, and the model that is asked of it.
-pub(crate) fn slug_in_model(model: &str) -> Option<(&str, &str)> {
-    let (slug, name) = model.strip_prefix('@')?.split_once('/')?;
-    (!slug.is_empty() && !name.is_empty()).then_some((slug, name))
 }
 
 async fn by_wishes(
