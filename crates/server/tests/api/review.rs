@@ -179,6 +179,44 @@ async fn another_content_type_does_not_lead_past_a_guardrail() {
 }
 
 #[tokio::test]
+async fn a_body_that_servers_read_differently_does_not_lead_past_rules() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("hi"));
+    let json = guarded() + "content-type: application/json\r\n";
+    for body in [
+        r#"{"model":"m","messages":[{"role":"user","content":"Hello"}],"messages":[]}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"Hello","content":"hi"}]}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"Messages":[{"role":"user","content":"Hello"}]}"#,
+        r#"{"model":"m","messages":[{"role":"user","Content":"Hello"}]}"#,
+    ] {
+        let answer = raw(&stage, "/v1/chat/completions", &json, body).await;
+        assert_eq!(&answer[9..12], "400", "{body}: {answer}");
+        let told = "We could not parse the JSON body of your request: '";
+        assert!(answer.contains(told), "{answer}");
+    }
+    // Nor past what a config puts into the body, or takes out.
+    let config = json!({
+        "virtual_key": "one", "override_params": {"max_tokens": 5}, "drop_params": ["user"],
+    });
+    let json = format!("x-portkey-config: {config}\r\ncontent-type: application/json\r\n");
+    for body in [
+        r#"{"model":"m","Max_Tokens":9}"#,
+        r#"{"model":"m","USER":"x"}"#,
+    ] {
+        let answer = raw(&stage, "/v1/chat/completions", &json, body).await;
+        assert_eq!(&answer[9..12], "400", "{body}: {answer}");
+    }
+    assert_eq!(stage.counts(), [0, 0, 0]);
+    // Where nothing depends on it, the body is the provider's business.
+    let json = "x-portkey-virtual-key: one\r\ncontent-type: application/json\r\n";
+    let body = r#"{"model":"m","Messages":[],"messages":[],"messages":[]}"#;
+    let answer = raw(&stage, "/v1/chat/completions", json, body).await;
+    assert_eq!(&answer[9..12], "200", "{answer}");
+    assert_eq!(stage.received().bytes, body);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn guardrails_look_at_responses_and_messages_too() {
     let stage = Stage::start().await;
     let config = json!({
