@@ -310,7 +310,10 @@ async fn of_leaf(
             // The caller's own key serves where the config has none.
             let key = inline.api_key.clone().or_else(|| wishes.authorization());
             let target = inline::target(services, &inline.provider, key.as_ref(), &inline.options)?;
-            Ok(Arc::new(target))
+            match account::meaningless(leaf) {
+                None => Ok(Arc::new(target)),
+                Some(invalid) => Err(ApiError::config(&invalid)),
+            }
         }
         Destination::Request if default.is_none() && !wishes.names_a_target() => {
             Err(ApiError::invalid(NO_PROVIDER))

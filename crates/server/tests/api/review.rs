@@ -217,6 +217,34 @@ async fn a_body_that_servers_read_differently_does_not_lead_past_rules() {
 }
 
 #[tokio::test]
+async fn a_key_that_forbids_configs_does_so_without_one_of_its_own() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("hi"));
+    let key = stage
+        .make_key(json!({"defaults": {"virtual_key": "one", "allow_config_override": false}}))
+        .await;
+    let call = |config: Option<&str>| {
+        let request = stage.app.bare(Method::POST, "/v1/chat/completions");
+        let request = request.bearer_auth(&key).json(&question());
+        match config {
+            Some(config) => request.header("x-portkey-config", config),
+            None => request,
+        }
+    };
+    assert_eq!(Answer::of(call(None)).await.status, 200);
+    for config in [r#"{"virtual_key":"two"}"#, "nowhere"] {
+        let answer = Answer::of(call(Some(config))).await;
+        assert_eq!(answer.status, 403, "{}", answer.text);
+        assert_eq!(
+            answer.json()["error"]["code"],
+            "config_override_not_allowed"
+        );
+    }
+    assert_eq!(stage.counts(), [1, 0, 0]);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn guardrails_look_at_responses_and_messages_too() {
     let stage = Stage::start().await;
     let config = json!({
