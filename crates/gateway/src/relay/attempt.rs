@@ -303,8 +303,13 @@ impl<'a> RelayAttempt<'a> {
         );
         let of = |hooks: &[Hook]| hooks.iter().map(|hook| hook.hash).collect::<Vec<_>>();
         let hooks = (of(&rules.before), of(&rules.after));
+        // A namespace does not hide the pairs that a guardrail asks for.
+        let mut all = rules.before.iter().chain(&rules.after);
+        let metadata = all
+            .any(Hook::looks_at_metadata)
+            .then_some(&self.request.caller.metadata);
         let passes = rules.passthrough;
-        format!("{headers:?}{params:?}{address:?}{hooks:?}{passes}")
+        format!("{headers:?}{params:?}{address:?}{hooks:?}{metadata:?}{passes}")
     }
 
     /// Looks into the cache; an answer that is there is free.
