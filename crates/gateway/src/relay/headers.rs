@@ -34,6 +34,30 @@ const NEVER: [&str; 3] = [
     "x-google-metadata-request",
 ];
 
+/// What Portkey's clients say under its own names, and what providers call it.
+const RENAMED: [(&str, HeaderName); 5] = [
+    (
+        "x-portkey-openai-organization",
+        HeaderName::from_static("openai-organization"),
+    ),
+    (
+        "x-portkey-openai-project",
+        HeaderName::from_static("openai-project"),
+    ),
+    (
+        "x-portkey-openai-beta",
+        HeaderName::from_static("openai-beta"),
+    ),
+    (
+        "x-portkey-anthropic-version",
+        HeaderName::from_static("anthropic-version"),
+    ),
+    (
+        "x-portkey-anthropic-beta",
+        HeaderName::from_static("anthropic-beta"),
+    ),
+];
+
 /// Placeholders that SDKs put where a key should be.
 const PLACEHOLDERS: [&str; 2] = ["OPENAI_API_KEY", "DUMMY-KEY"];
 
@@ -57,6 +81,13 @@ pub(super) fn outgoing(headers: &HeaderMap, forward: &[String], presented: &str)
             || may_be_forwarded(name) && forward.iter().any(|wanted| wanted == name.as_str());
         if wanted && !is_own_secret(value, presented) {
             out.append(name.clone(), value.clone());
+        }
+    }
+    for (name, renamed) in &RENAMED {
+        if let Some(value) = headers.get(*name).filter(|value| !value.is_empty())
+            && !is_own_secret(value, presented)
+        {
+            out.insert(renamed, value.clone());
         }
     }
     out
@@ -155,6 +186,25 @@ mod tests {
                 "x-stainless-lang"
             ]
         );
+    }
+
+    #[test]
+    fn what_portkey_names_its_own_way_gets_the_providers_name() {
+        let headers = map(&[
+            ("openai-beta", "assistants=v1"),
+            ("x-portkey-openai-beta", "assistants=v2"),
+            ("x-portkey-openai-organization", "org-1"),
+            ("x-portkey-openai-project", ""),
+            ("x-portkey-anthropic-version", "2023-06-01"),
+            ("x-portkey-anthropic-beta", "lg-made-up"),
+        ]);
+        let out = outgoing(&headers, &[], "lg-made-up");
+        let pairs = map(&[
+            ("openai-beta", "assistants=v2"),
+            ("openai-organization", "org-1"),
+            ("anthropic-version", "2023-06-01"),
+        ]);
+        assert_eq!(out, pairs);
     }
 
     #[test]

@@ -12,17 +12,13 @@ use crate::{error::ApiError, headers};
 
 /// Headers that say something about a provider's account: `x-portkey-azure-resource-name` is the
 /// option `azure_resource_name`.
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 6] = [
     "azure-resource-name",
     "azure-deployment-id",
     "azure-api-version",
     "azure-ad-token",
     "openai-organization",
     "openai-project",
-    "anthropic-version",
-    "anthropic-beta",
-    "provider-model",
-    "region",
 ];
 
 /// The longest config in a header.
