@@ -75,17 +75,17 @@ async fn by_wishes(
     wishes: &Wishes,
 ) -> Result<Way, ApiError> {
     let settings = &key.settings;
+    if wishes.config.is_some() && !settings.allow_config_override {
+        return Err(ApiError::forbidden(
+            "Your API key does not let requests bring a config: leave out the header \
+             'x-portkey-config'.",
+        )
+        .code("config_override_not_allowed"));
+    }
     let fixed = settings
         .default_config
         .as_deref()
         .filter(|_| !settings.allow_config_override);
-    if wishes.config.is_some() && fixed.is_some() {
-        return Err(ApiError::forbidden(
-            "Your API key has a config of its own that requests can not override: leave out the \
-             header 'x-portkey-config'.",
-        )
-        .code("config_override_not_allowed"));
-    }
     let overrides = wishes.overrides()?;
     // What else the request names only fills in what that config leaves open.
     if let Some(config) = wishes.config.as_deref().or(fixed) {
