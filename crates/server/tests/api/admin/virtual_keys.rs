@@ -193,6 +193,11 @@ async fn limits_that_make_no_sense_are_named() {
     let app = start().await;
     for (extra, param, words) in [
         (
+            json!({"usage_limits": {"credit_limit": 1e-12}}),
+            "usage_limits.credit_limit",
+            "from 0.000000001 to",
+        ),
+        (
             json!({"usage_limits": {"credit_limit": 0}}),
             "usage_limits.credit_limit",
             "a number",
