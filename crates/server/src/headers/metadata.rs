@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::http::HeaderMap;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use crate::error::ApiError;
 
@@ -27,9 +28,11 @@ pub(crate) fn metadata(
         for member in members.take(MOST_PAIRS) {
             // What stands behind a semicolon are properties of the member.
             let member = member.split(';').next().unwrap_or_default();
-            if let Some((key, value)) = member.split_once('=') {
-                let text = |text: &str| text.trim().chars().take(MOST_CHARACTERS).collect();
-                pairs.insert(text(key), text(value));
+            if let Some((key, value)) = member.split_once('=')
+                && !key.trim().is_empty()
+            {
+                let cut = |text: &str| text.chars().take(MOST_CHARACTERS).collect::<String>();
+                pairs.insert(cut(key.trim()), cut(&decoded(value.trim())));
             }
         }
     }
@@ -61,6 +64,17 @@ pub(crate) fn metadata(
         return Err(invalid(&format!("there can be at most {MOST_PAIRS} pairs")));
     }
     Ok(Arc::new(pairs))
+}
+
+/// A value of `baggage`, in which letters beyond ASCII are percent-encoded (W3C Baggage 3.3.1.3).
+/// What means something in a form only stands for itself there.
+fn decoded(value: &str) -> String {
+    let plain = ["+", "&", "="].into_iter().zip(["%2B", "%26", "%3D"]);
+    let value = plain.fold(value.to_owned(), |value, (letter, code)| {
+        value.replace(letter, code)
+    });
+    let mut names = form_urlencoded::parse(value.as_bytes()).map(|(name, _)| name.into_owned());
+    names.next().unwrap_or_default()
 }
 
 fn invalid(what: &str) -> ApiError {
@@ -97,6 +111,14 @@ mod tests {
         assert_eq!(of(&[]).unwrap(), r#"{"team": "a"}"#);
         let baggage = ("baggage", "x=1;p=2, team=b");
         assert_eq!(of(&[baggage]).unwrap(), r#"{"team": "b", "x": "1"}"#);
+        let encoded = (
+            "baggage",
+            "name=J%C3%BCrgen%20M, odd=a+b&c==100%, %=1%, =nothing",
+        );
+        assert_eq!(
+            of(&[encoded]).unwrap(),
+            "{\"%\": \"1%\", \"name\": \"J\u{fc}rgen M\", \"odd\": \"a+b&c==100%\", \"team\": \"a\"}"
+        );
         let own = (HEADER, r#"{"team":"c","n":1,"none":null}"#);
         assert_eq!(
             of(&[baggage, own]).unwrap(),
