@@ -138,7 +138,7 @@ async fn try_relay(
         presented_key: Arc::clone(&caller.presented),
     };
     let creates = affinity::creates(&relayed.method, &relayed.path);
-    let capture = app.logbook.body_bytes();
+    let capture = record::body_bytes(app, &relayed);
     let sink = record::relayed(app, &caller, &context, config, &relayed);
     let mut answer = app.gateway.relay(&plan, &relayed, capture, sink).await;
     if is_too_large.load(Ordering::Relaxed) {
