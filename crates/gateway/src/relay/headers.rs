@@ -15,6 +15,9 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
+/// What headers that are a gateway's business begin with.
+const OURS: &str = "x-portkey-";
+
 /// What callers prove themselves with.
 const CREDENTIALS: [&str; 5] = [
     "authorization",
@@ -64,7 +67,7 @@ const PLACEHOLDERS: [&str; 2] = ["OPENAI_API_KEY", "DUMMY-KEY"];
 /// Whether a header of the caller goes on to a provider by itself.
 pub fn is_forwarded(name: &HeaderName) -> bool {
     let name = name.as_str();
-    !name.starts_with("x-portkey-")
+    !name.starts_with(OURS)
         && !HOP_BY_HOP.contains(&name)
         && !CREDENTIALS.contains(&name)
         && !OWN.contains(&name)
@@ -126,6 +129,11 @@ pub(super) fn incoming(headers: &mut HeaderMap, body_is_changed: bool) {
         headers.remove(name);
     }
     for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    let says_ours = |name: &&HeaderName| name.as_str().starts_with(OURS);
+    let ours: Vec<_> = headers.keys().filter(says_ours).cloned().collect();
+    for name in ours {
         headers.remove(name);
     }
     if body_is_changed {
@@ -240,6 +248,7 @@ mod tests {
             ("set-cookie", "a=b"),
             ("x-request-id", "req_1"),
             ("x-ratelimit-remaining-requests", "9"),
+            ("x-portkey-gateway-exception", "true"),
         ]);
         incoming(&mut headers, false);
         assert_eq!(

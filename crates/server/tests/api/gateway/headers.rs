@@ -205,6 +205,7 @@ async fn a_providers_own_headers_of_the_same_names_are_replaced() {
         ("content-type", "application/json"),
         ("x-portkey-trace-id", "theirs"),
         ("x-portkey-provider", "theirs"),
+        ("x-portkey-gateway-exception", "true"),
         ("x-request-id", "req_theirs"),
         ("openai-processing-ms", "17"),
         ("x-ratelimit-remaining-requests", "9"),
@@ -218,6 +219,7 @@ async fn a_providers_own_headers_of_the_same_names_are_replaced() {
         1
     );
     assert_ne!(answer.header("x-portkey-trace-id"), "theirs");
+    assert_eq!(answer.header("x-portkey-gateway-exception"), "");
     assert_eq!(answer.header("x-request-id"), "req_theirs");
     assert_eq!(answer.header("openai-processing-ms"), "17");
     assert_eq!(answer.header("x-ratelimit-remaining-requests"), "9");
