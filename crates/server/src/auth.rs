@@ -26,7 +26,7 @@ pub struct Caller {
     pub workspace: WorkspaceId,
     /// The key, and what it opens.
     pub(crate) key: Arc<KeyRecord>,
-    /// The key as it was presented: never to be forwarded.
+    /// The key as it was presented: never to be forwarded. It is in no header any more.
     pub(crate) presented: Arc<str>,
     /// The pairs of `x-portkey-metadata`, those of the key included.
     pub(crate) metadata: Arc<std::collections::BTreeMap<String, String>>,
@@ -62,6 +62,7 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
     let Some(record) = app.keyring.find(&presented, now).await? else {
         return Err(key::incorrect_error(&presented, docs));
     };
+    key::take_out(&mut parts.headers, |key| app.keyring.is_ours(key));
     if !record.settings.scopes.allow(scope) {
         return Err(ApiError::missing_scope(scope));
     }

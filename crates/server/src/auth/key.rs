@@ -11,6 +11,19 @@ use crate::error::ApiError;
 /// The most characters of a key. Longer ones are refused unseen.
 pub(crate) const LONGEST: usize = 200;
 
+/// Where a key of this server may stand, by mistake or not.
+const PLACES: [&str; 5] = [
+    "x-portkey-api-key",
+    "api-key",
+    "authorization",
+    "x-api-key",
+    "x-goog-api-key",
+];
+/// What keys of our making begin with.
+pub(crate) const PREFIX: &str = "lg-";
+/// How many letters and digits follow.
+pub(crate) const CHARS: usize = 40;
+
 /// The key of a request: `x-portkey-api-key`, else `api-key`, else `Authorization` (Bearer, or
 /// Basic with the key as the password). What Portkey's SDKs put into `Authorization` beside their
 /// own header is a placeholder and never looked at.
@@ -20,7 +33,33 @@ pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
             return Some(text(value));
         }
     }
-    let value = text(headers.get(header::AUTHORIZATION)?);
+    authorized(headers.get(header::AUTHORIZATION)?)
+}
+
+/// Takes every key of this server out of a request's head, whoever's it is: from here on it is
+/// nobody's business, least of all a provider's.
+pub(super) fn take_out(headers: &mut HeaderMap, is_ours: impl Fn(&str) -> bool) {
+    for name in PLACES {
+        let holds_ours = |value: &HeaderValue| {
+            let inner = authorized(value);
+            is_ours(&text(value)) || inner.is_some_and(|key| is_ours(&key))
+        };
+        if headers.get_all(name).iter().any(holds_ours) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Whether a text has the form of the keys that are made here.
+pub(super) fn looks_made_here(key: &str) -> bool {
+    key.strip_prefix(PREFIX).is_some_and(|rest| {
+        rest.len() == CHARS && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+/// What stands behind `Bearer`, or as the password of `Basic`.
+fn authorized(value: &HeaderValue) -> Option<Cow<'_, str>> {
+    let value = text(value);
     let (scheme, rest) = value.split_once(' ').unwrap_or((&value, ""));
     if scheme.eq_ignore_ascii_case("bearer") {
         let start = value.len() - rest.trim_start().len();
@@ -140,6 +179,30 @@ mod tests {
             (&[], None),
         ] {
             assert_eq!(presented_in(headers).as_deref(), key, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn keys_of_ours_are_taken_out_wherever_they_stand() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-portkey-api-key", "ours"),
+            ("api-key", "theirs"),
+            ("authorization", "Basic OmNvdXJz"),
+            ("authorization", "basic Om91cnM="),
+            ("x-api-key", "bearer ours"),
+            ("x-goog-api-key", "ours too"),
+            ("x-custom", "ours"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        take_out(&mut headers, |key| key == "ours");
+        let mut left: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["api-key", "x-custom", "x-goog-api-key"]);
+        assert!(looks_made_here(&format!("lg-{}", "a1".repeat(20))));
+        for other in ["lg-short", "lg-UG", &format!("lg-{}", "a-".repeat(20))] {
+            assert!(!looks_made_here(other), "{other}");
         }
     }
 

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
+use super::key;
 use crate::{config::Config, limits};
 
 /// How long a key that was found is trusted without another look. A revoked key is dead by then.
@@ -100,6 +101,12 @@ impl Keyring {
     /// The hash of a key as the store keeps it.
     pub(crate) fn hex(&self, key: &str) -> String {
         self.hasher.hex(key)
+    }
+
+    /// Whether a text is a key of this server, as far as can be told without the store: one of the
+    /// configuration, or one that has the form of those that are made here.
+    pub(crate) fn is_ours(&self, text: &str) -> bool {
+        key::looks_made_here(text) || self.configured.contains_key(&self.hasher.hash(text))
     }
 
     /// What a key opens; `None` when it is unknown, revoked or expired.

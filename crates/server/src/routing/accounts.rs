@@ -70,7 +70,7 @@ impl Accounts {
         })
     }
 
-    /// The account of a virtual key: the workspace's own goes before the configuration's.
+    /// The account of a virtual key: the configuration's goes before the workspace's own.
     pub(crate) async fn find(
         &self,
         workspace: &WorkspaceId,
