@@ -6,7 +6,10 @@ mod keyring;
 
 use std::sync::Arc;
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
 use loomgate_domain::{Scope, WorkspaceId};
 
 pub(crate) use keyring::KeyRecord;
@@ -62,7 +65,7 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
     let Some(record) = app.keyring.find(&presented, now).await? else {
         return Err(key::incorrect_error(&presented, docs));
     };
-    key::take_out(&mut parts.headers, |key| app.keyring.is_ours(key));
+    take_out(&mut parts.headers, &presented, app).await?;
     if !record.settings.scopes.allow(scope) {
         return Err(ApiError::missing_scope(scope));
     }
@@ -85,6 +88,21 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
         presented,
         metadata,
     })
+}
+
+/// Takes every key of this server out of a request's head, whoever's it is: from here on it is
+/// nobody's business, least of all a provider's.
+async fn take_out(headers: &mut HeaderMap, presented: &str, app: &App) -> Result<(), ApiError> {
+    for place in key::PLACES {
+        let mut holds_ours = false;
+        for candidate in key::candidates(headers, place) {
+            holds_ours |= *candidate == *presented || app.keyring.is_ours(&candidate).await?;
+        }
+        if holds_ours {
+            headers.remove(place);
+        }
+    }
+    Ok(())
 }
 
 impl FromRequestParts<App> for Caller {

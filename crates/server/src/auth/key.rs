@@ -12,7 +12,7 @@ use crate::error::ApiError;
 pub(crate) const LONGEST: usize = 200;
 
 /// Where a key of this server may stand, by mistake or not.
-const PLACES: [&str; 5] = [
+pub(super) const PLACES: [&str; 5] = [
     "x-portkey-api-key",
     "api-key",
     "authorization",
@@ -36,18 +36,13 @@ pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     authorized(headers.get(header::AUTHORIZATION)?)
 }
 
-/// Takes every key of this server out of a request's head, whoever's it is: from here on it is
-/// nobody's business, least of all a provider's.
-pub(super) fn take_out(headers: &mut HeaderMap, is_ours: impl Fn(&str) -> bool) {
-    for name in PLACES {
-        let holds_ours = |value: &HeaderValue| {
-            let inner = authorized(value);
-            is_ours(&text(value)) || inner.is_some_and(|key| is_ours(&key))
-        };
-        if headers.get_all(name).iter().any(holds_ours) {
-            headers.remove(name);
-        }
-    }
+/// What may be a key of this server in the headers of one of the [`PLACES`], in whatever form.
+pub(super) fn candidates<'h>(headers: &'h HeaderMap, place: &str) -> Vec<Cow<'h, str>> {
+    let values = headers.get_all(place).iter();
+    values
+        .flat_map(|value| [Some(text(value)), authorized(value)])
+        .flatten()
+        .collect()
 }
 
 /// Whether a text has the form of the keys that are made here.
@@ -183,23 +178,22 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_ours_are_taken_out_wherever_they_stand() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("x-portkey-api-key", "ours"),
-            ("api-key", "theirs"),
-            ("authorization", "Basic OmNvdXJz"),
-            ("authorization", "basic Om91cnM="),
-            ("x-api-key", "bearer ours"),
-            ("x-goog-api-key", "ours too"),
-            ("x-custom", "ours"),
+    fn candidates_are_found_in_every_form() {
+        for (value, found) in [
+            ("lg-x", &["lg-x"][..]),
+            ("Bearer lg-x", &["Bearer lg-x", "lg-x"]),
+            ("basic Om91cnM=", &["basic Om91cnM=", "ours"]),
+            ("Digest x", &["Digest x"]),
         ] {
-            headers.append(name, HeaderValue::from_static(value));
+            let mut headers = HeaderMap::new();
+            headers.append("x-api-key", HeaderValue::from_static(value));
+            assert_eq!(candidates(&headers, "x-api-key"), found, "{value}");
         }
-        take_out(&mut headers, |key| key == "ours");
-        let mut left: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["api-key", "x-custom", "x-goog-api-key"]);
+        assert!(candidates(&HeaderMap::new(), "x-api-key").is_empty());
+    }
+
+    #[test]
+    fn keys_that_are_made_here_are_known_by_their_form() {
         assert!(looks_made_here(&format!("lg-{}", "a1".repeat(20))));
         for other in ["lg-short", "lg-UG", &format!("lg-{}", "a-".repeat(20))] {
             assert!(!looks_made_here(other), "{other}");

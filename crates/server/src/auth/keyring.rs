@@ -103,10 +103,16 @@ impl Keyring {
         self.hasher.hex(key)
     }
 
-    /// Whether a text is a key of this server, as far as can be told without the store: one of the
-    /// configuration, or one that has the form of those that are made here.
-    pub(crate) fn is_ours(&self, text: &str) -> bool {
-        key::looks_made_here(text) || self.configured.contains_key(&self.hasher.hash(text))
+    /// Whether a text is a key of this server, in whatever state.
+    pub(crate) async fn is_ours(&self, text: &str) -> Result<bool, loomgate_store::Error> {
+        if self.configured.contains_key(&self.hasher.hash(text)) {
+            return Ok(true);
+        }
+        if !key::looks_made_here(text) {
+            return Ok(false);
+        }
+        let found = self.store.keys().by_hash(&self.hasher.hex(text)).await?;
+        Ok(found.is_some())
     }
 
     /// What a key opens; `None` when it is unknown, revoked or expired.

@@ -161,6 +161,15 @@ async fn no_key_of_this_server_goes_to_a_provider_not_even_another_ones() {
         assert_eq!(request.header("authorization"), Some(&*stored), "{other}");
         assert_eq!(request.header("x-api-key"), None, "{other}");
     }
+    // That of another such server is as good as any credential.
+    let foreign = format!("Bearer lg-{}", "a1".repeat(20));
+    let own = stage
+        .post("/v1/chat/completions", &question())
+        .header("authorization", &foreign)
+        .header("x-portkey-provider", "vllm")
+        .header("x-portkey-custom-host", stage.providers[0].url());
+    assert_eq!(Answer::of(own).await.status, 200);
+    assert_eq!(stage.received().header("authorization"), Some(&*foreign));
     // Alone it is no credential for a provider that wants one.
     let own = stage
         .post("/v1/chat/completions", &question())
