@@ -13,7 +13,7 @@ const CONFIGURED: &str = "[virtual_keys.tight]\nprovider = 'openai'\nbase_url = 
     [virtual_keys.slow]\nprovider = 'openai'\nbase_url = '{one}'\n\
     rate_limits = [{ type = 'requests', unit = 'rpw', value = 1 }]\n\
     [virtual_keys.wordy]\nprovider = 'openai'\nbase_url = '{one}'\n\
-    rate_limits = [{ type = 'tokens', unit = 'rph', value = 10 }]\n";
+    rate_limits = [{ type = 'tokens', unit = 'rpd', value = 10 }]\n";
 
 async fn again(stage: Stage) -> Stage {
     let (folder, upstream, providers) = stage.end().await;
@@ -51,8 +51,8 @@ async fn limits_go_on_where_they_were() {
         (&shown["status"], &shown["usage"]["used"]),
         (&json!("exhausted"), &json!(24))
     );
-    // Each ends at its own time: an hour, a week, a month.
-    stage.app.pass(Duration::from_hours(2));
+    // Each ends at its own time: a day, a week, a month.
+    stage.app.pass(Duration::from_hours(49));
     assert_eq!(status(&stage, "wordy").await, 200);
     stage.app.pass(Duration::from_hours(14 * 24));
     assert_eq!(status(&stage, "slow").await, 200);

@@ -131,7 +131,7 @@ async fn what_a_request_names_fills_in_what_its_config_leaves_open() {
 }
 
 const BOTH: &str = "[virtual_keys.tight]\nprovider = 'openai'\nbase_url = '{one}'\n\
-                    rate_limits = [{ type = 'requests', unit = 'rph', value = 1 }]\n\
+                    rate_limits = [{ type = 'requests', unit = 'rpw', value = 1 }]\n\
                     usage_limits = { type = 'tokens', credit_limit = 1000 }\n";
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn limits_of_both_keys_count_a_call_once() {
     stage.providers[0].push(said("one"));
     stage.providers[1].always(said("two"));
     let budget = json!({"type": "tokens", "credit_limit": 30});
-    let rate = json!({"type": "requests", "unit": "rph", "value": 3});
+    let rate = json!({"type": "requests", "unit": "rpw", "value": 3});
     let key = stage
         .make_key(json!({"usage_limits": budget, "rate_limits": [rate]}))
         .await;
