@@ -92,13 +92,17 @@ impl RateUnit {
     }
 }
 
+/// The smallest credit limit: a billionth of a US dollar, which is the smallest cost. (Of tokens it
+/// is rounded up to one.)
+pub const LEAST_CREDIT: f64 = 1e-9;
+
 /// A budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageLimit {
     /// What is counted.
     #[serde(rename = "type")]
     pub kind: UsageKind,
-    /// US dollars or tokens; more than 0.
+    /// US dollars or tokens; at least [`LEAST_CREDIT`].
     pub credit_limit: f64,
     /// US dollars or tokens from which on an alert is logged.
     #[serde(default)]

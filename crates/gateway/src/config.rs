@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub use self::{
     rule::{BreakerRule, CacheMode, CacheRule, RetryRule, Rules},
-    target::is_host,
+    target::{is_host, slug_in_model},
 };
 use crate::condition::Condition;
 
@@ -96,11 +96,12 @@ pub enum Strategy {
 /// Whom a target calls.
 #[derive(Debug, Clone)]
 pub enum Destination {
-    /// A stored credential, by its slug: `virtual_key: "slug"` or `provider: "@slug"`.
+    /// A stored credential, by its slug: `virtual_key: "slug"`, `provider: "@slug"`, or, where
+    /// nothing else is named, `override_params: {"model": "@slug/model"}`.
     VirtualKey(Arc<str>),
     /// A provider that the config names itself.
     Inline(Inline),
-    /// What the request's headers or its key say; or the `@slug/model` of `override_params`.
+    /// What the request's headers or its key say.
     Request,
 }
 

@@ -83,6 +83,11 @@ impl Hook {
         parse::hook(value)
     }
 
+    /// Whether its verdict depends on the request's metadata.
+    pub fn looks_at_metadata(&self) -> bool {
+        self.checks.iter().any(Check::looks_at_metadata)
+    }
+
     /// Runs all checks; `now_ms` (milliseconds of Unix time) is what the results are dated with.
     pub fn run(&self, subject: &Subject<'_>, now_ms: i64) -> HookResult {
         outcome::run(self, subject, now_ms)

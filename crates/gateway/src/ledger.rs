@@ -97,7 +97,7 @@ impl Ledger {
             ..Usage::default()
         });
         let spent = Spent {
-            tokens: counted.prompt_tokens + counted.completion_tokens,
+            tokens: counted.total_tokens(),
             cost: self.cost(bill, &counted, served),
         };
         let now_ms = self.clock.now_ms();
@@ -140,7 +140,7 @@ impl Ledger {
 
     fn spent(&self, bill: &Bill, usage: &Usage, served: Option<&str>) -> Spent {
         Spent {
-            tokens: usage.prompt_tokens + usage.completion_tokens,
+            tokens: usage.total_tokens(),
             cost: self.cost(bill, usage, served),
         }
     }

@@ -49,6 +49,7 @@ mod reading;
 pub mod relay;
 mod retries;
 mod retry_after;
+mod spelling;
 mod sse;
 mod stream;
 mod target;

@@ -38,15 +38,18 @@ impl Default for AttemptPolicy {
     }
 }
 
-/// Longest pause that a provider may ask for under a config's `use_retry_after_header`.
+/// What the pauses that a provider asks for stay below, all together, under a config's
+/// `use_retry_after_header` (`contract/portkey.md` section 4.2).
 const MOST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// What holds for one call at one target.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Retries<'a> {
     policy: &'a AttemptPolicy,
     rule: Option<&'a RetryRule>,
     most: u32,
+    /// The pauses so far that the provider asked for.
+    asked: Duration,
 }
 
 /// How an attempt went, as far as the next one goes.
@@ -97,6 +100,7 @@ impl<'a> Retries<'a> {
             policy,
             rule,
             most: rule.map_or(0, |rule| rule.attempts),
+            asked: Duration::ZERO,
         }
     }
 
@@ -106,6 +110,7 @@ impl<'a> Retries<'a> {
             policy,
             rule,
             most: rule.map_or(policy.retries, |rule| rule.attempts),
+            asked: Duration::ZERO,
         }
     }
 
@@ -121,7 +126,7 @@ impl<'a> Retries<'a> {
     /// What is to be done after attempt number `attempts`, `elapsed` after the first began;
     /// `jitter` is any random byte.
     pub(crate) fn next(
-        &self,
+        &mut self,
         verdict: Verdict,
         attempts: u32,
         elapsed: Duration,
@@ -137,16 +142,17 @@ impl<'a> Retries<'a> {
                 Next::GiveUp
             };
         }
-        let heeded = match self.rule {
-            Some(rule) if rule.use_retry_after_header && verdict.status == 429 => {
-                Some(MOST_RETRY_AFTER)
+        let asked = verdict.retry_after;
+        let pause = match (asked, self.rule) {
+            (Some(asked), None) if asked > self.policy.max_retry_after => return Next::GiveUp,
+            (Some(asked), None) => asked,
+            (Some(asked), Some(rule)) if rule.use_retry_after_header && verdict.status == 429 => {
+                self.asked = self.asked.saturating_add(asked);
+                if self.asked >= MOST_RETRY_AFTER {
+                    return Next::GiveUp;
+                }
+                asked
             }
-            Some(_) => None,
-            None => Some(self.policy.max_retry_after),
-        };
-        let pause = match (verdict.retry_after, heeded) {
-            (Some(asked), Some(most)) if asked > most => return Next::GiveUp,
-            (Some(asked), Some(_)) => asked,
             _ => self.backoff(attempts, jitter),
         };
         if elapsed.saturating_add(pause) <= self.policy.total {
@@ -201,8 +207,8 @@ mod tests {
             retries: 9,
             ..AttemptPolicy::default()
         };
-        let retries = Retries::of_run(&policy, None);
-        let pause = |attempts, jitter| match retries.next(
+        let mut retries = Retries::of_run(&policy, None);
+        let mut pause = |attempts, jitter| match retries.next(
             failed(500, None),
             attempts,
             Duration::ZERO,
@@ -220,8 +226,8 @@ mod tests {
     #[test]
     fn attempts_of_a_run_end_by_number_by_time_and_by_kind() {
         let policy = AttemptPolicy::default();
-        let retries = Retries::of_run(&policy, None);
-        let next = |verdict, attempts, seconds| {
+        let mut retries = Retries::of_run(&policy, None);
+        let mut next = |verdict, attempts, seconds| {
             retries.next(verdict, attempts, Duration::from_secs(seconds), 0)
         };
         let half_a_second = Next::After(Duration::from_millis(500));
@@ -257,6 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn pauses_that_are_asked_for_stay_below_a_minute_together() {
+        let policy = AttemptPolicy::default();
+        let heeding = rule(5, &[429], true);
+        let mut retries = Retries::of_relay(&policy, Some(&heeding));
+        let mut next = |seconds, attempts| {
+            let verdict = failed(429, Some(seconds));
+            retries.next(verdict, attempts, Duration::ZERO, 0)
+        };
+        let after = |seconds| Next::After(Duration::from_secs(seconds));
+        assert_eq!(next(25, 1), after(25));
+        assert_eq!(next(34, 2), after(34));
+        assert_eq!(next(1, 3), Next::GiveUp);
+    }
+
+    #[test]
     fn retry_after_is_heeded_for_429_up_to_a_minute() {
         let policy = AttemptPolicy::default();
         let heeding = rule(5, &[429, 503], true);
@@ -267,7 +288,7 @@ mod tests {
             next(failed(429, Some(59))),
             Next::After(Duration::from_secs(59))
         );
-        assert_eq!(next(failed(429, Some(61))), Next::GiveUp);
+        assert_eq!(next(failed(429, Some(60))), Next::GiveUp);
         assert_eq!(
             next(failed(503, Some(61))),
             Next::After(Duration::from_millis(500))

@@ -5,10 +5,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -121,20 +118,24 @@ impl Walker<'_> {
         attempt: &A,
     ) -> (A::Output, Verdict) {
         match &branch.strategy {
-            Strategy::Single => match self.available(plan, branch).first() {
+            Strategy::Single => match self.available(plan, branch.targets.iter()).first() {
                 Some(node) => self.node(plan, node, attempt).await,
                 None => nowhere(attempt, "The config has no target.".to_owned()),
             },
-            Strategy::LoadBalance => match self.weighted(&self.available(plan, branch)) {
-                Some(node) => self.node(plan, node, attempt).await,
-                None => nowhere(
-                    attempt,
-                    "No target of the config has a weight above 0.".to_owned(),
-                ),
-            },
+            Strategy::LoadBalance => {
+                // One that is never drawn is no way out when all others are open.
+                let drawn = branch.targets.iter().filter(|node| node.weight() > 0.0);
+                match self.weighted(&self.available(plan, drawn)) {
+                    Some(node) => self.node(plan, node, attempt).await,
+                    None => nowhere(
+                        attempt,
+                        "No target of the config has a weight above 0.".to_owned(),
+                    ),
+                }
+            }
             Strategy::Fallback { on_status_codes } => {
                 let mut last = None;
-                for node in self.available(plan, branch) {
+                for node in self.available(plan, branch.targets.iter()) {
                     let (output, verdict) = self.node(plan, node, attempt).await;
                     let goes_on = match on_status_codes {
                         Some(codes) => codes.contains(&verdict.status),
@@ -176,7 +177,11 @@ impl Walker<'_> {
     }
 
     /// The targets whose circuit is closed; all of them when it is open everywhere.
-    fn available<'a>(&self, plan: &Plan, branch: &'a Branch) -> Vec<&'a Node> {
+    fn available<'a>(
+        &self,
+        plan: &Plan,
+        targets: impl Iterator<Item = &'a Node> + Clone,
+    ) -> Vec<&'a Node> {
         let now_ms = self.clock.now_ms();
         let is_closed = |node: &&Node| match node {
             Node::Leaf(leaf) => leaf.rules.breaker.as_ref().is_none_or(|rule| {
@@ -186,9 +191,9 @@ impl Walker<'_> {
             }),
             Node::Branch(_) => true,
         };
-        let closed: Vec<_> = branch.targets.iter().filter(is_closed).collect();
+        let closed: Vec<_> = targets.clone().filter(is_closed).collect();
         if closed.is_empty() {
-            branch.targets.iter().collect()
+            targets.collect()
         } else {
             closed
         }
@@ -227,7 +232,7 @@ impl Walker<'_> {
         if let Some(ended) = attempt.prepare(way).await {
             return ended;
         }
-        let retries = attempt.retries(leaf);
+        let mut retries = attempt.retries(leaf);
         let since = Instant::now();
         let mut upstream = Duration::ZERO;
         let mut made = 0_u32;
@@ -295,6 +300,9 @@ fn nowhere<A: Attempt>(attempt: &A, message: String) -> (A::Output, Verdict) {
     (attempt.lost(message), verdict)
 }
 
-fn breaker_key(plan: &Plan, leaf: &Leaf) -> Arc<str> {
-    format!("{}/{}", plan.identity(), leaf.path).into()
+/// A place in a config, and the account that stands there: one that takes its place begins anew.
+fn breaker_key(plan: &Plan, leaf: &Leaf) -> String {
+    let account = plan.way(leaf).map(|way| &*way.target.identity);
+    let account = account.unwrap_or_default();
+    format!("{}/{} {account}", plan.identity(), leaf.path)
 }

@@ -4,7 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use loomgate_gateway::{Account, Api, Provider, preset::preset};
+use loomgate_gateway::{
+    Account, Api, Provider,
+    config::{Destination, Invalid, Leaf},
+    preset::preset,
+};
 use secrecy::SecretString;
 use url::Url;
 
@@ -27,6 +31,25 @@ pub(crate) const PROVIDERS: [&str; 13] = [
     "deepseek",
     "together",
     ECHO,
+];
+
+/// Options that [`build`] acts on, in all their spellings.
+const OPTIONS: [&str; 15] = [
+    "base_url",
+    "custom_host",
+    "organization",
+    "openai_organization",
+    "project",
+    "openai_project",
+    "resource_name",
+    "azure_resource_name",
+    "deployment_name",
+    "azure_deployment_name",
+    "deployment_id",
+    "azure_deployment_id",
+    "api_version",
+    "azure_api_version",
+    "azure_ad_token",
 ];
 
 /// The fewest characters of a secret whose ends may be shown.
@@ -164,6 +187,26 @@ pub(crate) fn http_url(text: &str) -> Result<Url, AccountError> {
     Ok(url)
 }
 
+/// An option of a config's target that nobody would act on: 'path: targets,0,x, message: ...'.
+///
+/// Says nothing about a provider that is not known: that one is the mistake then.
+pub(crate) fn meaningless(leaf: &Leaf) -> Option<Invalid> {
+    let Destination::Inline(inline) = &leaf.destination else {
+        return None;
+    };
+    preset(&inline.provider)?;
+    let mut options = inline.options.keys();
+    let unknown = options.find(|option| !OPTIONS.contains(&option.as_str()))?;
+    // `config.targets[1]` is `targets,1` there.
+    let levels = leaf.path.split(['.', '[', ']']).skip(1);
+    let place = levels.filter(|part| !part.is_empty()).chain([&**unknown]);
+    let place = place.collect::<Vec<_>>().join(",");
+    Some(Invalid {
+        message: Invalid::CONFIG.to_owned(),
+        errors: vec![format!("path: {place}, message: Unknown key")],
+    })
+}
+
 /// Whether an option means anything to an account. Others are a mistake of whoever sets them.
 pub(crate) fn takes(built: &Built, option: &str) -> bool {
     let Provider::Http(account) = &built.provider else {
@@ -200,6 +243,7 @@ pub(crate) fn masked(secret: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use loomgate_gateway::config::{Config, Overrides};
     use secrecy::ExposeSecret as _;
 
     use super::*;
@@ -265,6 +309,30 @@ mod tests {
             let error = of(AZURE, &[("resource_name", resource)]).unwrap_err();
             assert_eq!(error, AccountError::ResourceName, "{resource}");
         }
+    }
+
+    #[test]
+    fn an_option_that_nobody_acts_on_is_found_where_it_stands() {
+        let told = |target: serde_json::Value| {
+            let nested = serde_json::json!({
+                "strategy": {"mode": "single"},
+                "targets": [{"strategy": {"mode": "single"}, "targets": [target]}],
+            });
+            let config = Config::parse(&nested, &Overrides::default()).unwrap();
+            let mut found = config.leaves().filter_map(meaningless);
+            found.next().map(|invalid| invalid.errors.join(""))
+        };
+        let with = |provider: &str, option: &str| {
+            let mut target = serde_json::json!({"provider": provider, "api_key": "sk-x"});
+            target[option] = "x".into();
+            told(target)
+        };
+        for option in OPTIONS.iter().filter(|option| **option != "custom_host") {
+            assert_eq!(with("openai", option), None, "{option}");
+        }
+        let line = "path: targets,0,targets,0,regoin, message: Unknown key";
+        assert_eq!(with("openai", "regoin").as_deref(), Some(line));
+        assert_eq!(with("nobody", "regoin"), None);
     }
 
     #[test]

@@ -6,7 +6,10 @@ mod keyring;
 
 use std::sync::Arc;
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
 use loomgate_domain::{Scope, WorkspaceId};
 
 pub(crate) use keyring::KeyRecord;
@@ -26,7 +29,7 @@ pub struct Caller {
     pub workspace: WorkspaceId,
     /// The key, and what it opens.
     pub(crate) key: Arc<KeyRecord>,
-    /// The key as it was presented: never to be forwarded.
+    /// The key as it was presented: never to be forwarded. It is in no header any more.
     pub(crate) presented: Arc<str>,
     /// The pairs of `x-portkey-metadata`, those of the key included.
     pub(crate) metadata: Arc<std::collections::BTreeMap<String, String>>,
@@ -75,6 +78,7 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
             metadata,
         });
     }
+    take_out(&mut parts.headers, &presented, app).await?;
     if !record.settings.scopes.allow(scope) {
         return Err(ApiError::missing_scope(scope));
     }
@@ -95,6 +99,21 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
         presented,
         metadata,
     })
+}
+
+/// Takes every key of this server out of a request's head, whoever's it is: from here on it is
+/// nobody's business, least of all a provider's.
+async fn take_out(headers: &mut HeaderMap, presented: &str, app: &App) -> Result<(), ApiError> {
+    for place in key::PLACES {
+        let mut holds_ours = false;
+        for candidate in key::candidates(headers, place) {
+            holds_ours |= *candidate == *presented || app.keyring.is_ours(&candidate).await?;
+        }
+        if holds_ours {
+            headers.remove(place);
+        }
+    }
+    Ok(())
 }
 
 impl FromRequestParts<App> for Caller {

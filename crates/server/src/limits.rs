@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use loomgate_domain::{Timestamp, limit::Allowance};
-use loomgate_gateway::{
-    Gateway,
-    meter::{Limited, Subject},
-};
+use loomgate_gateway::{Gateway, meter::Limited};
 use loomgate_store::Store;
 
 /// A key's limits as the meter takes them; `None` where nothing limits it. What was used before
@@ -20,16 +17,26 @@ pub(crate) async fn limited(
     if *allowance == Allowance::default() {
         return Ok(None);
     }
-    let subject: Subject = subject.into();
-    let meter = gateway.meter();
-    if !meter.knows(&subject) {
-        let stored = store.counters().load(&subject).await?;
-        meter.load(&subject, stored);
-    }
-    Ok(Some(Limited {
-        subject,
+    let limited = Limited {
+        subject: subject.into(),
         whose,
         allowance: Arc::new(allowance.clone()),
         since,
-    }))
+    };
+    recall((store, gateway), &limited).await?;
+    Ok(Some(limited))
+}
+
+/// Brings back what was used before, where the meter does not know it: it forgets who was idle when
+/// there are very many.
+pub(crate) async fn recall(
+    (store, gateway): (&Store, &Gateway),
+    limited: &Limited,
+) -> Result<(), loomgate_store::Error> {
+    let meter = gateway.meter();
+    if !meter.knows(&limited.subject) {
+        let stored = store.counters().load(&limited.subject).await?;
+        meter.load(&limited.subject, stored);
+    }
+    Ok(())
 }

@@ -23,6 +23,15 @@ use crate::{
 /// Who serves what nobody else does.
 pub(crate) const OWN_PROVIDER: &str = "loomgate";
 
+/// How much is kept of a call's bodies: nothing of one whose caller says `x-portkey-debug: false`.
+pub(crate) fn body_bytes(app: &App, request: &RelayRequest) -> usize {
+    if request.cache.disabled {
+        0
+    } else {
+        app.logbook.body_bytes()
+    }
+}
+
 /// What is told of a relayed call once it has ended.
 pub(crate) fn relayed(
     app: &App,
@@ -34,7 +43,7 @@ pub(crate) fn relayed(
     if app.logbook.settings().record == Recording::Off {
         return Box::new(|_, _| {});
     }
-    let keeps_body = app.logbook.body_bytes();
+    let keeps_body = body_bytes(app, request);
     let request_body = match &request.body {
         RelayBody::Bytes(bytes) if keeps_body > 0 && !bytes.is_empty() => Some(bytes.clone()),
         _ => None,

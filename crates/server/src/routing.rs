@@ -14,9 +14,10 @@ use loomgate_gateway::{
 };
 
 pub(crate) use accounts::{Accounts, seal_context};
+pub(crate) use loomgate_gateway::config::slug_in_model;
 pub(crate) use wishes::Wishes;
 
-use crate::{app::Services, auth::KeyRecord, error::ApiError};
+use crate::{account, app::Services, auth::KeyRecord, error::ApiError};
 
 /// The text for a config that leads nowhere, as clients know it.
 const NO_PROVIDER: &str = "Either x-portkey-provider needs to be passed. Or the x-portkey-config \
@@ -67,12 +68,6 @@ pub(crate) fn pinned(mut wishes: Wishes, way: &Way) -> Wishes {
     wishes
 }
 
-/// `@slug/name`: a virtual key, and the model that is asked of it.
-pub(crate) fn slug_in_model(model: &str) -> Option<(&str, &str)> {
-    let (slug, name) = model.strip_prefix('@')?.split_once('/')?;
-    (!slug.is_empty() && !name.is_empty()).then_some((slug, name))
-}
-
 async fn by_wishes(
     services: &Services,
     workspace: &WorkspaceId,
@@ -80,17 +75,17 @@ async fn by_wishes(
     wishes: &Wishes,
 ) -> Result<Way, ApiError> {
     let settings = &key.settings;
+    if wishes.config.is_some() && !settings.allow_config_override {
+        return Err(ApiError::forbidden(
+            "Your API key does not let requests bring a config: leave out the header \
+             'x-portkey-config'.",
+        )
+        .code("config_override_not_allowed"));
+    }
     let fixed = settings
         .default_config
         .as_deref()
         .filter(|_| !settings.allow_config_override);
-    if wishes.config.is_some() && fixed.is_some() {
-        return Err(ApiError::forbidden(
-            "Your API key has a config of its own that requests can not override: leave out the \
-             header 'x-portkey-config'.",
-        )
-        .code("config_override_not_allowed"));
-    }
     let overrides = wishes.overrides()?;
     // What else the request names only fills in what that config leaves open.
     if let Some(config) = wishes.config.as_deref().or(fixed) {
@@ -315,7 +310,10 @@ async fn of_leaf(
             // The caller's own key serves where the config has none.
             let key = inline.api_key.clone().or_else(|| wishes.authorization());
             let target = inline::target(services, &inline.provider, key.as_ref(), &inline.options)?;
-            Ok(Arc::new(target))
+            match account::meaningless(leaf) {
+                None => Ok(Arc::new(target)),
+                Some(invalid) => Err(ApiError::config(&invalid)),
+            }
         }
         Destination::Request if default.is_none() && !wishes.names_a_target() => {
             Err(ApiError::invalid(NO_PROVIDER))

@@ -1,7 +1,12 @@
 //! What a config that is kept has to be, whoever brings it: the admin API or the command line.
 
-use loomgate_gateway::config::{Config, Invalid, Overrides};
+use loomgate_gateway::{
+    config::{Config, Destination, Invalid, Overrides},
+    preset::preset,
+};
 use serde_json::Value;
+
+use crate::account::{self, PROVIDERS};
 
 /// The most bytes of a config.
 const LARGEST: usize = 64 * 1024;
@@ -18,6 +23,9 @@ pub(crate) enum Wrong {
          it, and name that one by 'virtual_key'."
     )]
     Credential(String),
+    /// It names a provider that nobody knows.
+    #[error("Invalid 'config': unknown provider '{0}'. Known: {known}.", known = PROVIDERS.join(", "))]
+    Provider(String),
     /// It makes no sense.
     #[error("Invalid 'config': {}", told(.0))]
     Invalid(Invalid),
@@ -40,7 +48,18 @@ pub(crate) fn check(config: &Value) -> Result<Config, Wrong> {
     if let Some(place) = credential(config, "config") {
         return Err(Wrong::Credential(place));
     }
-    Config::parse(config, &Overrides::default()).map_err(Wrong::Invalid)
+    let parsed = Config::parse(config, &Overrides::default()).map_err(Wrong::Invalid)?;
+    for leaf in parsed.leaves() {
+        if let Destination::Inline(inline) = &leaf.destination
+            && preset(&inline.provider).is_none()
+        {
+            return Err(Wrong::Provider(inline.provider.clone()));
+        }
+        if let Some(invalid) = account::meaningless(leaf) {
+            return Err(Wrong::Invalid(invalid));
+        }
+    }
+    Ok(parsed)
 }
 
 /// Where a config holds what looks like a credential: those are sealed, and configs are not.

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{
     admission::Admission,
     app::{App, Services},
-    auth::{KeyHasher, Keyring},
+    auth::{KeyHasher, Keyring, key},
     clock::SystemClock,
     config::Config,
     data_dir::{DataDir, MasterKeyLock},
@@ -26,8 +26,6 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Characters of a new API key after `lg-`: 238 bits.
-const KEY_CHARS: usize = 40;
 /// The workspace of keys that name none.
 pub const DEFAULT_WORKSPACE: &str = "default";
 
@@ -298,9 +296,10 @@ async fn first_key(
     Ok((made, Some(data_dir.api_key_file())))
 }
 
-/// `lg-` and 40 characters.
+/// `lg-` and 40 characters: 238 bits.
 pub fn new_key(ids: &dyn IdGen) -> SecretString {
-    SecretString::from(format!("lg-{}", id::random_text(ids, KEY_CHARS)))
+    let random = id::random_text(ids, key::CHARS);
+    SecretString::from(format!("{}{random}", key::PREFIX))
 }
 
 /// What the store keeps of a key.

@@ -2,7 +2,7 @@
 
 use loomgate_domain::{
     ApiKeyId, Timestamp, WorkspaceId,
-    key::{ApiKey, KeySettings, PreviousHash},
+    key::{ApiKey, PreviousHash},
 };
 
 use crate::{
@@ -103,40 +103,47 @@ impl Keys<'_> {
             .await
     }
 
-    /// Replaces a key's settings and name, and returns the key. `None`: no such key.
+    /// Gives a key that is still as it was read the settings and the name of `after`, and returns
+    /// it. `None`: somebody else has changed or revoked it meanwhile, or it is not there.
     pub async fn update(
         &self,
         ws: &WorkspaceId,
-        id: &ApiKeyId,
-        settings: KeySettings,
-        name: String,
-        at: Timestamp,
+        before: &ApiKey,
+        after: ApiKey,
     ) -> Result<Option<ApiKey>, Error> {
-        let (ws, id) = (ws.clone(), id.clone());
+        let (ws, before) = (ws.clone(), before.clone());
         self.0
             .write(move |tx| {
-                let settings = to_json(&settings)?;
-                tx.row(UPDATE, values![settings, &name, at, &ws, &id], read)
+                if !is_as_before(tx, &ws, &before)? {
+                    return Ok(None);
+                }
+                let settings = to_json(&after.settings)?;
+                let values = values![settings, &after.name, after.updated_at, &ws, &before.id];
+                tx.row(UPDATE, values, read)
             })
             .await
     }
 
-    /// Gives a key another secret, and returns the key. The hash that it had goes on opening it
-    /// until `previous_until`; the one before that is forgotten. `None`: no such key, or it is
-    /// revoked. Error: [`Error::Duplicate`].
+    /// Gives a key that may still do what it might when it was read another secret, and returns the
+    /// key. The hash that it had goes on opening it until `previous_until`; the one before that is
+    /// forgotten. `None`: somebody else has changed or revoked it meanwhile, or it is not there.
+    /// Error: [`Error::Duplicate`].
     pub async fn rotate(
         &self,
         ws: &WorkspaceId,
-        id: &ApiKeyId,
+        before: &ApiKey,
         hash: String,
         hint: String,
         previous_until: Timestamp,
         at: Timestamp,
     ) -> Result<Option<ApiKey>, Error> {
-        let (ws, id) = (ws.clone(), id.clone());
+        let (ws, before) = (ws.clone(), before.clone());
         self.0
             .write(move |tx| {
-                let values = values![previous_until, &hash, &hint, at, &ws, &id];
+                if !is_as_before(tx, &ws, &before)? {
+                    return Ok(None);
+                }
+                let values = values![previous_until, &hash, &hint, at, &ws, &before.id];
                 tx.row(ROTATE, values, read)
             })
             .await
@@ -157,6 +164,17 @@ impl Keys<'_> {
             .write(move |tx| Ok(tx.execute(DELETE, values![&ws, &id])? > 0))
             .await
     }
+}
+
+/// Whether a key is there, and nobody has changed or revoked it since it was read. A rotation is no
+/// change: what a key may do stays.
+fn is_as_before(tx: &mut dyn Tx, ws: &WorkspaceId, before: &ApiKey) -> Result<bool, Error> {
+    let now = tx.row(GET, values![ws, &before.id], read)?;
+    Ok(now.is_some_and(|now| {
+        now.settings == before.settings
+            && now.name == before.name
+            && now.revoked_at == before.revoked_at
+    }))
 }
 
 fn insert(tx: &mut dyn Tx, key: &ApiKey) -> Result<(), Error> {

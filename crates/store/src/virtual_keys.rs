@@ -71,21 +71,30 @@ impl VirtualKeys<'_> {
             .await
     }
 
-    /// Replaces a virtual key by its slug; its creation time stays. False: there is none in `ws`,
-    /// whatever workspace `key` names.
-    pub async fn update(&self, ws: &WorkspaceId, key: VirtualKey) -> Result<bool, Error> {
-        let ws = ws.clone();
+    /// Replaces a virtual key that is still as it was read; its slug and creation time stay.
+    /// False: somebody else has changed it meanwhile, or it is not there.
+    pub async fn update(
+        &self,
+        ws: &WorkspaceId,
+        before: &VirtualKey,
+        after: VirtualKey,
+    ) -> Result<bool, Error> {
+        let (ws, before) = (ws.clone(), before.clone());
         self.0
             .write(move |tx| {
+                let slug = &before.slug;
+                if tx.row(GET, values![&ws, slug], read)?.as_ref() != Some(&before) {
+                    return Ok(false);
+                }
                 let values = values![
-                    &key.name,
-                    &key.provider,
-                    key.sealed_key.as_ref(),
-                    key.masked_key.as_ref(),
-                    to_json(&key.settings)?,
-                    key.updated_at,
+                    &after.name,
+                    &after.provider,
+                    after.sealed_key.as_ref(),
+                    after.masked_key.as_ref(),
+                    to_json(&after.settings)?,
+                    after.updated_at,
                     &ws,
-                    &key.slug,
+                    slug,
                 ];
                 Ok(tx.execute(UPDATE, values)? > 0)
             })

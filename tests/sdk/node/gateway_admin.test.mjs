@@ -32,6 +32,26 @@ test('a virtual key from its making to its end', async () => {
   await assert.rejects(ask(context.portkey({ virtualKey: slug })), { status: 400 });
 });
 
+test('a provider is a virtual key', async () => {
+  const { providers } = admin();
+  const made = await providers.create({
+    name: 'Ours',
+    integration_id: 'openai',
+    slug: 'ours',
+    key: SECRET,
+    custom_host: context.second.url,
+  });
+  assert.equal(made.slug, 'ours');
+  await ask(context.portkey({ provider: '@ours' }));
+  await ask(context.portkey({ config: { override_params: { model: '@ours/gpt-4o' } } }));
+  assert.equal(context.second.requests.length, 2);
+  await providers.update({ slug: 'ours', name: 'Theirs' });
+  assert.equal((await providers.retrieve({ slug: 'ours' })).name, 'Theirs');
+  assert.ok((await providers.list({})).data.some(({ slug }) => slug === 'ours'));
+  await providers.delete({ slug: 'ours' });
+  await assert.rejects(providers.retrieve({ slug: 'ours' }), { status: 404 });
+});
+
 test('an API key from its making to its end', async () => {
   const { apiKeys } = admin();
   const made = await apiKeys.create({

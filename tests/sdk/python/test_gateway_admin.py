@@ -71,6 +71,31 @@ def test_a_virtual_key_from_its_making_to_its_end(callers: Callers, admin: Any, 
     assert caught.value.response.json()["data"]["errorCode"] == "AB08"
 
 
+def test_a_provider_is_a_virtual_key(callers: Callers, admin: Any, second: Upstream) -> None:
+    """Portkey's newer word for it, with its own methods, and `@slug` in place of the slug."""
+    rate = {"type": "requests", "unit": "rpm", "value": 60}
+    made = admin.providers.create(
+        name="Ours", integration_id="openai", slug="ours", key=SECRET, custom_host=second.url, rate_limits=rate
+    )
+    assert made.slug == "ours"
+    assert said(ask(callers.portkey(provider="@ours"))) == "You said: Hello"
+    assert said(ask(callers.portkey(), model="@ours/gpt-4o")) == "You said: Hello"
+    by_model = {"override_params": {"model": "@ours/gpt-4o"}}
+    assert said(ask(callers.portkey(config=by_model))) == "You said: Hello"
+    assert [request.json["model"] for request in second.requests] == ["gpt-4o"] * 3
+
+    shown = admin.providers.retrieve(slug="ours", workspace_id="team")
+    assert (shown.name, shown.status, shown.usage_limits) == ("Ours", "active", None)
+    budget = {"type": "tokens", "credit_limit": 1000, "periodic_reset": "weekly"}
+    admin.providers.update(slug="ours", name="Theirs", usage_limits=budget, reset_usage=True)
+    listed = admin.providers.list(page_size=100)
+    (ours,) = [provider for provider in listed.data if provider.slug == "ours"]
+    assert (ours.name, admin.virtual_keys.retrieve(slug="ours").data["usage_limits"]["credit_limit"]) == ("Theirs", 1000)
+    admin.providers.delete(slug="ours")
+    with pytest.raises(exceptions.NotFoundError):
+        admin.providers.retrieve(slug="ours")
+
+
 def test_a_secret_is_never_shown_again(admin: Any, virtual_key: str, plain: httpx.Client) -> None:
     headers = {"x-portkey-api-key": ADMIN_KEY}
     for path in ("/virtual-keys", f"/virtual-keys/{virtual_key}", "/providers", f"/providers/{virtual_key}"):

@@ -1,10 +1,10 @@
 //! Where a leaf goes: its provider, its credential, the options of its provider; and whether a
 //! level says enough to be one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
@@ -128,17 +128,23 @@ fn says_enough(level: &Reader<'_>) -> bool {
     // `{"override_params": {"model": "@slug/model"}}` names a credential too.
     let model = level.peek("override_params");
     let model = model.and_then(|params| params.get("model")?.as_str());
+    let names_a_key = model.is_some_and(|model| slug_in_model(model).is_some());
     provider_enough
         || (provider.is_some() && vertex)
         || level.has("strategy") && level.has("targets")
         || level.has("aws_access_key_id") && level.has("aws_secret_access_key")
-        || model.is_some_and(|model| model.starts_with('@'))
+        || names_a_key
         || ENOUGH.iter().any(|name| level.has(name))
 }
 
 /// Reads where a leaf goes, and whatever else the level says. Everything that is not an option of
-/// a provider must have been taken out.
-pub(super) fn read(mut level: Reader<'_>, faults: &mut Faults) -> Destination {
+/// a provider must have been taken out. A virtual key that its `override_params` name in the model
+/// is taken out of there.
+pub(super) fn read(
+    mut level: Reader<'_>,
+    override_params: &mut Map<String, Value>,
+    faults: &mut Faults,
+) -> Destination {
     let provider = level.name("provider", faults);
     let api_key = level.name("api_key", faults);
     let virtual_key = level.name("virtual_key", faults);
@@ -171,7 +177,7 @@ pub(super) fn read(mut level: Reader<'_>, faults: &mut Faults) -> Destination {
             "is an option of a provider: name the 'provider'",
             faults,
         );
-        return Destination::Request;
+        return of_model(override_params).map_or(Destination::Request, Destination::VirtualKey);
     };
     if !is_slug(provider) {
         faults.add(&join(&place, "provider"), "is not the name of a provider");
@@ -181,6 +187,21 @@ pub(super) fn read(mut level: Reader<'_>, faults: &mut Faults) -> Destination {
         api_key: api_key.map(SecretString::from),
         options,
     })
+}
+
+/// The virtual key that a model names; what stays is the model's own name.
+fn of_model(params: &mut Map<String, Value>) -> Option<Arc<str>> {
+    let model = params.get_mut("model")?;
+    let (slug, name) = slug_in_model(model.as_str()?)?;
+    let (slug, name) = (slug.into(), Value::from(name));
+    *model = name;
+    Some(slug)
+}
+
+/// `@slug/name`: a virtual key, and the model that is asked of it.
+pub fn slug_in_model(model: &str) -> Option<(&str, &str)> {
+    let (slug, name) = model.strip_prefix('@')?.split_once('/')?;
+    (is_slug(slug) && !name.is_empty()).then_some((slug, name))
 }
 
 /// Refuses what only a target says, at a level with targets.

@@ -216,10 +216,7 @@ fn every_level_that_says_enough_is_taken() {
         (json!({"drop_params": []}), "request"),
         (json!({"before_request_hooks": []}), "request"),
         (json!({"output_guardrails": []}), "request"),
-        (
-            json!({"override_params": {"model": "@main/gpt-4o"}}),
-            "request",
-        ),
+        (json!({"override_params": {"model": "@main/gpt-4o"}}), "key"),
     ] {
         let leaf = only_leaf(&config);
         let found = match leaf.destination {
@@ -232,6 +229,37 @@ fn every_level_that_says_enough_is_taken() {
         };
         assert_eq!(found, destination, "{config}");
         assert_eq!(&*leaf.path, "config");
+    }
+}
+
+#[test]
+fn a_model_names_a_virtual_key_where_nothing_else_does() {
+    let of = |config: &Value| {
+        let leaf = only_leaf(config);
+        let slug = match leaf.destination {
+            Destination::VirtualKey(slug) => slug.to_string(),
+            other => format!("{other:?}"),
+        };
+        (slug, leaf.rules.override_params["model"].clone())
+    };
+    let model = |name: &str| json!({"model": name, "seed": 1});
+    let alone = json!({"override_params": model("@main/org/gpt-4o")});
+    assert_eq!(of(&alone), ("main".to_owned(), json!("org/gpt-4o")));
+    // It is inherited as parameters are.
+    let inherited = json!({
+        "strategy": {"mode": "single"}, "override_params": model("@main/gpt-4o"),
+        "targets": [{"retry": {"attempts": 1}}],
+    });
+    assert_eq!(of(&inherited), ("main".to_owned(), json!("gpt-4o")));
+    // A provider may call its models so.
+    let named = json!({"virtual_key": "a", "override_params": model("@cf/meta/llama")});
+    assert_eq!(of(&named), ("a".to_owned(), json!("@cf/meta/llama")));
+    for odd in ["@main", "@main/", "@/gpt-4o", "@a b/gpt-4o"] {
+        let config = json!({"override_params": {"model": odd}});
+        assert!(
+            Config::parse(&config, &Overrides::default()).is_err(),
+            "{odd}"
+        );
     }
 }
 

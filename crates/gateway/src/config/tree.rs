@@ -108,7 +108,7 @@ impl Walk {
             }
         }
         rules.apply(overrides);
-        let destination = target::read(level, &mut self.faults);
+        let destination = target::read(level, &mut rules.override_params, &mut self.faults);
         Some(Node::Leaf(Box::new(Leaf {
             name,
             weight,

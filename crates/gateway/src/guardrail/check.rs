@@ -106,6 +106,11 @@ pub(super) fn full_id(id: &str) -> String {
 }
 
 impl Check {
+    /// Whether its verdict depends on the request's metadata.
+    pub(super) fn looks_at_metadata(&self) -> bool {
+        matches!(self.kind, Kind::RequiredMetadataKeys { .. })
+    }
+
     /// Reads a check by its full id.
     pub(super) fn parse(
         id: &str,

@@ -28,6 +28,7 @@ use crate::{
     plan::Way,
     reading::{Reading, Wire},
     retries::{Retries, Verdict},
+    spelling,
     walk::{Attempt, Tries},
 };
 
@@ -259,6 +260,22 @@ impl<'a> RelayAttempt<'a> {
         Some((CacheKey::new(&parts), rule.max_age))
     }
 
+    /// What leaves open how the provider reads the body, where rules of the leaf depend on it.
+    fn ambiguity(&self, way: Way<'_>) -> Option<Malformed> {
+        let rules = &way.leaf.rules;
+        let guards = !rules.before.is_empty() && self.known.endpoint.guarded().is_some();
+        let changes = self.known.endpoint.has_parameters() && self.request.is_json();
+        let replaced = rules.override_params.keys().chain(&rules.drop_params);
+        let names: Vec<_> = replaced.filter(|_| changes).map(String::as_str).collect();
+        let RelayBody::Bytes(body) = &self.request.body else {
+            return None;
+        };
+        if !guards && names.is_empty() {
+            return None;
+        }
+        spelling::ambiguity(body, &names).map(Malformed)
+    }
+
     /// What decides on an answer besides the call itself: who shares a virtual key need not share a
     /// config, an address or what is forwarded.
     fn what_decides(&self, way: Way<'_>) -> String {
@@ -286,8 +303,13 @@ impl<'a> RelayAttempt<'a> {
         );
         let of = |hooks: &[Hook]| hooks.iter().map(|hook| hook.hash).collect::<Vec<_>>();
         let hooks = (of(&rules.before), of(&rules.after));
+        // A namespace does not hide the pairs that a guardrail asks for.
+        let mut all = rules.before.iter().chain(&rules.after);
+        let metadata = all
+            .any(Hook::looks_at_metadata)
+            .then_some(&self.request.caller.metadata);
         let passes = rules.passthrough;
-        format!("{headers:?}{params:?}{address:?}{hooks:?}{passes}")
+        format!("{headers:?}{params:?}{address:?}{hooks:?}{metadata:?}{passes}")
     }
 
     /// Looks into the cache; an answer that is there is free.
@@ -329,6 +351,10 @@ impl Attempt for RelayAttempt<'_> {
             return Some(ended(
                 self.told(way, own::invalid(Some("expired_virtual_key"), &message)),
             ));
+        }
+        if let Some(malformed) = self.ambiguity(way) {
+            let answer = own::invalid(None, &malformed.to_string());
+            return Some(ended(self.told(way, answer)));
         }
         let before = &way.leaf.rules.before;
         if let Some(endpoint) = self.known.endpoint.guarded().filter(|_| !before.is_empty()) {

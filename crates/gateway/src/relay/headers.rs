@@ -16,6 +16,9 @@ const HOP_BY_HOP: [&str; 10] = [
     "upgrade",
 ];
 
+/// What headers that are a gateway's business begin with.
+const OURS: &str = "x-portkey-";
+
 /// What callers prove themselves with.
 const CREDENTIALS: [&str; 5] = [
     "authorization",
@@ -35,15 +38,29 @@ const NEVER: [&str; 3] = [
     "x-google-metadata-request",
 ];
 
-/// Headers of OpenAI's, as Portkey's SDKs write them.
-const MAPPED: [(&str, &str); 3] = [
-    ("x-portkey-openai-beta", "openai-beta"),
-    ("x-portkey-openai-organization", "openai-organization"),
-    ("x-portkey-openai-project", "openai-project"),
+/// What Portkey's clients say under its own names, and what providers call it.
+const RENAMED: [(&str, HeaderName); 5] = [
+    (
+        "x-portkey-openai-organization",
+        HeaderName::from_static("openai-organization"),
+    ),
+    (
+        "x-portkey-openai-project",
+        HeaderName::from_static("openai-project"),
+    ),
+    (
+        "x-portkey-openai-beta",
+        HeaderName::from_static("openai-beta"),
+    ),
+    (
+        "x-portkey-anthropic-version",
+        HeaderName::from_static("anthropic-version"),
+    ),
+    (
+        "x-portkey-anthropic-beta",
+        HeaderName::from_static("anthropic-beta"),
+    ),
 ];
-
-/// What headers of the gateway itself begin with.
-const OURS: &str = "x-portkey-";
 
 /// Placeholders that SDKs put where a key should be.
 const PLACEHOLDERS: [&str; 2] = ["OPENAI_API_KEY", "DUMMY-KEY"];
@@ -70,11 +87,11 @@ pub(super) fn outgoing(headers: &HeaderMap, forward: &[String], presented: &str)
             out.append(name.clone(), value.clone());
         }
     }
-    for (ours, theirs) in MAPPED {
-        if let Some(value) = headers.get(ours)
-            && !out.contains_key(theirs)
+    for (name, renamed) in &RENAMED {
+        if let Some(value) = headers.get(*name).filter(|value| !value.is_empty())
+            && !is_own_secret(value, presented)
         {
-            out.insert(HeaderName::from_static(theirs), value.clone());
+            out.insert(renamed, value.clone());
         }
     }
     out
@@ -109,22 +126,25 @@ fn connection_names(headers: &HeaderMap) -> Vec<String> {
 /// A provider's headers as they come back: all but those of its connection and its host, and those
 /// that only the gateway itself says. `content-length` stays only where the body does.
 pub(super) fn incoming(headers: &mut HeaderMap, body_is_changed: bool) {
-    for name in connection_names(headers) {
-        headers.remove(name);
-    }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-    if body_is_changed {
-        headers.remove(header::CONTENT_LENGTH);
-        headers.remove(header::CONTENT_ENCODING);
-    }
-    // Cookies are for the provider's own site, and other services stand for its own.
-    headers.remove(header::SET_COOKIE);
-    headers.remove(header::ALT_SVC);
-    let is_ours = |name: &&HeaderName| name.as_str().starts_with(OURS);
-    let ours: Vec<_> = headers.keys().filter(is_ours).cloned().collect();
-    for name in ours {
+    let named = connection_names(headers);
+    let is_of_the_body =
+        |name: &HeaderName| name == header::CONTENT_LENGTH || name == header::CONTENT_ENCODING;
+    let stays = |name: &HeaderName| {
+        let text = name.as_str();
+        !HOP_BY_HOP.contains(&text)
+            && !text.starts_with(OURS)
+            && !named.iter().any(|named| named == text)
+            // Cookies are for the provider's own site, and other services stand for its own.
+            && name != header::SET_COOKIE
+            && name != header::ALT_SVC
+            && !(body_is_changed && is_of_the_body(name))
+    };
+    let gone: Vec<_> = headers
+        .keys()
+        .filter(|name| !stays(name))
+        .cloned()
+        .collect();
+    for name in gone {
         headers.remove(name);
     }
 }
@@ -183,6 +203,25 @@ mod tests {
     }
 
     #[test]
+    fn what_portkey_names_its_own_way_gets_the_providers_name() {
+        let headers = map(&[
+            ("openai-beta", "assistants=v1"),
+            ("x-portkey-openai-beta", "assistants=v2"),
+            ("x-portkey-openai-organization", "org-1"),
+            ("x-portkey-openai-project", ""),
+            ("x-portkey-anthropic-version", "2023-06-01"),
+            ("x-portkey-anthropic-beta", "lg-made-up"),
+        ]);
+        let out = outgoing(&headers, &[], "lg-made-up");
+        let pairs = map(&[
+            ("openai-beta", "assistants=v2"),
+            ("openai-organization", "org-1"),
+            ("anthropic-version", "2023-06-01"),
+        ]);
+        assert_eq!(out, pairs);
+    }
+
+    #[test]
     fn named_credentials_go_on_unless_they_are_the_gateways() {
         let forward =
             ["cookie", "authorization", "metadata-flavor", "connection"].map(str::to_owned);
@@ -203,21 +242,6 @@ mod tests {
         assert_eq!(with("Bearer lg-made-up"), ["cookie"]);
         assert_eq!(with("bearer OPENAI_API_KEY"), ["cookie"]);
         assert_eq!(with("DUMMY-KEY"), ["cookie"]);
-    }
-
-    #[test]
-    fn openais_headers_go_on_as_portkeys_sdks_write_them() {
-        let headers = map(&[
-            ("x-portkey-openai-beta", "assistants=v2"),
-            ("x-portkey-openai-organization", "org-1"),
-            ("x-portkey-openai-project", "proj-1"),
-            ("openai-project", "proj-2"),
-        ]);
-        let out = outgoing(&headers, &[], "lg-made-up");
-        assert_eq!(out["openai-beta"], "assistants=v2");
-        assert_eq!(out["openai-organization"], "org-1");
-        assert_eq!(out["openai-project"], "proj-2");
-        assert_eq!(out.len(), 3);
     }
 
     #[test]

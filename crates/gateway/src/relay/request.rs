@@ -29,7 +29,7 @@ pub struct Cacheable {
     pub force_refresh: bool,
     /// `x-portkey-cache-namespace`
     pub namespace: Option<String>,
-    /// `x-portkey-debug: false`
+    /// `x-portkey-debug: false`: nothing of the call's bodies is kept, here or in logs.
     pub disabled: bool,
 }
 

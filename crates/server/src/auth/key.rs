@@ -11,6 +11,19 @@ use crate::error::ApiError;
 /// The most characters of a key. Longer ones are refused unseen.
 pub(crate) const LONGEST: usize = 200;
 
+/// Where a key of this server may stand, by mistake or not.
+pub(super) const PLACES: [&str; 5] = [
+    "x-portkey-api-key",
+    "api-key",
+    "authorization",
+    "x-api-key",
+    "x-goog-api-key",
+];
+/// What keys of our making begin with.
+pub(crate) const PREFIX: &str = "lg-";
+/// How many letters and digits follow.
+pub(crate) const CHARS: usize = 40;
+
 /// The key of a request: `x-portkey-api-key`, else `api-key`, else `Authorization` (Bearer, or
 /// Basic with the key as the password). What Portkey's SDKs put into `Authorization` beside their
 /// own header is a placeholder and never looked at.
@@ -20,7 +33,28 @@ pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
             return Some(text(value));
         }
     }
-    let value = text(headers.get(header::AUTHORIZATION)?);
+    authorized(headers.get(header::AUTHORIZATION)?)
+}
+
+/// What may be a key of this server in the headers of one of the [`PLACES`], in whatever form.
+pub(super) fn candidates<'h>(headers: &'h HeaderMap, place: &str) -> Vec<Cow<'h, str>> {
+    let values = headers.get_all(place).iter();
+    values
+        .flat_map(|value| [Some(text(value)), authorized(value)])
+        .flatten()
+        .collect()
+}
+
+/// Whether a text has the form of the keys that are made here.
+pub(super) fn looks_made_here(key: &str) -> bool {
+    key.strip_prefix(PREFIX).is_some_and(|rest| {
+        rest.len() == CHARS && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+/// What stands behind `Bearer`, or as the password of `Basic`.
+fn authorized(value: &HeaderValue) -> Option<Cow<'_, str>> {
+    let value = text(value);
     let (scheme, rest) = value.split_once(' ').unwrap_or((&value, ""));
     if scheme.eq_ignore_ascii_case("bearer") {
         let start = value.len() - rest.trim_start().len();
@@ -140,6 +174,29 @@ mod tests {
             (&[], None),
         ] {
             assert_eq!(presented_in(headers).as_deref(), key, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn candidates_are_found_in_every_form() {
+        for (value, found) in [
+            ("lg-x", &["lg-x"][..]),
+            ("Bearer lg-x", &["Bearer lg-x", "lg-x"]),
+            ("basic Om91cnM=", &["basic Om91cnM=", "ours"]),
+            ("Digest x", &["Digest x"]),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append("x-api-key", HeaderValue::from_static(value));
+            assert_eq!(candidates(&headers, "x-api-key"), found, "{value}");
+        }
+        assert!(candidates(&HeaderMap::new(), "x-api-key").is_empty());
+    }
+
+    #[test]
+    fn keys_that_are_made_here_are_known_by_their_form() {
+        assert!(looks_made_here(&format!("lg-{}", "a1".repeat(20))));
+        for other in ["lg-short", "lg-UG", &format!("lg-{}", "a-".repeat(20))] {
+            assert!(!looks_made_here(other), "{other}");
         }
     }
 

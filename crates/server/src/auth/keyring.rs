@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
+use super::key;
 use crate::{config::Config, limits};
 
 /// How long a key that was found is trusted without another look. A revoked key is dead by then.
@@ -102,6 +103,18 @@ impl Keyring {
         self.hasher.hex(key)
     }
 
+    /// Whether a text is a key of this server, in whatever state.
+    pub(crate) async fn is_ours(&self, text: &str) -> Result<bool, loomgate_store::Error> {
+        if self.configured.contains_key(&self.hasher.hash(text)) {
+            return Ok(true);
+        }
+        if !key::looks_made_here(text) {
+            return Ok(false);
+        }
+        let found = self.store.keys().by_hash(&self.hasher.hex(text)).await?;
+        Ok(found.is_some())
+    }
+
     /// What a key opens; `None` when it is unknown, revoked or expired.
     pub(crate) async fn find(
         &self,
@@ -110,7 +123,7 @@ impl Keyring {
     ) -> Result<Option<Arc<KeyRecord>>, loomgate_store::Error> {
         let hash = self.hasher.hash(key);
         let found = match self.configured.get(&hash) {
-            Some(record) => Some(Arc::clone(record)),
+            Some(record) => Some(self.recalled(record).await?),
             None => match self.remembered(&hash) {
                 Some(record) => Some(record),
                 None => self.look_up(key, hash, now).await?,
@@ -127,7 +140,7 @@ impl Keyring {
     ) -> Result<Option<Arc<KeyRecord>>, loomgate_store::Error> {
         let mut configured = self.configured.values();
         if let Some(record) = configured.find(|record| record.id == *id) {
-            return Ok(Some(Arc::clone(record)));
+            return Ok(Some(self.recalled(record).await?));
         }
         let cached = {
             let remembered = self.remembered.lock();
@@ -203,6 +216,17 @@ impl Keyring {
         Ok(KeyRecord { limited, ..record })
     }
 
+    /// A key that is held for as long as the process lives, longer than the meter may know it.
+    async fn recalled(
+        &self,
+        record: &Arc<KeyRecord>,
+    ) -> Result<Arc<KeyRecord>, loomgate_store::Error> {
+        if let Some(limited) = &record.limited {
+            limits::recall((&self.store, &self.gateway), limited).await?;
+        }
+        Ok(Arc::clone(record))
+    }
+
     fn remembered(&self, hash: &Hash) -> Option<Arc<KeyRecord>> {
         let remembered = self.remembered.lock();
         let (since, record) = remembered.get(hash)?;
@@ -225,7 +249,7 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use loomgate_domain::key::ApiKey;
-    use loomgate_gateway::Settings;
+    use loomgate_gateway::{Settings, meter::Spent};
     use loomgate_store::Options;
 
     use super::*;
@@ -237,12 +261,18 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_000);
     const SECRET: &str = "lg-in-the-store-0123456789";
+    const CONFIGURED: &str = "lg-in-the-config-0123456789";
 
     async fn keyring(store: &Store) -> Keyring {
-        let configured = ("LOOMGATE_API_KEYS", "[{name = \"a\", key_env = \"KEY\"}]");
+        keyring_with(store, "scopes = [\"completions.write\"]").await
+    }
+
+    async fn keyring_with(store: &Store, option: &str) -> Keyring {
+        let configured = format!("[{{name = \"a\", key_env = \"KEY\", {option}}}]");
+        let configured = ("LOOMGATE_API_KEYS", &*configured);
         let sources = Sources {
             folder: "no-such-folder".into(),
-            environment: Environment::from([configured, ("KEY", "lg-in-the-config-0123456789")]),
+            environment: Environment::from([configured, ("KEY", CONFIGURED)]),
             ..Sources::default()
         };
         let config = config::load(&sources).unwrap();
@@ -296,14 +326,11 @@ mod tests {
     async fn keys_of_the_config_are_in_no_database() {
         let store = Store::open(Options::memory()).unwrap();
         let keyring = keyring(&store).await;
-        let found = keyring
-            .find("lg-in-the-config-0123456789", NOW)
-            .await
-            .unwrap();
+        let found = keyring.find(CONFIGURED, NOW).await.unwrap();
         assert_eq!(found.unwrap().workspace.as_str(), "ws_default");
         assert!(store.keys().list(None).await.unwrap().is_empty());
         // A hash, or the start of a key, is no key.
-        let hash = keyring.hasher.hex("lg-in-the-config-0123456789");
+        let hash = keyring.hasher.hex(CONFIGURED);
         assert!(keyring.find(&hash, NOW).await.unwrap().is_none());
         assert!(
             keyring
@@ -312,6 +339,33 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[tokio::test]
+    async fn a_configured_key_has_what_it_used_when_the_meter_has_forgotten_it() {
+        let store = Store::open(Options::memory()).unwrap();
+        let budget = "usage_limits = {type = \"tokens\", credit_limit = 10}";
+        let keyring = keyring_with(&store, budget).await;
+        let find = async || keyring.find(CONFIGURED, NOW).await.unwrap().unwrap();
+        let limited = find().await.limited.clone().unwrap();
+        let meter = keyring.gateway.meter();
+        let spent = Spent {
+            tokens: 12,
+            cost: None,
+        };
+        meter.charge(&limited, spent, 0, true);
+        store.counters().add(meter.drain()).await.unwrap();
+        // Very many others, much later.
+        for number in 0..200_000 {
+            let other = Limited {
+                subject: format!("key:{number}").into(),
+                ..limited.clone()
+            };
+            drop(meter.admit(&other, 3_600_000).unwrap());
+        }
+        assert!(!meter.knows(&limited.subject));
+        find().await;
+        assert!(meter.admit(&limited, 3_600_000).is_err());
     }
 
     #[tokio::test]

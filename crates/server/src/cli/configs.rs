@@ -9,9 +9,11 @@ use clap::{Args, Subcommand};
 use loomgate_domain::{
     Clock as _, WorkspaceId, config::SavedConfig, id::ConfigVersionKind, id::new_id,
 };
+use loomgate_gateway::config::{Config as RoutingConfig, Destination};
+use loomgate_store::Store;
 use serde_json::Value;
 
-use super::{ConfigArgs, Failure, open, table};
+use super::{ConfigArgs, Failure, expect_workspace, open, table};
 use crate::{
     clock::SystemClock,
     config::{Config, is_name},
@@ -72,6 +74,7 @@ pub(super) async fn run(args: ConfigsArgs, out: &mut dyn Write) -> Result<(), Fa
 async fn save(args: &SaveArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let config = args.one.config.load()?;
     refuse_configured(&config, &args.one.slug)?;
+    expect_workspace(&args.one.workspace)?;
     if !is_name(&args.one.slug) {
         return Err(Failure::misused(
             format!("`{}` is no slug", args.one.slug),
@@ -79,13 +82,14 @@ async fn save(args: &SaveArgs, out: &mut dyn Write) -> Result<(), Failure> {
         ));
     }
     let routing = read(&args.file)?;
-    saved_config::check(&routing).map_err(|wrong| {
+    let checked = saved_config::check(&routing).map_err(|wrong| {
         Failure::misused(
             wrong.to_string(),
             "docs/gateway.md shows what a config may say",
         )
     })?;
     let (foundation, store) = open(&config)?;
+    expect_virtual_keys(&checked, (&config, &store), &workspace(&args.one)).await?;
     let workspace = store.workspaces().ensure(&args.one.workspace).await?;
     let version = new_id::<ConfigVersionKind>(&*foundation.ids);
     let now = SystemClock.now();
@@ -120,6 +124,29 @@ async fn save(args: &SaveArgs, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Errors unless every virtual key that it names is there, in the configuration or in the workspace.
+async fn expect_virtual_keys(
+    routing: &RoutingConfig,
+    (config, store): (&Config, &Store),
+    workspace: &WorkspaceId,
+) -> Result<(), Failure> {
+    for leaf in routing.leaves() {
+        if let Destination::VirtualKey(slug) = &leaf.destination
+            && config.virtual_keys.get(slug).is_none()
+            && store.virtual_keys().get(workspace, slug).await?.is_none()
+        {
+            return Err(Failure::misused(
+                format!(
+                    "{} names the virtual key `{slug}`, which is not there",
+                    leaf.path
+                ),
+                "`loomgate virtual-keys create` makes it",
+            ));
+        }
+    }
+    Ok(())
+}
+
 async fn list(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     let (_, store) = open(config)?;
     let mut rows = vec![["SLUG", "WORKSPACE", "NAME", "VERSION"].map(str::to_owned)];
@@ -129,9 +156,13 @@ async fn list(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     }
     for workspace in store.workspaces().list().await? {
         for config in store.configs().list(&workspace).await? {
-            let name_of_workspace = workspace.as_str().trim_start_matches("ws_").to_owned();
             let version = config.version.to_string();
-            rows.push([config.slug, name_of_workspace, config.name, version]);
+            rows.push([
+                config.slug,
+                table::workspace(&workspace),
+                config.name,
+                version,
+            ]);
         }
     }
     store.close().await;

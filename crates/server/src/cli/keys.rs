@@ -84,7 +84,7 @@ async fn rotate(args: &RotateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let until = now.plus(args.transition.saturating_mul(60));
     let rotated = store
         .keys()
-        .rotate(&key.workspace, &key.id, hash, hint, until, now)
+        .rotate(&key.workspace, &key, hash, hint, until, now)
         .await?;
     store.close().await;
     if rotated.is_none() {

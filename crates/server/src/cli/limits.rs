@@ -20,6 +20,9 @@ pub(super) struct LimitArgs {
     /// number of days; without a reset it is never renewed
     #[arg(long, value_name = "BUDGET")]
     budget: Option<String>,
+    /// So many calls at the same time
+    #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    concurrency: Option<u32>,
 }
 
 impl LimitArgs {
@@ -31,7 +34,7 @@ impl LimitArgs {
                 .map(|text| allowance::rate_of_text(text))
                 .collect::<Result<_, _>>()?,
             usage_limits: budget.map(allowance::budget_of_text).transpose()?,
-            concurrency: None,
+            concurrency: self.concurrency,
         })
     }
 }

@@ -91,7 +91,8 @@ async fn delete(args: &OneArgs, out: &mut dyn Write) -> Result<(), Failure> {
 async fn rotate_key(args: &RotateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let config = args.one.config.load()?;
     let (foundation, store) = open(&config)?;
-    let mut key = find(&config, &store, &args.one).await?;
+    let before = find(&config, &store, &args.one).await?;
+    let mut key = before.clone();
     if key.provider == account::ECHO {
         return Err(Failure::misused(
             format!("`{}` is the built-in provider, which has no key", key.slug),
@@ -110,13 +111,19 @@ async fn rotate_key(args: &RotateArgs, out: &mut dyn Write) -> Result<(), Failur
     let workspace = key.workspace.clone();
     let masked = key.masked_key.clone().unwrap_or_default();
     let slug = key.slug.clone();
-    let updated = store.virtual_keys().update(&workspace, key).await?;
+    let updated = store
+        .virtual_keys()
+        .update(&workspace, &before, key)
+        .await?;
     store.close().await;
     if updated {
         writeln!(out, "{slug} has the key {masked} now.")?;
         Ok(())
     } else {
-        Err(no_such(&slug, &args.one.workspace))
+        Err(Failure::failed(
+            format!("{slug} was changed by somebody else at the same time"),
+            "look at it, and try again",
+        ))
     }
 }
 

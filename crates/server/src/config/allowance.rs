@@ -2,7 +2,7 @@
 //! hold for the configuration and for the command line.
 
 use loomgate_domain::limit::{
-    Allowance, PeriodicReset, RateKind, RateLimit, RateUnit, UsageKind, UsageLimit,
+    Allowance, LEAST_CREDIT, PeriodicReset, RateKind, RateLimit, RateUnit, UsageKind, UsageLimit,
 };
 
 use super::{
@@ -83,10 +83,10 @@ fn usage(raw: &RawUsageLimit, at: &dyn Fn(&str) -> String) -> Result<UsageLimit,
     let Some(credit_limit) = raw.credit_limit else {
         return Err(ConfigError::missing(&at("credit_limit")));
     };
-    if !credit_limit.is_finite() || credit_limit <= 0.0 {
+    if !credit_limit.is_finite() || credit_limit < LEAST_CREDIT {
         let option = at("credit_limit");
         return Err(ConfigError::new(format!(
-            "`{option}` has to be more than 0"
+            "`{option}` has to be a number of at least {LEAST_CREDIT}"
         )));
     }
     let alert = raw.alert_threshold;
@@ -265,9 +265,10 @@ mod tests {
             ("cost:1:2:3", "not TYPE:LIMIT"),
             ("money:1", "`--budget.type`"),
             ("cost:much", "`--budget.credit_limit`: expected a number"),
-            ("cost:0", "more than 0"),
-            ("cost:NaN", "more than 0"),
-            ("cost:inf", "more than 0"),
+            ("cost:0", "a number of at least 0.000000001"),
+            ("cost:0.0000000009", "at least 0.000000001"),
+            ("cost:NaN", "at least"),
+            ("cost:inf", "at least"),
             ("cost:1:daily", "`--budget.periodic_reset`"),
             ("cost:1:366", "has to be 1 to 365"),
             ("cost:1:0", "has to be 1 to 365"),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use loomgate_gateway::{
-    config::{Config as RoutingConfig, Destination, Overrides},
+    config::{Config as RoutingConfig, Destination, Invalid, Overrides},
     preset::preset,
 };
 use secrecy::ExposeSecret as _;
@@ -28,17 +28,21 @@ pub(super) fn check(
             return Err(ConfigError::missing(&option));
         };
         let value = value(json.expose_secret(), &option)?;
-        let config = RoutingConfig::parse(&value, &Overrides::default()).map_err(|invalid| {
+        let told = |invalid: &Invalid| {
             let error = ConfigError::new(format!("`{option}`: {invalid}"));
             if invalid.errors.is_empty() {
                 error
             } else {
                 error.help(invalid.errors.join("; "))
             }
-        })?;
-        for leaf in config.leaves() {
+        };
+        let config = RoutingConfig::parse(&value, &Overrides::default());
+        for leaf in config.map_err(|invalid| told(&invalid))?.leaves() {
             let at = format!("{option}: {}", leaf.path);
             check_destination(&leaf.destination, virtual_keys, &at)?;
+            if let Some(invalid) = account::meaningless(leaf) {
+                return Err(told(&invalid));
+            }
         }
         configs.insert(slug, Arc::new(value));
     }

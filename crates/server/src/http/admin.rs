@@ -17,6 +17,7 @@ mod feedback;
 mod fields;
 mod logs;
 mod moment;
+mod path;
 mod query;
 mod reply;
 mod slug;
@@ -24,6 +25,16 @@ mod tenant;
 mod virtual_keys;
 
 use super::access::Routes;
+use crate::error::{AdminError, ApiError};
+
+/// How often a change is made anew because somebody else's came between. In each round one of those
+/// who contend is through.
+const CONTENDERS: usize = 64;
+
+/// 409: it was changed by others each time.
+fn contended() -> AdminError {
+    ApiError::conflict("It is being changed by many others at the same time: try again.").into()
+}
 
 /// The routes of the admin API.
 pub fn routes() -> Routes {

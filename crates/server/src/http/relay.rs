@@ -137,7 +137,7 @@ async fn try_relay(
     };
     let plan = affinity::narrowed(app, plan, &relayed).await?;
     let creates = affinity::creates(&relayed.method, &relayed.path);
-    let capture = app.logbook.body_bytes();
+    let capture = record::body_bytes(app, &relayed);
     let sink = record::relayed(app, &caller, &context, config, &relayed);
     let mut answer = app.gateway.relay(&plan, &relayed, capture, sink).await;
     if is_too_large.load(Ordering::Relaxed) {
@@ -298,11 +298,15 @@ fn cacheable(headers: &HeaderMap) -> Cacheable {
     if !address_the_gateway(headers) {
         return Cacheable::default();
     }
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let is = |name, value| text(name).is_some_and(|text| text.trim().eq_ignore_ascii_case(value));
+    let value = |name: &str| Some(headers.get(name)?.as_bytes().trim_ascii());
+    let is = |name, word: &str| {
+        value(name).is_some_and(|value| value.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    // Letter by letter, so that no two namespaces become one, in whatever encoding they come.
+    let named = value("x-portkey-cache-namespace").filter(|name| !name.is_empty());
     Cacheable {
         force_refresh: is("x-portkey-cache-force-refresh", "true"),
-        namespace: text("x-portkey-cache-namespace").map(str::to_owned),
+        namespace: named.map(|name| name.iter().copied().map(char::from).collect()),
         disabled: is("x-portkey-debug", "false"),
     }
 }

@@ -70,7 +70,7 @@ impl Accounts {
         })
     }
 
-    /// The account of a virtual key: the workspace's own goes before the configuration's.
+    /// The account of a virtual key: the configuration's goes before the workspace's own.
     pub(crate) async fn find(
         &self,
         workspace: &WorkspaceId,
@@ -78,6 +78,9 @@ impl Accounts {
     ) -> Result<Option<Arc<Target>>, ApiError> {
         // The names of the configuration can not be taken in the store.
         if let Some(target) = self.configured.get(slug) {
+            if let Some(limited) = &target.limited {
+                limits::recall((&self.store, &self.gateway), limited).await?;
+            }
             return Ok(Some(Arc::clone(target)));
         }
         if let Some(target) = remembered(&self.targets, workspace, slug) {

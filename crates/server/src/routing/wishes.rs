@@ -12,17 +12,13 @@ use crate::{error::ApiError, headers};
 
 /// Headers that say something about a provider's account: `x-portkey-azure-resource-name` is the
 /// option `azure_resource_name`.
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 6] = [
     "azure-resource-name",
     "azure-deployment-id",
     "azure-api-version",
     "azure-ad-token",
     "openai-organization",
     "openai-project",
-    "anthropic-version",
-    "anthropic-beta",
-    "provider-model",
-    "region",
 ];
 
 /// The longest config in a header.
@@ -82,7 +78,9 @@ impl Wishes {
             let message = format!(
                 "The config in your request is too long: the limit is {CONFIG_BYTES} bytes."
             );
-            return Err(ApiError::invalid(message).param("x-portkey-config"));
+            return Err(ApiError::invalid(message)
+                .param("x-portkey-config")
+                .of_gateway());
         }
         let strict = match text("x-portkey-strict-open-ai-compliance")? {
             None => text("x-portkey-strict-openai-compliance")?,
@@ -179,8 +177,11 @@ fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get(name) else {
         return Ok(None);
     };
-    let text = value.to_str().map_err(|_| {
-        ApiError::invalid(format!("The header '{name}' is not plain text.")).param(name.to_owned())
+    // Not `to_str`: a config may have letters of any language in it.
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| {
+        ApiError::invalid(format!("The header '{name}' is not UTF-8."))
+            .param(name.to_owned())
+            .of_gateway()
     })?;
     let text = text.trim();
     Ok((!text.is_empty()).then(|| text.to_owned()))

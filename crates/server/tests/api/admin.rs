@@ -7,6 +7,7 @@ mod exports;
 mod feedback;
 mod logs;
 mod providers;
+mod races;
 mod scopes;
 mod tenants;
 mod virtual_keys;

@@ -179,6 +179,72 @@ async fn another_content_type_does_not_lead_past_a_guardrail() {
 }
 
 #[tokio::test]
+async fn a_body_that_servers_read_differently_does_not_lead_past_rules() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("hi"));
+    let json = guarded() + "content-type: application/json\r\n";
+    for body in [
+        r#"{"model":"m","messages":[{"role":"user","content":"Hello"}],"messages":[]}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"Hello","content":"hi"}]}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"Messages":[{"role":"user","content":"Hello"}]}"#,
+        r#"{"model":"m","messages":[{"role":"user","Content":"Hello"}]}"#,
+    ] {
+        let answer = raw(&stage, "/v1/chat/completions", &json, body).await;
+        assert_eq!(&answer[9..12], "400", "{body}: {answer}");
+        let told = "We could not parse the JSON body of your request: '";
+        assert!(answer.contains(told), "{answer}");
+    }
+    // Nor past what a config puts into the body, or takes out.
+    let config = json!({
+        "virtual_key": "one", "override_params": {"max_tokens": 5}, "drop_params": ["user"],
+    });
+    let json = format!("x-portkey-config: {config}\r\ncontent-type: application/json\r\n");
+    for body in [
+        r#"{"model":"m","Max_Tokens":9}"#,
+        r#"{"model":"m","USER":"x"}"#,
+    ] {
+        let answer = raw(&stage, "/v1/chat/completions", &json, body).await;
+        assert_eq!(&answer[9..12], "400", "{body}: {answer}");
+    }
+    assert_eq!(stage.counts(), [0, 0, 0]);
+    // Where nothing depends on it, the body is the provider's business.
+    let json = "x-portkey-virtual-key: one\r\ncontent-type: application/json\r\n";
+    let body = r#"{"model":"m","Messages":[],"messages":[],"messages":[]}"#;
+    let answer = raw(&stage, "/v1/chat/completions", json, body).await;
+    assert_eq!(&answer[9..12], "200", "{answer}");
+    assert_eq!(stage.received().bytes, body);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_forbids_configs_does_so_without_one_of_its_own() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("hi"));
+    let key = stage
+        .make_key(json!({"defaults": {"virtual_key": "one", "allow_config_override": false}}))
+        .await;
+    let call = |config: Option<&str>| {
+        let request = stage.app.bare(Method::POST, "/v1/chat/completions");
+        let request = request.bearer_auth(&key).json(&question());
+        match config {
+            Some(config) => request.header("x-portkey-config", config),
+            None => request,
+        }
+    };
+    assert_eq!(Answer::of(call(None)).await.status, 200);
+    for config in [r#"{"virtual_key":"two"}"#, "nowhere"] {
+        let answer = Answer::of(call(Some(config))).await;
+        assert_eq!(answer.status, 403, "{}", answer.text);
+        assert_eq!(
+            answer.json()["error"]["code"],
+            "config_override_not_allowed"
+        );
+    }
+    assert_eq!(stage.counts(), [1, 0, 0]);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn guardrails_look_at_responses_and_messages_too() {
     let stage = Stage::start().await;
     let config = json!({

@@ -71,14 +71,21 @@ async fn a_virtual_key_is_kept_changed_and_removed() {
         updated_at: NOW.plus(5),
         ..virtual_key("main")
     };
-    assert!(keys.update(&ws(), changed.clone()).await.unwrap());
+    let read = virtual_key("main");
+    let updated = keys.update(&ws(), &read, changed.clone()).await;
+    assert!(updated.unwrap());
     let expected = VirtualKey {
         created_at: NOW,
         ..changed
     };
     let listed = keys.list(&ws()).await.unwrap();
     assert_eq!(listed, [expected, virtual_key("other")]);
-    assert!(!keys.update(&ws(), virtual_key("missing")).await.unwrap());
+    // Who had read it before comes too late.
+    let late = keys.update(&ws(), &read, read.clone()).await;
+    assert!(!late.unwrap());
+    let missing = virtual_key("missing");
+    let updated = keys.update(&ws(), &missing, missing.clone()).await;
+    assert!(!updated.unwrap());
 
     assert!(keys.delete(&ws(), "main").await.unwrap());
     assert!(!keys.delete(&ws(), "main").await.unwrap());

@@ -120,16 +120,13 @@ async fn a_key_is_kept_whole_and_changed() {
         ..KeySettings::default()
     };
     let at = NOW.plus(9);
-    let updated = store
-        .keys()
-        .update(&ws, &one.id, settings.clone(), "renamed".into(), at)
-        .await;
     let expected = ApiKey {
         settings,
         name: "renamed".into(),
         updated_at: at,
         ..one.clone()
     };
+    let updated = store.keys().update(&ws, &one, expected.clone()).await;
     assert_eq!(updated.unwrap(), Some(expected.clone()));
     assert_eq!(
         store.keys().get(&ws, &one.id).await.unwrap(),
@@ -142,6 +139,35 @@ async fn a_key_is_kept_whole_and_changed() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_changed_meanwhile_is_left_as_it_is() {
+    let store = store();
+    let ws = store.workspaces().ensure("default").await.unwrap();
+    let read = key(&ws, 1);
+    store.keys().insert(read.clone()).await.unwrap();
+    let mut narrowed = read.clone();
+    narrowed.settings.scopes = Scopes::new([Scope::LogsView]);
+    let updated = store.keys().update(&ws, &read, narrowed.clone()).await;
+    assert!(updated.unwrap().is_some());
+
+    // Whoever had read it before may not give its scopes back, nor take it over.
+    let renamed = ApiKey {
+        name: "renamed".into(),
+        ..read.clone()
+    };
+    let late = store.keys().update(&ws, &read, renamed).await;
+    assert_eq!(late.unwrap(), None);
+    let (hash, hint) = ("stolen".to_owned(), "lg-".to_owned());
+    let late = store.keys().rotate(&ws, &read, hash, hint, NOW, NOW).await;
+    assert_eq!(late.unwrap(), None);
+    let kept = store.keys().get(&ws, &read.id).await.unwrap();
+    assert_eq!(kept, Some(narrowed.clone()));
+
+    assert!(store.keys().revoke(&read.id, NOW).await.unwrap());
+    let late = store.keys().update(&ws, &narrowed, read).await;
+    assert_eq!(late.unwrap(), None, "revoked");
+}
+
+#[tokio::test]
 async fn a_rotated_key_is_found_by_both_hashes() {
     let store = store();
     let ws = store.workspaces().ensure("default").await.unwrap();
@@ -150,10 +176,7 @@ async fn a_rotated_key_is_found_by_both_hashes() {
     let rotate = async |hash: &str, n: u32| {
         let (until, at) = (NOW.plus(100 * n), NOW.plus(n));
         let (hash, hint) = (hash.to_owned(), format!("lg-{n}"));
-        store
-            .keys()
-            .rotate(&ws, &one.id, hash, hint, until, at)
-            .await
+        store.keys().rotate(&ws, &one, hash, hint, until, at).await
     };
     let expected = ApiKey {
         hash: "second".into(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use loomgate_domain::{Metadata, PageRequest, WorkspaceId, feedback::Feedback, key::KeySettings};
+use loomgate_domain::{Metadata, PageRequest, WorkspaceId, feedback::Feedback, key::ApiKey};
 use loomgate_store::{
     Commanded, ContextLimits, GraphPoint, GraphQuery, GroupBy, GroupQuery, Groups, Guard, Lease,
     LogFilter, Measure, NewRun, NewRunThread, RunChange, RunContext,
@@ -154,13 +154,15 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway() {
     keys.insert(key(&own, 1)).await.unwrap();
     assert_eq!(keys.get(ws2, &id(1)).await.unwrap(), None);
     assert!(keys.list(Some(ws2)).await.unwrap().is_empty());
-    let settings = KeySettings::default();
-    let updated = keys
-        .update(ws2, &id(1), settings, "stolen".into(), NOW)
-        .await;
+    let one = key(&own, 1);
+    let stolen = ApiKey {
+        name: "stolen".into(),
+        ..one.clone()
+    };
+    let updated = keys.update(ws2, &one, stolen).await;
     assert_eq!(updated.unwrap(), None);
     let rotated = keys
-        .rotate(ws2, &id(1), "new".into(), "lg-".into(), NOW, NOW)
+        .rotate(ws2, &one, "new".into(), "lg-".into(), NOW, NOW)
         .await;
     assert_eq!(rotated.unwrap(), None);
     assert!(!keys.delete(ws2, &id(1)).await.unwrap());
@@ -171,7 +173,9 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway() {
     assert_eq!(virtual_keys.get(ws2, "main").await.unwrap(), None);
     assert!(virtual_keys.list(ws2).await.unwrap().is_empty());
     // The record names its workspace; the argument counts.
-    assert!(!virtual_keys.update(ws2, virtual_key("main")).await.unwrap());
+    let main = virtual_key("main");
+    let updated = virtual_keys.update(ws2, &main, main.clone()).await;
+    assert!(!updated.unwrap());
     let resealed = virtual_keys
         .reseal(ws2, "main", "sealed-main", "stolen")
         .await;

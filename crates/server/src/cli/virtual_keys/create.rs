@@ -177,6 +177,12 @@ impl CreateArgs {
             ));
         }
         if let Provider::Http(account) = &built.provider {
+            if account.base_url.query().is_some() {
+                return Err(Failure::misused(
+                    "--base-url: a key in its query would not be sealed".to_owned(),
+                    "--key-env NAME or --key-stdin, or the virtual key in the configuration",
+                ));
+            }
             let url = account.base_url.as_str();
             check_url(url, &config.gateway.exceptions).map_err(|invalid| {
                 Failure::misused(

@@ -7,12 +7,10 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::Failure;
-use crate::config::Environment;
+use crate::{auth::key, config::Environment};
 
 /// The most characters of a provider's key.
 const LONGEST: usize = 4096;
-/// What Loomgate's own API keys begin with.
-const OWN_KEY: &str = "lg-";
 
 #[derive(Debug, Args)]
 pub(super) struct SecretArgs {
@@ -63,7 +61,7 @@ fn checked(key: &str) -> Result<SecretString, Failure> {
             "a blank or a line break within it is a mistake of copying",
         ));
     }
-    if key.starts_with(OWN_KEY) {
+    if key.starts_with(key::PREFIX) {
         return Err(Failure::misused(
             "this is an API key of Loomgate, not a provider's".to_owned(),
             "the provider's console shows its keys",

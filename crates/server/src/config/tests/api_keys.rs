@@ -204,10 +204,23 @@ fn limits_that_make_no_sense_are_refused_on_every_kind_of_key() {
             "usage_limits = { type = 'cost' }".to_owned(),
             ".usage_limits.credit_limit` is missing",
         ),
-        (usage("credit_limit = 0"), "has to be more than 0"),
-        (usage("credit_limit = -1.5"), "has to be more than 0"),
-        (usage("credit_limit = nan"), "has to be more than 0"),
-        (usage("credit_limit = inf"), "has to be more than 0"),
+        (
+            usage("credit_limit = 0"),
+            "a number of at least 0.000000001",
+        ),
+        (usage("credit_limit = 1e-12"), "a number of at least"),
+        (
+            usage("credit_limit = -1.5"),
+            "a number of at least 0.000000001",
+        ),
+        (
+            usage("credit_limit = nan"),
+            "a number of at least 0.000000001",
+        ),
+        (
+            usage("credit_limit = inf"),
+            "a number of at least 0.000000001",
+        ),
         (
             usage("credit_limit = '1'"),
             "expected a number, got a string",

@@ -10,10 +10,8 @@ use super::{
     super::{Environment, error::ConfigError},
     ConfiguredVirtualKey,
 };
-use crate::account;
+use crate::{account, auth::key};
 
-/// What Loomgate's own API keys begin with.
-const OWN_KEY: &str = "lg-";
 /// Variables that hold a provider's key, in the order in which they become the default.
 const KEYS: [(&str, &str); 3] = [
     ("OPENAI_API_KEY", "openai"),
@@ -30,7 +28,7 @@ pub(super) fn in_environment(
     for (variable, name) in KEYS {
         match environment.get(variable) {
             // A client on the same machine, which is to call this server.
-            Some(key) if key.starts_with(OWN_KEY) => notes.push(format!(
+            Some(key) if key.starts_with(key::PREFIX) => notes.push(format!(
                 "{variable} holds an API key of Loomgate, so it makes no virtual key"
             )),
             Some(key) => {

@@ -3,7 +3,8 @@
 use loomgate_domain::{
     Patch, Timestamp,
     limit::{
-        Allowance, Nanodollars, PeriodicReset, RateKind, RateLimit, RateUnit, UsageKind, UsageLimit,
+        Allowance, LEAST_CREDIT, Nanodollars, PeriodicReset, RateKind, RateLimit, RateUnit,
+        UsageKind, UsageLimit,
     },
 };
 use serde_json::{Map, Value, json};
@@ -89,7 +90,7 @@ fn budget(mut limit: Fields) -> Result<UsageLimit, AdminError> {
     #[expect(clippy::cast_precision_loss, reason = "a power of two")]
     let most = MOST as f64;
     let kind = limit.word("type", &USAGE_KINDS)?.into_option();
-    let credit_limit = limit.number("credit_limit", f64::MIN_POSITIVE..=most)?;
+    let credit_limit = limit.number("credit_limit", LEAST_CREDIT..=most)?;
     let credit_limit = credit_limit
         .into_option()
         .ok_or_else(|| limit.missing("credit_limit"))?;

@@ -4,14 +4,11 @@
 mod graph;
 mod table;
 
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use loomgate_domain::Scope;
 use loomgate_store::LogFilter;
 
-use super::{logs::filters, query::Query, tenant::Tenant};
+use super::{logs::filters, path::Path, query::Query, tenant::Tenant};
 use crate::{
     app::App,
     error::{AdminError, ApiError},

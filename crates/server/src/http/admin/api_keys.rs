@@ -4,10 +4,7 @@ mod body;
 mod kind;
 mod shown;
 
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use loomgate_domain::{
     ApiKeyId, Id, IdKind, Scope, Scopes,
     id::{self, ApiKeyKind},
@@ -21,7 +18,9 @@ use self::{
     kind::{Kind, PathKind},
     shown::{shown, shown_configured, subject},
 };
-use super::{allowance, fields::Fields, moment, reply, tenant::Tenant};
+use super::{
+    CONTENDERS, allowance, contended, fields::Fields, moment, path::Path, reply, tenant::Tenant,
+};
 use crate::{
     app::App,
     error::{AdminError, ApiError},
@@ -129,28 +128,39 @@ async fn update(
     body: Fields,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
-    let before = changeable(&app, &tenant, &id).await?;
+    for _ in 0..CONTENDERS {
+        if let Some(key) = try_update(&app, &tenant, &id, body.clone()).await? {
+            return reply::object(&shown(&app, &key).await?);
+        }
+    }
+    Err(contended())
+}
+
+/// `None`: somebody else was first.
+async fn try_update(
+    app: &App,
+    tenant: &Tenant,
+    id: &str,
+    body: Fields,
+) -> Result<Option<ApiKey>, AdminError> {
+    let before = changeable(app, tenant, id).await?;
     let change = Change::read(body, &before, app.clock.now())?;
-    require_cover(&tenant, &change.settings.scopes)?;
+    require_cover(tenant, &change.settings.scopes)?;
     let old = Some(&before.settings);
-    body::check_defaults(&app, &before.workspace, &change.settings, old).await?;
+    body::check_defaults(app, &before.workspace, &change.settings, old).await?;
+    let after = ApiKey {
+        name: change.name,
+        settings: change.settings,
+        updated_at: app.clock.now(),
+        ..before.clone()
+    };
     let keys = app.store.keys();
-    let now = app.clock.now();
-    let updated = keys
-        .update(
-            &before.workspace,
-            &before.id,
-            change.settings,
-            change.name,
-            now,
-        )
-        .await?;
-    let key = updated.ok_or_else(|| not_found(&id))?;
-    if change.reset_usage {
-        allowance::reset(&app, &subject(&key.id)).await?;
+    let updated = keys.update(&tenant.workspace, &before, after).await?;
+    if let Some(key) = updated.as_ref().filter(|_| change.reset_usage) {
+        allowance::reset(app, &subject(&key.id)).await?;
     }
     app.keyring.forget();
-    reply::object(&shown(&app, &key).await?)
+    Ok(updated)
 }
 
 async fn rotate(
@@ -160,28 +170,27 @@ async fn rotate(
     body: Fields,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
-    let before = changeable(&app, &tenant, &id).await?;
+    // Who may not do it is told nothing of the body.
+    changeable(&app, &tenant, &id).await?;
     let overlap = rotation(body)?;
-    let secret = new_key(&*app.ids);
-    let hash = app.keyring.hex(secret.expose_secret());
-    let now = app.clock.now();
-    let until = now.plus(overlap);
-    let keys = app.store.keys();
-    let rotated = keys
-        .rotate(
-            &before.workspace,
-            &before.id,
-            hash,
-            hint(&secret),
-            until,
-            now,
-        )
-        .await?;
-    let key = rotated.ok_or_else(|| not_found(&id))?;
-    app.keyring.forget();
-    let mut answer = with_secret(shown(&app, &key).await?, &secret);
-    answer["key_transition_expires_at"] = json!(moment::text(until));
-    reply::object(&answer)
+    for _ in 0..CONTENDERS {
+        let before = changeable(&app, &tenant, &id).await?;
+        let secret = new_key(&*app.ids);
+        let hash = app.keyring.hex(secret.expose_secret());
+        let now = app.clock.now();
+        let until = now.plus(overlap);
+        let keys = app.store.keys();
+        let rotated = keys
+            .rotate(&tenant.workspace, &before, hash, hint(&secret), until, now)
+            .await?;
+        app.keyring.forget();
+        if let Some(key) = rotated {
+            let mut answer = with_secret(shown(&app, &key).await?, &secret);
+            answer["key_transition_expires_at"] = json!(moment::text(until));
+            return reply::object(&answer);
+        }
+    }
+    Err(contended())
 }
 
 /// The record stays, for the logs that name it; it is shown no more.

@@ -2,10 +2,7 @@
 
 mod body;
 
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use loomgate_domain::{
     ConfigVersionId, IdGen, Scope, Timestamp,
     config::SavedConfig,
@@ -14,7 +11,7 @@ use loomgate_domain::{
 use serde_json::{Value, json};
 
 use self::body::{Change, Creation};
-use super::{fields::Fields, moment, reply, slug, tenant::Tenant};
+use super::{fields::Fields, moment, path::Path, reply, slug, tenant::Tenant};
 use crate::{
     app::App,
     error::{AdminError, ApiError},

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use loomgate_domain::{FeedbackId, Id, Patch, Scope, feedback::Feedback, id::new_id};
 use serde_json::json;
 
 use super::{
     fields::{Fields, OneOrMore},
+    path::Path,
     tenant::Tenant,
 };
 use crate::{

@@ -26,7 +26,7 @@ const PAIR_BYTES: usize = 512;
 /// value.
 ///
 /// Errors of the methods: 400, naming the field.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fields {
     left: Map<String, Value>,
     /// What stands before a field's name in errors: empty, or `rate_limits[0].`.

@@ -7,15 +7,12 @@ mod link;
 mod shown;
 mod stream;
 
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use loomgate_domain::{Id, LogId, Order, PageRequest, Scope};
 use serde_json::{Value, json};
 
 pub(super) use self::filter::filters;
-use super::{query::Query, reply as answers, tenant::Tenant};
+use super::{path::Path, query::Query, reply as answers, tenant::Tenant};
 use crate::{
     app::App,
     error::{AdminError, ApiError},

@@ -35,10 +35,12 @@ pub(super) fn chosen(body: &mut Fields) -> Result<Option<String>, AdminError> {
         return Ok(None);
     };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if slug.bytes().all(allowed) {
+    // Clients take the others out of a path.
+    let is_name = slug.bytes().any(|byte| byte != b'.');
+    if slug.bytes().all(allowed) && is_name {
         Ok(Some(slug))
     } else {
-        let expected = "letters, digits, '-', '_' and '.'";
+        let expected = "letters, digits, '-', '_' and '.', not dots alone";
         Err(body.wrong("slug", expected, format!("'{slug}'")))
     }
 }

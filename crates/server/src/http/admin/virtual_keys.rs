@@ -3,10 +3,7 @@
 mod body;
 mod shown;
 
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use loomgate_domain::{Scope, WorkspaceId, virtual_key::VirtualKey};
 use serde_json::Value;
 
@@ -14,7 +11,9 @@ use self::{
     body::{Change, Creation},
     shown::{shown, shown_configured},
 };
-use super::{allowance, fields::Fields, reply, slug, tenant::Tenant};
+use super::{
+    CONTENDERS, allowance, contended, fields::Fields, path::Path, reply, slug, tenant::Tenant,
+};
 use crate::{
     app::App,
     error::{AdminError, ApiError},
@@ -145,26 +144,38 @@ async fn update(
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
     refuse_configured(&app, &slug)?;
-    let before = find(&app, &tenant, &slug).await?;
     slug::repeated(&mut body, &slug)?;
+    for _ in 0..CONTENDERS {
+        if let Some(key) = try_update(&app, &tenant, &slug, body.clone()).await? {
+            return reply::object(&shown(&app, &key).await?);
+        }
+    }
+    Err(contended())
+}
+
+/// `None`: somebody else was first.
+async fn try_update(
+    app: &App,
+    tenant: &Tenant,
+    slug: &str,
+    body: Fields,
+) -> Result<Option<VirtualKey>, AdminError> {
+    let before = find(app, tenant, slug).await?;
     let Change {
         record,
         key,
         reset_usage,
     } = Change::read(body, &before, app.clock.now())?;
-    let record = sealed(&app, record, key.as_ref());
+    let record = sealed(app, record, key.as_ref());
     let virtual_keys = app.store.virtual_keys();
-    if !virtual_keys
-        .update(&tenant.workspace, record.clone())
-        .await?
-    {
-        return Err(not_found(&slug));
-    }
-    if reset_usage {
-        allowance::reset(&app, &shown::subject(&record)).await?;
+    let is_updated = virtual_keys
+        .update(&tenant.workspace, &before, record.clone())
+        .await?;
+    if is_updated && reset_usage {
+        allowance::reset(app, &shown::subject(&record)).await?;
     }
     app.accounts.forget();
-    reply::object(&shown(&app, &record).await?)
+    Ok(is_updated.then_some(record))
 }
 
 async fn delete(

@@ -79,3 +79,22 @@ async fn every_route_needs_a_key() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_refused_in_the_usual_form() {
+    let app = start().await;
+    for path in [
+        "/v1/virtual-keys/%E9",
+        "/v1/providers/%E9",
+        "/v1/configs/%E9",
+        "/v1/configs/%E9/versions",
+        "/v1/api-keys/%E9",
+        "/v1/logs/%E9",
+        "/v1/logs/exports/%E9",
+        "/v1/analytics/graphs/%E9",
+    ] {
+        let answer = call(&app, KEY_A, (Method::GET, path), &Value::Null).await;
+        refused(&answer, 400, "AB01");
+    }
+    app.stop().await;
+}

@@ -142,6 +142,22 @@ async fn what_is_wrong_is_named() {
         ),
         (json!({"nmae": "x"}), "nmae", "Did you mean 'name'?"),
         (json!({"slug": "a b"}), "slug", "letters, digits"),
+        (json!({"slug": ".."}), "slug", "not dots alone"),
+        (
+            json!({"resourceName": "x"}),
+            "resource_name",
+            "'openai' takes no 'resource_name'",
+        ),
+        (
+            json!({"provider": "echo", "key": null, "base_url": "https://a.example"}),
+            "base_url",
+            "'echo' takes no 'base_url'",
+        ),
+        (
+            json!({"base_url": "https://a.example/v1?key=x"}),
+            "base_url",
+            "would not be sealed",
+        ),
         (json!({"base_url": "ftp://x.example"}), "base_url", "http"),
         (
             json!({"custom_host": "https://a.example", "base_url": "https://b.example"}),
@@ -192,6 +208,11 @@ async fn what_is_wrong_is_named() {
 async fn limits_that_make_no_sense_are_named() {
     let app = start().await;
     for (extra, param, words) in [
+        (
+            json!({"usage_limits": {"credit_limit": 1e-12}}),
+            "usage_limits.credit_limit",
+            "from 0.000000001 to",
+        ),
         (
             json!({"usage_limits": {"credit_limit": 0}}),
             "usage_limits.credit_limit",

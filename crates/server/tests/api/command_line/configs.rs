@@ -43,12 +43,34 @@ async fn a_config_is_saved_in_versions_shown_and_deleted() {
             r#"{"provider":"openai","api_key":"sk-made-up"}"#,
             "looks like a credential",
         ),
+        (
+            r#"{"strategy":{"mode":"single"},"targets":[{"virtual_key":"nowhere"}]}"#,
+            "config.targets[0] names the virtual key `nowhere`, which is not there",
+        ),
+        (
+            r#"{"provider":"opnai","custom_host":"https://a.example/v1"}"#,
+            "unknown provider 'opnai'",
+        ),
+        (
+            r#"{"provider":"vllm","regoin":"x"}"#,
+            "path: regoin, message: Unknown key",
+        ),
     ] {
         std::fs::write(&file, text).unwrap();
         let (code, error) = fail(folder, &save).await;
         assert_eq!(code, Some(2), "{error}");
         assert!(error.contains(told), "{error}");
     }
+    let odd = [&save[..], &["--workspace", "../x"]].concat();
+    let (code, error) = fail(folder, &odd).await;
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("--workspace: a name has"), "{error}");
+    // A name that looks like an id stays the name that it is.
+    std::fs::write(&file, r#"{"virtual_key":"echo"}"#).unwrap();
+    let elsewhere = [&save[..], &["--workspace", "ws_a"]].concat();
+    run(folder, &elsewhere).await;
+    let listed = run(folder, &["configs", "list"]).await;
+    assert!(listed.contains("  ws_a  "), "{listed}");
     let deleted = run(folder, &["configs", "delete", "pc-main"]).await;
     assert_eq!(deleted, "pc-main (workspace default) is deleted.\n");
     fail(folder, &["configs", "delete", "pc-main"]).await;

@@ -26,6 +26,8 @@ async fn keys_are_made_with_scopes_limits_and_a_config() {
         "tokens:rpd:1000",
         "--budget",
         "cost:10:monthly",
+        "--concurrency",
+        "4",
     ];
     let made = run(folder, &[&create[..], &limited].concat()).await;
     assert!(made.contains("(workspace team)"), "{made}");
@@ -43,7 +45,7 @@ async fn keys_are_made_with_scopes_limits_and_a_config() {
         " team ",
         " config fast ",
         " completions.write,logs.view ",
-        " 60 requests rpm, 1000 tokens rpd, $10 monthly ",
+        " 60 requests rpm, 1000 tokens rpd, $10 monthly, 4 at once ",
         "valid, 0 % of budget used",
     ] {
         assert!(line.contains(part), "{part}: {listed}");

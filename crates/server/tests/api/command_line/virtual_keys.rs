@@ -153,6 +153,18 @@ async fn virtual_keys_that_make_no_sense_are_not_made() {
             "the provider \"echo\" takes no `base_url`",
         ),
         (
+            &[
+                "--slug",
+                "x",
+                "--provider",
+                "vllm",
+                "--base-url",
+                "https://x.com/v1?key=x",
+            ],
+            2,
+            "a key in its query would not be sealed",
+        ),
+        (
             &["--slug", "x", "--provider", "echo", "--option", "region=x"],
             2,
             "--option: not NAME=VALUE",

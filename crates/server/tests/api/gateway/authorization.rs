@@ -1,5 +1,6 @@
 //! Who may call by which of the forms A to H, and whose credential the provider gets to see.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -127,6 +128,54 @@ async fn a_caller_may_bring_its_own_credential_and_host() {
     let without = gateway().header("x-portkey-provider", "openai");
     let answer = Answer::of(without).await;
     assert_eq!(answer.status, 400);
+    assert_eq!(answer.json()["error"]["code"], "missing_provider_key");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn no_key_of_this_server_goes_to_a_provider_not_even_another_ones() {
+    let stage = stage().await;
+    stage.providers[0].always(said("ok"));
+    let made = stage.make_key(json!({})).await;
+    let basic = format!("Basic {}", BASE64_STANDARD.encode(format!(":{KEY_B}")));
+    for other in [
+        format!("Bearer {KEY_A}"),
+        format!("Bearer {made}"),
+        made.clone(),
+        basic,
+    ] {
+        let own = stage
+            .post("/v1/chat/completions", &question())
+            .header("authorization", &other)
+            .header("x-portkey-provider", "vllm")
+            .header("x-portkey-custom-host", stage.providers[0].url());
+        assert_eq!(Answer::of(own).await.status, 200, "{other}");
+        assert_eq!(stage.received().header("authorization"), None, "{other}");
+        let named = stage
+            .call(&json!({"virtual_key": "one", "forward_headers": ["authorization", "x-api-key"]}))
+            .header("authorization", &other)
+            .header("x-api-key", &made);
+        assert_eq!(Answer::of(named).await.status, 200, "{other}");
+        let request = stage.received();
+        let stored = format!("Bearer {}", PROVIDER_KEYS[0]);
+        assert_eq!(request.header("authorization"), Some(&*stored), "{other}");
+        assert_eq!(request.header("x-api-key"), None, "{other}");
+    }
+    // That of another such server is as good as any credential.
+    let foreign = format!("Bearer lg-{}", "a1".repeat(20));
+    let own = stage
+        .post("/v1/chat/completions", &question())
+        .header("authorization", &foreign)
+        .header("x-portkey-provider", "vllm")
+        .header("x-portkey-custom-host", stage.providers[0].url());
+    assert_eq!(Answer::of(own).await.status, 200);
+    assert_eq!(stage.received().header("authorization"), Some(&*foreign));
+    // Alone it is no credential for a provider that wants one.
+    let own = stage
+        .post("/v1/chat/completions", &question())
+        .bearer_auth(KEY_A)
+        .header("x-portkey-provider", "openai");
+    let answer = Answer::of(own).await;
     assert_eq!(answer.json()["error"]["code"], "missing_provider_key");
     stage.stop().await;
 }

@@ -145,3 +145,77 @@ async fn streams_and_refusals_are_not_kept() {
     assert_eq!(stage.counts(), [4, 0, 0]);
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn a_namespace_is_what_its_bytes_say_and_an_empty_one_is_none() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("ok"));
+    let call = |namespace: &[u8], user: &str| {
+        let request = stage.call(&cached("one"));
+        let metadata = json!({"user": user}).to_string();
+        request
+            .header("x-portkey-cache-namespace", namespace)
+            .header("x-portkey-metadata", metadata)
+    };
+    for (namespace, user, expected) in [
+        (&b""[..], "a", "MISS"),
+        (b"  ", "b", "MISS"),
+        (b"", "a", "HIT"),
+        ("m\u{fc}ller".as_bytes(), "a", "MISS"),
+        ("m\u{f6}ller".as_bytes(), "a", "MISS"),
+        (b"m\xfcller", "a", "MISS"),
+        (b"m\xf6ller", "a", "MISS"),
+        ("m\u{fc}ller".as_bytes(), "b", "HIT"),
+    ] {
+        let got = status_of(call(namespace, user)).await;
+        assert_eq!(got, expected, "{namespace:?} {user}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_does_not_lead_past_a_guardrail_on_metadata() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("ok"));
+    for side in ["input_guardrails", "output_guardrails"] {
+        let check = json!({"metadataKeys": ["team"], "operator": "all"});
+        let mut config = cached("one");
+        config[side] = json!([{"default.requiredMetadataKeys": check, "deny": true}]);
+        let call = |metadata: &str| {
+            let request = stage.call(&config);
+            request
+                .header("x-portkey-cache-namespace", side)
+                .header("x-portkey-metadata", metadata)
+        };
+        assert_eq!(status_of(call("{\"team\":\"a\"}")).await, "MISS", "{side}");
+        assert_eq!(status_of(call("{\"team\":\"a\"}")).await, "HIT", "{side}");
+        assert_eq!(Answer::of(call("{}")).await.status, 446, "{side}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_rules_make_of_a_call_is_kept_and_given_again_whole() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("fine"));
+    let mut config = cached("one");
+    config["override_params"] = json!({"model": "gpt-4o", "seed": 1});
+    config["input_guardrails"] = json!([{"default.wordCount": {"maxWords": 9}, "deny": true}]);
+    let first = stage.chat(&config).await;
+    let second = stage.chat(&config).await;
+    assert_eq!(second.header("x-portkey-cache-status"), "HIT");
+    assert_eq!(first.text, second.text);
+    let results = &second.json()["hook_results"]["before_request_hooks"];
+    assert_eq!(results[0]["verdict"], true);
+    assert_eq!(stage.counts(), [1, 0, 0]);
+    assert_eq!(stage.received().body["model"], "gpt-4o");
+    // A mark (246) is no answer to keep: whoever asks again is marked again.
+    config["output_guardrails"] = json!([{"default.wordCount": {"minWords": 9}}]);
+    for _ in 0..2 {
+        let marked = stage.chat(&config).await;
+        assert_eq!(marked.status, 246);
+        assert_eq!(marked.header("x-portkey-cache-status"), "MISS");
+    }
+    assert_eq!(stage.counts(), [3, 0, 0]);
+    stage.stop().await;
+}

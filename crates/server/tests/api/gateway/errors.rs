@@ -267,3 +267,31 @@ async fn a_failure_of_the_gateways_own_is_marked() {
     assert_eq!(answer.header("x-portkey-gateway-exception"), "");
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn an_option_that_nobody_acts_on_is_named() {
+    let stage = Stage::start().await;
+    let config = json!({"strategy": {"mode": "single"}, "targets": [
+        {"provider": "vllm", "custom_host": "https://a.example/v1", "api_verison": "v1"}]});
+    let answer = stage.chat(&config).await;
+    expect(&answer, 400, "Invalid config passed");
+    let told = "path: targets,0,api_verison, message: Unknown key";
+    assert_eq!(answer.json()["errors"], json!([told]));
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn headers_are_read_as_utf_8() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(super::stage::said("ok"));
+    let config = json!({"virtual_key": "one", "override_params": {"user": "J\u{fc}rgen \u{65e5}"}});
+    assert_eq!(stage.chat(&config).await.status, 200);
+    assert_eq!(stage.received().body["user"], "J\u{fc}rgen \u{65e5}");
+    for name in ["x-portkey-config", "x-portkey-virtual-key"] {
+        let request = stage.post("/v1/chat/completions", &question());
+        let answer = Answer::of(request.header(name, &b"J\xfcrgen"[..])).await;
+        expect(&answer, 400, &format!("The header '{name}' is not UTF-8."));
+    }
+    assert_eq!(stage.counts(), [1, 0, 0]);
+    stage.stop().await;
+}

@@ -102,6 +102,28 @@ async fn named_headers_go_on_but_the_gateways_key_does_not() {
 }
 
 #[tokio::test]
+async fn what_portkey_names_its_own_way_reaches_the_provider_by_its_own_name() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("ok"));
+    let call = stage
+        .call(&json!({"virtual_key": "one"}))
+        .header("x-portkey-openai-organization", "org-1")
+        .header("x-portkey-openai-project", "proj-1")
+        .header("x-portkey-openai-beta", "assistants=v2");
+    assert_eq!(Answer::of(call).await.status, 200);
+    let request = stage.received();
+    for (name, value) in [
+        ("openai-organization", "org-1"),
+        ("openai-project", "proj-1"),
+        ("openai-beta", "assistants=v2"),
+    ] {
+        assert_eq!(request.header(name), Some(value), "{name}");
+    }
+    assert!(!format!("{:?}", request.headers).contains("x-portkey"));
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn every_answer_has_all_five() {
     let options = "[limits]\nbody_bytes = 1024\n";
     let stage = Stage::start_with(options).await;
@@ -183,6 +205,7 @@ async fn a_providers_own_headers_of_the_same_names_are_replaced() {
         ("content-type", "application/json"),
         ("x-portkey-trace-id", "theirs"),
         ("x-portkey-provider", "theirs"),
+        ("x-portkey-gateway-exception", "true"),
         ("x-request-id", "req_theirs"),
         ("openai-processing-ms", "17"),
         ("x-ratelimit-remaining-requests", "9"),
@@ -196,6 +219,7 @@ async fn a_providers_own_headers_of_the_same_names_are_replaced() {
         1
     );
     assert_ne!(answer.header("x-portkey-trace-id"), "theirs");
+    assert_eq!(answer.header("x-portkey-gateway-exception"), "");
     assert_eq!(answer.header("x-request-id"), "req_theirs");
     assert_eq!(answer.header("openai-processing-ms"), "17");
     assert_eq!(answer.header("x-ratelimit-remaining-requests"), "9");

@@ -139,6 +139,16 @@ async fn a_budget_that_is_used_up_is_412() {
 }
 
 #[tokio::test]
+async fn a_provider_that_counts_without_end_uses_the_budget_up() {
+    let stage = stage("usage_limits = { type = 'tokens', credit_limit = 20 }").await;
+    let usage = json!({"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX});
+    stage.providers[0].push(Reply::status(200, json!({"usage": usage}), &[]));
+    assert_eq!(tight(&stage).await.status, 200);
+    assert_eq!(tight(&stage).await.status, 412);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn a_key_over_its_budget_can_be_looked_at_and_reset() {
     let stage = stage("").await;
     let budget = json!({"type": "tokens", "credit_limit": 10});

@@ -362,21 +362,20 @@ async fn bodies_are_kept_only_when_asked_for_cut_and_without_secrets() {
     stage.providers[0].push(said(&"word ".repeat(1000)));
     let mut body = question();
     body["messages"][0]["content"] = json!("my key is sk-canary-in-a-body-0123456789");
-    let call = stage
-        .post("/v1/chat/completions", &body)
-        .header("x-portkey-virtual-key", "one")
-        .header("x-portkey-trace-id", "bodies");
-    assert_eq!(Answer::of(call).await.status, 200);
-    let record = records(&stage, "bodies", 1).await.remove(0);
-    let workspace = WorkspaceId::trusted("ws_b");
-    let record = stage
-        .app
-        .behind
-        .store
-        .logs()
-        .get(&workspace, &record.id)
-        .await;
-    let record = record.unwrap().unwrap();
+    let call = |trace: &str| {
+        stage
+            .post("/v1/chat/completions", &body)
+            .header("x-portkey-virtual-key", "one")
+            .header("x-portkey-trace-id", trace)
+    };
+    let whole = async |trace: &str| {
+        let record = records(&stage, trace, 1).await.remove(0);
+        let logs = stage.app.behind.store.logs();
+        let workspace = WorkspaceId::trusted("ws_b");
+        logs.get(&workspace, &record.id).await.unwrap().unwrap()
+    };
+    assert_eq!(Answer::of(call("bodies")).await.status, 200);
+    let record = whole("bodies").await;
     let asked = record.request_body.unwrap();
     assert!(asked.contains("my key is [redacted]"), "{asked}");
     let answered = record.response_body.unwrap();
@@ -384,6 +383,12 @@ async fn bodies_are_kept_only_when_asked_for_cut_and_without_secrets() {
         answered.len() <= 1024 && answered.contains("chatcmpl-1"),
         "{answered}"
     );
+    // A caller can keep its words to itself.
+    stage.providers[0].push(said("a word"));
+    let quiet = call("quiet").header("x-portkey-debug", "false");
+    assert_eq!(Answer::of(quiet).await.status, 200);
+    let record = whole("quiet").await;
+    assert_eq!((record.request_body, record.response_body), (None, None));
     stage.stop().await;
 }
 

@@ -3,7 +3,7 @@
 use loomgate_testkit::upstream::Reply;
 use serde_json::json;
 
-use super::stage::{Stage, question, said};
+use super::stage::{Stage, question, refused, said};
 use crate::app::Answer;
 
 #[tokio::test]
@@ -75,6 +75,26 @@ async fn a_virtual_key_may_be_named_in_the_model() {
     assert_eq!(answer.status, 400);
     assert_eq!(answer.json()["error"]["code"], "invalid_virtual_key");
     assert_eq!(stage.counts(), [0, 1, 0]);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_config_names_virtual_keys_in_the_model_too() {
+    let stage = Stage::start().await;
+    stage.providers[1].push(refused(503));
+    stage.providers[2].push(said("ok"));
+    let by_model = |model: &str| json!({"override_params": {"model": model}});
+    let targets = json!([by_model("@two/gpt-4o"), by_model("@three/claude/haiku")]);
+    let config = json!({"strategy": {"mode": "fallback"}, "targets": targets});
+    let answer = stage.chat(&config).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(stage.counts(), [0, 1, 1]);
+    let model = |index: usize| stage.providers[index].requests()[0].body["model"].clone();
+    assert_eq!(model(1), "gpt-4o");
+    assert_eq!(model(2), "claude/haiku");
+    let nowhere = stage.chat(&by_model("@nowhere/gpt-4o")).await;
+    assert_eq!(nowhere.status, 400, "{}", nowhere.text);
+    assert_eq!(nowhere.json()["error"]["code"], "invalid_virtual_key");
     stage.stop().await;
 }
 

@@ -1,10 +1,11 @@
 //! Kinds of API keys, as Portkey tells them apart. Here a kind follows from what a key may do: a
 //! key of the organisation has the scope `admin`; a user's names its user in its metadata.
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use http::request::Parts;
 use loomgate_domain::{Scope, key::KeySettings};
 
+use super::super::path::Path;
 use crate::{
     app::App,
     error::{AdminError, ApiError},
@@ -63,8 +64,7 @@ impl FromRequestParts<App> for PathKind {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, AdminError> {
         let path = Path::<(String, String)>::from_request_parts(parts, app).await;
-        let Path((kind, sub_type)) =
-            path.map_err(|error| ApiError::invalid(format!("Invalid path: {error}.")))?;
+        let Path((kind, sub_type)) = path?;
         match (kind.as_str(), sub_type.as_str()) {
             ("organisation", "service") => Ok(Self(Kind::Organisation)),
             ("workspace", "service") => Ok(Self(Kind::Service)),

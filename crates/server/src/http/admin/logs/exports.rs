@@ -2,7 +2,7 @@
 //! records are read while they are fetched; there is no job and no file.
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, header},
     response::Response,
 };
@@ -15,7 +15,7 @@ use loomgate_store::{Figure, GraphQuery, LogFilter, Measure};
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{fields::Fields, moment, query::Query, reply as answers, tenant::Tenant},
+    super::{fields::Fields, moment, path::Path, query::Query, reply as answers, tenant::Tenant},
     filter::filters,
     link,
     stream::{self, NDJSON},

@@ -268,11 +268,27 @@ fn check(
         options.insert("base_url".to_owned(), base_url.clone());
     }
     let key = key.map(|key| key.0.clone());
+    if settings
+        .base_url
+        .as_ref()
+        .is_some_and(|url| url.contains('?'))
+    {
+        let message = "Invalid 'base_url': a key in its query would not be sealed. Send it as \
+                       'key', or put the virtual key into the server's configuration file.";
+        return Err(body.refuse("base_url", message));
+    }
     let built = account::build(provider, key, &options);
     let built = built.map_err(|error| match error {
         AccountError::NoKey(_) => body.refuse("key", format!("{error}: send it as 'key'.")),
         error => body.refuse(error.option(), error.to_string()),
     })?;
+    if let Some(option) = options
+        .keys()
+        .find(|option| !account::takes(&built, option))
+    {
+        let message = format!("The provider '{provider}' takes no '{option}'.");
+        return Err(body.refuse(option, message));
+    }
     if settings.assistants_upstream && !account::can_relay_assistants(&built.provider) {
         let message = format!("The provider '{provider}' has no assistants: 'native' is meant.");
         return Err(body.refuse("assistants", message));

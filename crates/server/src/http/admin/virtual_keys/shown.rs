@@ -17,12 +17,13 @@ pub(super) fn subject(key: &VirtualKey) -> String {
 /// A stored virtual key.
 pub(super) async fn shown(app: &App, key: &VirtualKey) -> Result<Value, AdminError> {
     let settings = &key.settings;
+    let base_url = settings.base_url.as_deref().map(without_query);
     let mut answer = common(&Common {
         slug: &key.slug,
         name: &key.name,
         provider: &key.provider,
         masked_key: key.masked_key.as_deref(),
-        base_url: settings.base_url.as_deref(),
+        base_url: base_url.as_deref(),
         options: &settings.options,
         model_aliases: &settings.model_aliases,
         assistants_upstream: settings.assistants_upstream,
@@ -58,10 +59,8 @@ pub(super) async fn shown_configured(
     let (base_url, options) = match &target.provider {
         Provider::Echo => (None, BTreeMap::new()),
         Provider::Http(account) => {
-            let mut url = account.base_url.clone();
-            // Some servers take their key there.
-            url.set_query(None);
-            (Some(url.to_string()), options(&account.api))
+            let base_url = without_query(account.base_url.as_str());
+            (Some(base_url), options(&account.api))
         }
     };
     let mut answer = common(&Common {
@@ -82,6 +81,12 @@ pub(super) async fn shown_configured(
     let holder = holder_of_configured(name, &key.allowance, target.expires_at);
     holder.show(app, &mut answer).await?;
     Ok(Value::Object(answer))
+}
+
+/// Some servers take their key in the query.
+fn without_query(base_url: &str) -> String {
+    let end = base_url.find(['?', '#']).unwrap_or(base_url.len());
+    base_url[..end].to_owned()
 }
 
 fn holder_of_configured<'a>(
