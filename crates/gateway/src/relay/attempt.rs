@@ -395,7 +395,7 @@ impl Attempt for RelayAttempt<'_> {
     }
 
     fn is_spent(&self) -> bool {
-        matches!(&self.request.body, RelayBody::Stream(body) if body.lock().is_none())
+        matches!(&self.request.body, RelayBody::Stream(upload) if upload.is_spent())
     }
 
     fn path(&self) -> &str {

@@ -21,4 +21,5 @@ pub(crate) mod stage;
 mod strategies;
 mod streams;
 mod timeouts;
+mod uploads;
 mod usage;
