@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::observe::Observer;
 use crate::{
     Timeouts,
+    endpoint::StreamEnd,
     error::Error,
     ledger::{Bill, Ledger},
     meter::Admitted,
@@ -224,8 +225,10 @@ impl Ending {
             };
             (usage, self.ledger.book(&bill, usage, model, 0))
         } else {
-            let cost = self.ledger.book(&self.bill, seen.usage, model, seen.bytes);
-            (seen.usage, cost)
+            // What nobody pays for is not told either: it is the usage of another call.
+            let usage = seen.usage.filter(|_| !self.bill.free);
+            let cost = self.ledger.book(&self.bill, usage, model, seen.bytes);
+            (usage, cost)
         };
         let end = End {
             usage,
@@ -253,8 +256,8 @@ pub(super) struct Streaming {
     pub(super) ending: Ending,
     /// Server-sent events: what breaks off ends with an error event.
     pub(super) is_events: bool,
-    /// The stream has to say that it is done; an end without a word is a cut.
-    pub(super) says_done: bool,
+    /// What the stream has to say at its end; one without that word is a cut.
+    pub(super) end: StreamEnd,
 }
 
 enum State {
@@ -291,13 +294,12 @@ impl Streaming {
                 }
                 Ok(None) => {
                     let held = self.ending.observer.end();
-                    let whole = self.ending.observer.seen().ended || !self.says_done;
-                    if whole {
+                    let is_judged = self.end != StreamEnd::Untold;
+                    if self.ending.observer.seen().ended || !is_judged {
                         self.ending.finish(None);
                         return (!held.is_empty()).then_some((Ok(held), None));
                     }
-                    let message = "The provider ended its stream before its answer was complete.";
-                    return Some(self.broken(held, message));
+                    return Some(self.broken(held, INCOMPLETE));
                 }
                 Err(Error { message, .. }) => return Some(self.broken(Bytes::new(), &message)),
             }
@@ -313,7 +315,7 @@ impl Streaming {
         self.ending.finish(Some(message.to_owned()));
         if self.is_events {
             let mut out = held.to_vec();
-            out.extend_from_slice(&error_event(message));
+            out.extend_from_slice(&error_event(message, self.end));
             (Ok(out.into()), None)
         } else if held.is_empty() {
             (Err(BrokenOff), None)
@@ -323,10 +325,18 @@ impl Streaming {
     }
 }
 
-/// The event of a stream that broke off. The blank line first ends whatever stood unfinished.
-fn error_event(message: &str) -> Vec<u8> {
-    let error = json!({ "error": {
+/// Of a stream that ended in good order, but too early.
+pub(super) const INCOMPLETE: &str = "The provider ended its stream before its answer was complete.";
+
+/// The event of a stream that broke off, which the SDKs of OpenAI raise as an error. The blank line
+/// first ends whatever stood unfinished.
+fn error_event(message: &str, end: StreamEnd) -> Vec<u8> {
+    let mut data = json!({ "error": {
         "message": message, "type": "server_error", "param": null, "code": "upstream_cut",
     }});
-    format!("\n\nevent: error\ndata: {error}\n\n").into_bytes()
+    if let StreamEnd::Event(_) = end {
+        // Where all events have a type.
+        data["type"] = json!("error");
+    }
+    format!("\n\nevent: error\ndata: {data}\n\n").into_bytes()
 }

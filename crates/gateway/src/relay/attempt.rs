@@ -20,6 +20,7 @@ use crate::{
     Provider, Timeouts,
     cache::{self, CacheKey, KeyParts},
     config::Leaf,
+    endpoint::StreamEnd,
     gateway::Services,
     guardrail::{self, Hook, HookResult},
     http_client::Incoming,
@@ -84,7 +85,7 @@ pub(super) struct Through {
     pub(super) wire: Wire,
     pub(super) timeouts: Timeouts,
     pub(super) is_events: bool,
-    pub(super) says_done: bool,
+    pub(super) end: StreamEnd,
 }
 
 impl Ready {
@@ -162,7 +163,7 @@ impl<'a> RelayAttempt<'a> {
                     wire: through.wire,
                     timeouts: through.timeouts,
                     is_events: through.is_events,
-                    says_done: through.says_done,
+                    end: through.end,
                     ending,
                 }
                 .into_body();

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     echo::{self, completion},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, StreamEnd},
     ledger::Bill,
     params,
     plan::Way,
@@ -87,7 +87,7 @@ impl RelayAttempt<'_> {
             began: self.began,
             first_byte: None,
             observer: if stream {
-                Observer::events()
+                Observer::events(StreamEnd::Done)
             } else {
                 Observer::whole()
             },
@@ -110,7 +110,7 @@ impl RelayAttempt<'_> {
                 wire,
                 timeouts: way.target.timeouts,
                 is_events: true,
-                says_done: true,
+                end: StreamEnd::Done,
             };
             let ready = Ready {
                 answer,

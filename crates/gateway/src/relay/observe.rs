@@ -7,7 +7,7 @@ use loomgate_domain::Usage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{sse::Splitter, usage::RawUsage};
+use crate::{endpoint::StreamEnd, sse::Splitter, usage::RawUsage};
 
 /// The most bytes of an answer in one piece that are kept to look for its usage.
 const WATCHED_BYTES: usize = 4 * 1024 * 1024;
@@ -20,8 +20,10 @@ const HELD_BYTES: usize = 1024 * 1024;
 pub(super) struct Seen {
     pub(super) usage: Option<Usage>,
     pub(super) model: Option<String>,
-    /// `[DONE]`, a finish reason or an event that ends a run.
+    /// `[DONE]`, a finish reason, an error or the stream's own last event.
     pub(super) ended: bool,
+    /// The types of that last event.
+    last: &'static [&'static str],
     /// The run that the answer is about, where it is about one.
     pub(super) run: Option<SeenRun>,
     /// The stream carried an error of the provider's own.
@@ -129,8 +131,13 @@ impl Observer {
         Self::Whole(Seen::default(), Kept::default())
     }
 
-    pub(super) fn events() -> Self {
-        Self::Events(Seen::default(), Splitter::default())
+    /// Of a stream that ends in this way.
+    pub(super) fn events(end: StreamEnd) -> Self {
+        let seen = Seen {
+            last: end.types(),
+            ..Seen::default()
+        };
+        Self::Events(seen, Splitter::default())
     }
 
     pub(super) fn filtered() -> Self {
@@ -223,6 +230,7 @@ impl Seen {
             || contains(data, b"\"finish_reason\":\"")
             || contains(data, b"\"finish_reason\": \"")
             || contains(data, b"\"error\"")
+            || self.last.iter().any(|kind| contains(data, kind.as_bytes()))
     }
 
     fn glimpse(&mut self, glimpse: Glimpse) {
@@ -240,7 +248,9 @@ impl Seen {
         }
         let finished =
             |choice: &GlimpsedChoice| choice.finish_reason.as_ref().is_some_and(Value::is_string);
-        if glimpse.choices.iter().flatten().any(finished) {
+        let kind = glimpse.kind.as_ref().and_then(Value::as_str);
+        let is_last = kind.is_some_and(|kind| self.last.contains(&kind));
+        if is_last || glimpse.choices.iter().flatten().any(finished) {
             self.ended = true;
         }
         if let Some(error) = glimpse.error.filter(|error| !error.is_null())
@@ -369,7 +379,7 @@ mod tests {
     #[test]
     fn a_stream_is_watched_without_being_touched() {
         for size in [1, 7, 10_000] {
-            let (out, observer) = through(Observer::events(), size);
+            let (out, observer) = through(Observer::events(StreamEnd::Done), size);
             assert_eq!(out, STREAM);
             let seen = observer.seen();
             assert_eq!(seen.usage.unwrap().prompt_tokens, 3);
@@ -419,15 +429,33 @@ mod tests {
 
     #[test]
     fn errors_in_a_stream_are_seen() {
-        let mut observer = Observer::events();
+        let mut observer = Observer::events(StreamEnd::Done);
         observer.take(Bytes::from_static(
             b"event: error\ndata: {\"error\":{\"message\":\"busy\"}}\n\n",
         ));
         assert_eq!(observer.seen().error.as_deref(), Some("busy"));
-        let mut observer = Observer::events();
+        let mut observer = Observer::events(StreamEnd::Done);
         observer.take(Bytes::from_static(
             b"data: {\"error\":{\"message\":\"busy\"}}\n\n",
         ));
         assert_eq!(observer.seen().error.as_deref(), Some("busy"));
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_own_last_event_and_no_other() {
+        let ended = |data: &str| {
+            let mut observer = Observer::events(StreamEnd::Event(&["response.completed"]));
+            let first = "data: {\"type\":\"response.created\",\"response\":{\"model\":\"m\"}}\n\n";
+            observer.take(Bytes::from(format!("{first}data: {data}\n\n")));
+            observer.seen().ended
+        };
+        assert!(ended(
+            "{\"type\":\"response.completed\",\"response\":{\"usage\":null}}"
+        ));
+        assert!(ended("[DONE]"));
+        assert!(!ended(
+            "{\"type\":\"response.output_text.done\",\"text\":\"response.completed\"}"
+        ));
+        assert!(!ended("{\"type\":\"speech.audio.done\"}"));
     }
 }
