@@ -5,17 +5,18 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use http::{HeaderMap, StatusCode};
-use loomgate_domain::{Usage, limit::Nanodollars};
+use loomgate_domain::{Usage, WorkspaceId, limit::Nanodollars};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::observe::Observer;
+use super::observe::{Observer, SeenRun};
 use crate::{
     Timeouts,
     endpoint::StreamEnd,
     error::Error,
     ledger::{Bill, Ledger},
     meter::Admitted,
+    open_runs::RunKey,
     reading::Wire,
 };
 
@@ -162,8 +163,11 @@ impl fmt::Debug for Answer {
 /// Waits for the end of an answer, and tells it; at the latest when it is dropped.
 pub(super) struct Ending {
     pub(super) report: Report,
+    pub(super) workspace: WorkspaceId,
     pub(super) began: Instant,
     pub(super) first_byte: Option<Duration>,
+    /// The run in the answer was seen open, and is waited for.
+    pub(super) run_is_open: bool,
     pub(super) observer: Observer,
     pub(super) bill: Bill,
     pub(super) ledger: Arc<Ledger>,
@@ -201,7 +205,24 @@ impl Ending {
             self.first_byte = Some(self.began.elapsed());
         }
         self.capture.take(&bytes);
-        self.observer.take(bytes)
+        let bytes = self.observer.take(bytes);
+        if !self.run_is_open
+            && let Some(run) = &self.observer.seen().run
+            && !run.has_ended
+        {
+            // This process may not see the end of a stream.
+            self.ledger.open_run(self.run_key(run), run.expires_at);
+            self.run_is_open = true;
+        }
+        bytes
+    }
+
+    fn run_key(&self, run: &SeenRun) -> RunKey {
+        RunKey {
+            workspace: self.workspace.clone(),
+            account: self.report.identity.clone().unwrap_or_default(),
+            run: run.id.as_str().into(),
+        }
     }
 
     /// The answer is over; gives the bytes that were still held.
@@ -218,12 +239,11 @@ impl Ending {
         let seen = self.observer.seen();
         let model = seen.model.as_deref();
         let (usage, cost) = if let Some(run) = &seen.run {
-            let usage = self.ledger.run_usage(run, seen.usage);
-            let bill = Bill {
-                free: usage.is_none(),
-                ..self.bill.clone()
-            };
-            (usage, self.ledger.book(&bill, usage, model, 0))
+            let mut run = run.clone();
+            // One that was opened here and is gone was counted by another call.
+            run.was_open &= !self.run_is_open;
+            let due = (self.run_key(&run), &run);
+            self.ledger.book_run(due, &self.bill, (seen.usage, model))
         } else {
             // What nobody pays for is not told either: it is the usage of another call.
             let usage = seen.usage.filter(|_| !self.bill.free);

@@ -71,8 +71,10 @@ impl RelayAttempt<'_> {
                 upstream: tries.upstream,
                 ..self.report(way)
             },
+            workspace: self.request.caller.workspace.clone(),
             began: self.began,
             first_byte: None,
+            run_is_open: false,
             observer: self.observer(status, (is_stream, end), asked_for_usage),
             bill,
             ledger: std::sync::Arc::clone(&self.services.ledger),

@@ -84,8 +84,10 @@ impl RelayAttempt<'_> {
         bill.request_bytes = 0;
         let mut ending = Ending {
             report: self.report(way),
+            workspace: self.request.caller.workspace.clone(),
             began: self.began,
             first_byte: None,
+            run_is_open: false,
             observer: if stream {
                 Observer::events(StreamEnd::Done)
             } else {

@@ -39,6 +39,8 @@ pub(crate) struct SeenRun {
     pub(crate) was_open: bool,
     /// It has ended.
     pub(crate) has_ended: bool,
+    /// Until when it may take, in unix seconds, where it said so.
+    pub(crate) expires_at: Option<i64>,
 }
 
 /// Watches one answer.
@@ -104,6 +106,7 @@ struct Glimpse {
     status: Option<Value>,
     id: Option<Value>,
     object: Option<Value>,
+    expires_at: Option<Value>,
     error: Option<Value>,
     #[serde(rename = "type")]
     kind: Option<Value>,
@@ -276,11 +279,14 @@ impl Seen {
             text(&glimpse.status).as_deref(),
             Some("completed" | "failed" | "cancelled" | "expired" | "incomplete")
         );
-        let was_open = self.run.as_ref().is_some_and(|run| run.was_open);
+        let before = self.run.take();
+        let was_open = before.as_ref().is_some_and(|run| run.was_open);
+        let expires_at = glimpse.expires_at.as_ref().and_then(Value::as_i64);
         self.run = Some(SeenRun {
             id,
             was_open: was_open || !has_ended,
             has_ended,
+            expires_at: expires_at.or(before.and_then(|run| run.expires_at)),
         });
     }
 }
