@@ -179,12 +179,14 @@ impl Gateway {
 
 impl Services {
     /// What an answer has to say when its provider does not.
+    /// The answer has OpenAI's fields and no others.
     pub(crate) fn facts(&self, model: &str, include_usage: bool) -> Facts {
         Facts {
             id: format!("chatcmpl-{}", id::random_text(&*self.ids, 24)),
             created: self.ledger.clock.now().0,
             model: model.to_owned(),
             include_usage,
+            lenient: false,
         }
     }
 }

@@ -287,8 +287,8 @@ impl<'a> RelayAttempt<'a> {
         );
         let of = |hooks: &[Hook]| hooks.iter().map(|hook| hook.hash).collect::<Vec<_>>();
         let hooks = (of(&rules.before), of(&rules.after));
-        let passes = rules.passthrough;
-        format!("{headers:?}{params:?}{address:?}{hooks:?}{passes}")
+        let form = (rules.passthrough, rules.is_lenient());
+        format!("{headers:?}{params:?}{address:?}{hooks:?}{form:?}")
     }
 
     /// Looks into the cache; an answer that is there is free.

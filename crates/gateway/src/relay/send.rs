@@ -21,6 +21,7 @@ use crate::{
     params,
     plan::Way,
     quirks::refuses_stream_options,
+    reading::Facts,
     retries::Verdict,
     walk::Tries,
 };
@@ -46,7 +47,10 @@ impl RelayAttempt<'_> {
         let bill = self.bill(way.target, outgoing.model.clone());
         let facts = |body: &Value, model: &str| {
             let wants_usage = body["stream_options"]["include_usage"] == true;
-            self.services.facts(model, wants_usage)
+            Facts {
+                lenient: way.leaf.rules.is_lenient(),
+                ..self.services.facts(model, wants_usage)
+            }
         };
         let request = account::request(account, custom.as_ref(), outgoing, facts);
         let (request, reading) = match request {

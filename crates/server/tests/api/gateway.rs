@@ -20,6 +20,7 @@ mod runs;
 pub(crate) mod stage;
 mod strategies;
 mod streams;
+mod strictness;
 mod timeouts;
 mod uploads;
 mod usage;
