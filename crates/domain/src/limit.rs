@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Timestamp, WorkspaceId};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -27,6 +27,38 @@ pub struct Charge {
     pub start: i64,
     /// How much.
     pub amount: u64,
+}
+
+/// A run that is carried out at a provider, and that was seen before its end: it is counted when its
+/// end is seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpenRun {
+    /// Whose calls have seen it.
+    pub workspace: WorkspaceId,
+    /// The account that it lives in.
+    pub account: Arc<str>,
+    /// Its id there.
+    pub run: Arc<str>,
+    /// From then on nobody waits for its end any more.
+    pub until: Timestamp,
+}
+
+/// What is counted in memory and waits to be written, all of it at once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Owed {
+    /// What keys have used.
+    pub charges: Vec<Charge>,
+    /// Runs that were seen before their end.
+    pub opened: Vec<OpenRun>,
+    /// Runs that were counted, or are not waited for any more.
+    pub closed: Vec<OpenRun>,
+}
+
+impl Owed {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.charges.is_empty() && self.opened.is_empty() && self.closed.is_empty()
+    }
 }
 
 /// Everything that limits one key. Empty: nothing does.

@@ -87,9 +87,53 @@ impl Endpoint {
         }
     }
 
-    /// Whether a stream of this kind has to end with `data: [DONE]`.
-    pub fn says_done(self) -> bool {
-        matches!(self, Self::Chat | Self::Completions | Self::Assistants)
+    /// How a stream of this kind tells that it is whole; `path` is that of the call. What is not
+    /// known is not judged.
+    pub(crate) fn stream_end(self, path: &str) -> StreamEnd {
+        let path = path.trim_end_matches('/');
+        let types: &[&str] = match self {
+            Self::Chat | Self::Completions | Self::Assistants => return StreamEnd::Done,
+            Self::Responses => &RESPONSE_ENDS,
+            // `GET`: what a response said so far, and goes on to say.
+            Self::Other if path.starts_with("/v1/responses/") => &RESPONSE_ENDS,
+            Self::Messages => &["message_stop"],
+            Self::Model if path.ends_with("/audio/speech") => &["speech.audio.done"],
+            Self::Model if path.ends_with("/audio/transcriptions") => &["transcript.text.done"],
+            Self::Model if path.ends_with("/images/generations") => &["image_generation.completed"],
+            Self::Model if path.ends_with("/images/edits") => &["image_edit.completed"],
+            Self::Embeddings | Self::Model | Self::Models | Self::Other => {
+                return StreamEnd::Untold;
+            }
+        };
+        StreamEnd::Event(types)
+    }
+}
+
+/// The last event of a response.
+const RESPONSE_ENDS: [&str; 3] = [
+    "response.completed",
+    "response.failed",
+    "response.incomplete",
+];
+
+/// How a stream tells that it is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    /// It does not, as far as is known.
+    Untold,
+    /// By `data: [DONE]`, or by a choice's reason to end.
+    Done,
+    /// By an event of one of these types; `[DONE]` will do as well.
+    Event(&'static [&'static str]),
+}
+
+impl StreamEnd {
+    /// The types of the last event.
+    pub(crate) fn types(self) -> &'static [&'static str] {
+        match self {
+            Self::Untold | Self::Done => &[],
+            Self::Event(types) => types,
+        }
     }
 }
 
@@ -145,5 +189,24 @@ mod tests {
         ] {
             assert_eq!(Endpoint::of(&method, path), endpoint, "{method} {path}");
         }
+    }
+    #[test]
+    fn streams_whose_end_is_known_are_judged() {
+        let end = |path: &str| Endpoint::of(&Method::POST, path).stream_end(path);
+        assert_eq!(end("/v1/completions"), StreamEnd::Done);
+        assert_eq!(end("/v1/threads/runs"), StreamEnd::Done);
+        assert_eq!(end("/v1/responses/"), StreamEnd::Event(&RESPONSE_ENDS));
+        assert_eq!(
+            end("/v1/images/edits"),
+            StreamEnd::Event(&["image_edit.completed"])
+        );
+        assert_eq!(
+            end("/v1/models/gemini:streamGenerateContent"),
+            StreamEnd::Untold
+        );
+        assert_eq!(end("/v1/audio/translations"), StreamEnd::Untold);
+        let path = "/v1/responses/resp_1";
+        let again = Endpoint::of(&Method::GET, path).stream_end(path);
+        assert_eq!(again, StreamEnd::Event(&RESPONSE_ENDS));
     }
 }

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use loomgate_domain::{Clock, IdGen, id};
+use loomgate_domain::{
+    Clock, IdGen, id,
+    limit::{OpenRun, Owed},
+};
 use loomgate_wire::chat::ChatRequest;
 
 use crate::{
@@ -143,9 +146,25 @@ impl Gateway {
         attempt.hand_out(outcome, walker.attempts.load(Ordering::Relaxed), sink)
     }
 
-    /// Counts what keys use. The server feeds it from the database, and drains it into there.
+    /// Counts what keys use. The server feeds it from the database.
     pub fn meter(&self) -> &Meter {
         &self.services.ledger.meter
+    }
+
+    /// Hands out what was counted and has to be written, in one transaction. What could not be
+    /// written is to be given back to [`Gateway::restore`].
+    pub fn owed(&self) -> Owed {
+        self.services.ledger.owed()
+    }
+
+    /// Takes back what could not be written, for the next time.
+    pub fn restore(&self, owed: Owed) {
+        self.services.ledger.restore(owed);
+    }
+
+    /// Brings the runs at providers that another process has seen open.
+    pub fn load_open_runs(&self, runs: Vec<OpenRun>) {
+        self.services.ledger.open_runs.lock().load(runs);
     }
 
     fn walker(&self) -> Walker<'_> {
@@ -160,12 +179,14 @@ impl Gateway {
 
 impl Services {
     /// What an answer has to say when its provider does not.
+    /// The answer has OpenAI's fields and no others.
     pub(crate) fn facts(&self, model: &str, include_usage: bool) -> Facts {
         Facts {
             id: format!("chatcmpl-{}", id::random_text(&*self.ids, 24)),
             created: self.ledger.clock.now().0,
             model: model.to_owned(),
             include_usage,
+            lenient: false,
         }
     }
 }

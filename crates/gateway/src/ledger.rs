@@ -1,13 +1,17 @@
 //! Who pays for a call: its tokens and its cost, counted against the virtual key and the API key.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use loomgate_domain::{Clock, Usage, limit::Charge, limit::Nanodollars};
+use loomgate_domain::{
+    Clock, Usage,
+    limit::{Charge, Nanodollars, Owed},
+};
 use parking_lot::Mutex;
 
 use crate::{
     Target,
     meter::{Limited, Meter, Refusal, Spent},
+    open_runs::{OpenRuns, RunKey},
     price::PriceTable,
     relay::SeenRun,
 };
@@ -20,13 +24,10 @@ pub(crate) struct Ledger {
     pub(crate) meter: Meter,
     pub(crate) prices: PriceTable,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Runs at providers that were seen before their end: each is counted once, when it is first
-    /// seen to have ended. Runs that are open when this process ends are not counted.
-    pub(crate) open_runs: Mutex<HashSet<String>>,
+    /// Held while a run is counted and while what is owed is taken out, so that a run's end and its
+    /// charge are always written together.
+    pub(crate) open_runs: Mutex<OpenRuns>,
 }
-
-/// The most runs that are waited for. When there are more, all are forgotten.
-const OPEN_RUNS: usize = 100_000;
 
 /// Against whom a call is counted, and by which price.
 #[derive(Debug, Clone)]
@@ -107,18 +108,49 @@ impl Ledger {
         cost
     }
 
-    /// What a relayed run has used, when it is first seen to have ended; otherwise nothing is due.
-    pub(crate) fn run_usage(&self, run: &SeenRun, usage: Option<Usage>) -> Option<Usage> {
+    /// A run of a provider's was seen, before its end.
+    pub(crate) fn open_run(&self, key: RunKey, expires_at: Option<i64>) {
+        let now = self.clock.now();
+        self.open_runs.lock().open(key, expires_at, now);
+    }
+
+    /// Counts a run of a provider's when its end is first seen after it was seen open: what it has
+    /// used, and what that costs. Otherwise nothing is due.
+    pub(crate) fn book_run(
+        &self,
+        (key, run): (RunKey, &SeenRun),
+        bill: &Bill,
+        (usage, served): (Option<Usage>, Option<&str>),
+    ) -> (Option<Usage>, Option<Nanodollars>) {
         let mut open = self.open_runs.lock();
-        if run.has_ended {
-            let was_open = open.remove(&run.id) || run.was_open;
-            return usage.filter(|_| was_open);
+        if run.was_open {
+            open.open(key.clone(), run.expires_at, self.clock.now());
         }
-        if open.len() >= OPEN_RUNS {
-            open.clear();
+        if !run.has_ended || !open.close(&key) || usage.is_none() {
+            return (None, None);
         }
-        open.insert(run.id.clone());
-        None
+        let bill = Bill {
+            free: false,
+            ..bill.clone()
+        };
+        (usage, self.book(&bill, usage, served, 0))
+    }
+
+    /// Hands out all that has to be written. What could not be written is to be given back.
+    pub(crate) fn owed(&self) -> Owed {
+        let mut open = self.open_runs.lock();
+        let (opened, closed) = open.drain(self.clock.now());
+        Owed {
+            charges: self.meter.drain(),
+            opened,
+            closed,
+        }
+    }
+
+    /// Takes back what could not be written.
+    pub(crate) fn restore(&self, owed: Owed) {
+        self.open_runs.lock().restore(owed.opened, owed.closed);
+        self.meter.restore(owed.charges);
     }
 
     /// What a run's turn costs its payers, as rows that the run's own commit writes.

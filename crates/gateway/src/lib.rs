@@ -38,6 +38,7 @@ pub mod guardrail;
 pub mod http_client;
 mod ledger;
 pub mod meter;
+mod open_runs;
 mod openai;
 mod params;
 mod pattern;

@@ -2,8 +2,8 @@
 //!
 //! What it is: sliding-window counters for rates, sums for budgets, places for calls at the same
 //! time; all in memory and exact for this process. Time is an argument. What has to outlive the
-//! process (windows of an hour and longer, budgets) waits in [`Meter::drain`] for whoever knows the
-//! database, and comes back through [`Meter::load`].
+//! process (windows of an hour and longer, budgets) waits in [`crate::Gateway::owed`] for whoever
+//! knows the database, and comes back through [`Meter::load`].
 //!
 //! The estimate of a rate is the current window (aligned to multiples of the span in unix time)
 //! and the part of the previous one that the span still covers. A call is admitted while every
@@ -165,7 +165,7 @@ impl Meter {
 
     /// Hands out all that has to be written, summed by row. What could not be written is to be
     /// given back to [`Meter::restore`].
-    pub fn drain(&self) -> Vec<Charge> {
+    pub(crate) fn drain(&self) -> Vec<Charge> {
         let mut charges = Vec::new();
         for shard in &self.shards {
             let shard = &mut *shard.lock();
@@ -179,7 +179,7 @@ impl Meter {
     }
 
     /// Takes back drained charges that could not be written, for the next drain.
-    pub fn restore(&self, charges: Vec<Charge>) {
+    pub(crate) fn restore(&self, charges: Vec<Charge>) {
         for charge in charges {
             let Some(counter) = Counter::parse_stored(&charge.meter) else {
                 continue;

@@ -10,6 +10,7 @@ mod observe;
 mod own;
 mod request;
 mod send;
+mod upload;
 
 pub use answer::{Answer, AnswerBody, BrokenOff, CacheStatus, End, EndSink, Report};
 pub(crate) use attempt::RelayAttempt;
@@ -17,6 +18,7 @@ pub(crate) use conclude::hook_results;
 pub use headers::is_forwarded;
 pub(crate) use observe::SeenRun;
 pub use request::{Cacheable, Caller, RelayBody, RelayRequest};
+pub use upload::Upload;
 
 use crate::relay::request::Malformed;
 

@@ -12,7 +12,7 @@
 //!
 //! Invariant: no input makes a conversion panic, and none makes it grow beyond a constant factor
 //! (references in schemas are counted).
-//! Invariant: what a model thought is not in the answer's content.
+//! Invariant: what a model thought is not in the answer's content, and nowhere in a strict answer.
 //! Invariant: wherever a stream was cut into events and bytes, the same text comes out.
 
 pub(crate) mod anthropic;
@@ -73,6 +73,10 @@ pub(crate) struct AnswerFacts {
     pub(crate) model: String,
     /// Whether a stream ends with a chunk that holds the usage.
     pub(crate) include_usage: bool,
+    /// Whether it may have fields that OpenAI does not have, in the shapes of Portkey's gateway:
+    /// `content_blocks` of messages and deltas, with what was thought, and whatever else a vendor
+    /// tells beside its answer.
+    pub(crate) lenient: bool,
 }
 
 /// A stream that brought an error, or nonsense.

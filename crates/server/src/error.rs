@@ -16,6 +16,8 @@ use loomgate_wire::{ErrorBody, Problem};
 
 pub use admin::AdminError;
 
+use crate::headers::{HEAD_BYTES, MOST_HEADERS};
+
 /// The text of every 5xx that is our own fault; its cause is in the log.
 const SERVER_ERROR: &str =
     "The server had an error while processing your request. Sorry about that!";
@@ -171,8 +173,21 @@ impl ApiError {
         error
     }
 
-    /// 431: a head of more than the server reads.
-    pub fn head_too_large(message: impl Into<Cow<'static, str>>) -> Self {
+    /// 431: a head of more bytes than the server takes.
+    pub fn head_too_large() -> Self {
+        Self::refused_head(format!(
+            "The head of your request is too large: the limit is {HEAD_BYTES} bytes."
+        ))
+    }
+
+    /// 431: a head of more lines than the server takes.
+    pub fn too_many_headers() -> Self {
+        Self::refused_head(format!(
+            "Your request has too many headers: the limit is {MOST_HEADERS}."
+        ))
+    }
+
+    fn refused_head(message: String) -> Self {
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         Self::new(status, INVALID_REQUEST, message)
     }

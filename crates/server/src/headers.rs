@@ -2,6 +2,7 @@
 //! log, the metrics; and a panic becomes a 500.
 
 mod metadata;
+mod refused;
 mod trace;
 
 use std::{
@@ -24,6 +25,7 @@ use loomgate_domain::{ApiKeyId, IdGen, WorkspaceId};
 use loomgate_gateway::relay::{CacheStatus, Report};
 
 pub(crate) use metadata::metadata;
+pub(crate) use refused::refused_head;
 pub(crate) use trace::Trace;
 
 use crate::{
@@ -36,7 +38,7 @@ use crate::{
 };
 
 /// The most headers of a request.
-const MOST_HEADERS: usize = 64;
+pub(crate) const MOST_HEADERS: usize = 64;
 /// The most bytes of a request's head. The connection takes somewhat more, so that whoever sends
 /// too much is told like everybody else.
 pub(crate) const HEAD_BYTES: usize = 32 * 1024;
@@ -56,6 +58,8 @@ const OWN_HEADERS: usize = 9;
 
 /// The route of requests that no route matches.
 const NO_ROUTE: &str = "none";
+/// The method of requests whose method is none of the usual ones.
+const OTHER_METHOD: &str = "other";
 /// The route of requests that went on to a provider.
 const RELAY_ROUTE: &str = "relay";
 
@@ -93,6 +97,15 @@ struct Relayed {
 }
 
 impl RequestContext {
+    fn new(app: &App, request: &Request) -> Self {
+        let request_id = request_id(&*app.ids);
+        Self(Arc::new(Known {
+            trace: Trace::of(request, &request_id),
+            request_id,
+            ..Known::default()
+        }))
+    }
+
     /// The caller is known.
     pub(crate) fn identified(&self, asker: Asker) {
         // A request has one caller.
@@ -139,12 +152,7 @@ pub(crate) async fn layer(
     next: Next,
 ) -> Response<Body> {
     let started = Instant::now();
-    let request_id = request_id(&*app.ids);
-    let context = RequestContext(Arc::new(Known {
-        trace: Trace::of(&request, &request_id),
-        request_id,
-        ..Known::default()
-    }));
+    let context = RequestContext::new(&app, &request);
     let seen = Seen {
         method: request.method().clone(),
         route: request.extensions().get::<MatchedPath>().cloned(),
@@ -154,15 +162,9 @@ pub(crate) async fn layer(
     request.extensions_mut().insert(context.clone());
     let (request, leftover) = leftover::lend(request);
     let mut response = if head_bytes(&request) > HEAD_BYTES {
-        ApiError::head_too_large(format!(
-            "The head of your request is too large: the limit is {HEAD_BYTES} bytes."
-        ))
-        .into_response()
+        ApiError::head_too_large().into_response()
     } else if request.headers().len() > MOST_HEADERS {
-        ApiError::head_too_large(format!(
-            "Your request has too many headers: the limit is {MOST_HEADERS}."
-        ))
-        .into_response()
+        ApiError::too_many_headers().into_response()
     } else {
         AssertUnwindSafe(next.run(request))
             .catch_unwind()
@@ -287,7 +289,7 @@ fn method_label(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         Method::PUT => "PUT",
         Method::PATCH => "PATCH",
-        _ => "other",
+        _ => OTHER_METHOD,
     }
 }
 

@@ -187,12 +187,12 @@ impl Scribe {
 }
 
 async fn flush(store: &Store, gateway: &Gateway, batch: &mut Batch) {
-    let charges = gateway.meter().drain();
-    if !charges.is_empty()
-        && let Err(error) = store.counters().add(charges.clone()).await
+    let owed = gateway.owed();
+    if !owed.is_empty()
+        && let Err(error) = store.counters().settle(owed.clone()).await
     {
         tracing::error!(%error, "what keys have used was not written, and will be tried again");
-        gateway.meter().restore(charges);
+        gateway.restore(owed);
     }
     for feedback in batch.feedback.drain(..) {
         if let Err(error) = store.logs().add_feedback(feedback).await {

@@ -2,6 +2,7 @@
 
 mod banner;
 mod connections;
+mod socket;
 
 use std::{io::Write, time::Duration};
 
@@ -16,7 +17,6 @@ pub use connections::accept;
 use crate::{
     app::App,
     config::Config,
-    http,
     logbook::Scribe,
     start::{StartError, Started, start},
     telemetry,
@@ -79,12 +79,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     let grace = app.config.http.drain;
-    let accepting = accept(
-        listener,
-        http::router(app.clone()),
-        &app.config.http,
-        stop.clone(),
-    );
+    let accepting = accept(listener, &app, stop.clone());
     let upkeep = every(FOLD_METRICS, stop.clone(), || app.metrics.fold());
     // Streams end when the engine lets go of their runs.
     let engine = async {

@@ -193,6 +193,7 @@ pub async fn start_at(
     let vault = Arc::new(Vault::new(foundation.master_keys(&config)?));
     let ids = Arc::clone(&foundation.ids);
     let gateway = Gateway::new(gateway_settings(&config, address), ids, clock.clone())?;
+    gateway.load_open_runs(store.counters().open_runs().await?);
     let gateway = Arc::new(gateway);
     let keyring = Keyring::new(
         &config,

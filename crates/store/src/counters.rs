@@ -1,8 +1,12 @@
-//! Counters: how much of a limit is used up.
+//! Counters: how much of a limit is used up, and which runs at providers will still add to it.
 //!
-//! They belong to subjects, not to workspaces: a subject's name says whose it is.
+//! Counters belong to subjects, not to workspaces: a subject's name says whose it is. Open runs are
+//! written and read by the process as a whole, and name their workspace.
 
-use loomgate_domain::limit::Charge;
+use loomgate_domain::{
+    Timestamp, WorkspaceId,
+    limit::{Charge, OpenRun, Owed},
+};
 
 use crate::{
     Error, Store,
@@ -24,6 +28,10 @@ statements! {
         SELECT subject, meter, start FROM counters \
         WHERE start < $1 AND meter NOT LIKE 'budget:%' LIMIT $2)";
     RESET = "DELETE FROM counters WHERE subject = $1";
+    OPEN = "INSERT INTO open_runs (workspace_id, account, run_id, until) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (workspace_id, account, run_id) DO UPDATE SET until = excluded.until";
+    CLOSE = "DELETE FROM open_runs WHERE workspace_id = $1 AND account = $2 AND run_id = $3";
+    ALL_OPEN = "SELECT workspace_id, account, run_id, until FROM open_runs";
 }
 
 /// The counters of a [`Store`].
@@ -31,9 +39,31 @@ statements! {
 pub struct Counters<'s>(pub(crate) &'s Store);
 
 impl Counters<'_> {
-    /// Adds to counters; those that are missing begin at 0.
-    pub async fn add(&self, charges: Vec<Charge>) -> Result<(), Error> {
-        self.0.write(move |tx| add(tx, &charges)).await
+    /// Adds to counters (those that are missing begin at 0), opens runs and closes them, all or
+    /// nothing: a run is gone when its usage is counted, and only then. What is opened and closed
+    /// at once is closed.
+    pub async fn settle(&self, owed: Owed) -> Result<(), Error> {
+        self.0
+            .write(move |tx| {
+                add(tx, &owed.charges)?;
+                for run in &owed.opened {
+                    let (account, id) = (&*run.account, &*run.run);
+                    tx.execute(OPEN, values![&run.workspace, account, id, run.until.0])?;
+                }
+                for run in &owed.closed {
+                    let (account, id) = (&*run.account, &*run.run);
+                    tx.execute(CLOSE, values![&run.workspace, account, id])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// The runs at providers that are still to be counted, in no order.
+    pub async fn open_runs(&self) -> Result<Vec<OpenRun>, Error> {
+        self.0
+            .read(move |tx| tx.rows(ALL_OPEN, values![], read_open))
+            .await
     }
 
     /// All counters of a subject.
@@ -85,5 +115,14 @@ fn read(row: &dyn Row) -> Result<Charge, Error> {
         meter: row.text(1)?.to_owned().into(),
         start: row.integer(2)?,
         amount: row.integer(3)?.unsigned_abs(),
+    })
+}
+
+fn read_open(row: &dyn Row) -> Result<OpenRun, Error> {
+    Ok(OpenRun {
+        workspace: WorkspaceId::trusted(row.text(0)?),
+        account: row.text(1)?.into(),
+        run: row.text(2)?.into(),
+        until: Timestamp(row.integer(3)?),
     })
 }

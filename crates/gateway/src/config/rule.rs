@@ -41,6 +41,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Whether answers that are converted may have fields that OpenAI does not have.
+    pub(crate) fn is_lenient(&self) -> bool {
+        self.strict_open_ai_compliance == Some(false)
+    }
+
     /// What headers say goes before everything.
     pub(super) fn apply(&mut self, overrides: &Overrides) {
         if let Some(host) = &overrides.custom_host {

@@ -5,17 +5,19 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use http::{HeaderMap, StatusCode};
-use loomgate_domain::{Usage, limit::Nanodollars};
+use loomgate_domain::{Usage, WorkspaceId, limit::Nanodollars};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::observe::Observer;
+use super::observe::{Observer, SeenRun};
 use crate::{
     Timeouts,
+    endpoint::StreamEnd,
     error::{Error, bytes_without_key, without_key},
     ledger::{Bill, Ledger},
     meter::Admitted,
+    open_runs::RunKey,
     reading::Wire,
 };
 
@@ -164,8 +166,11 @@ impl fmt::Debug for Answer {
 /// Waits for the end of an answer, and tells it; at the latest when it is dropped.
 pub(super) struct Ending {
     pub(super) report: Report,
+    pub(super) workspace: WorkspaceId,
     pub(super) began: Instant,
     pub(super) first_byte: Option<Duration>,
+    /// The run in the answer was seen open, and is waited for.
+    pub(super) run_is_open: bool,
     pub(super) observer: Observer,
     pub(super) bill: Bill,
     pub(super) ledger: Arc<Ledger>,
@@ -228,7 +233,24 @@ impl Ending {
             self.first_byte = Some(self.began.elapsed());
         }
         self.capture.take(&bytes);
-        self.observer.take(bytes)
+        let bytes = self.observer.take(bytes);
+        if !self.run_is_open
+            && let Some(run) = &self.observer.seen().run
+            && !run.has_ended
+        {
+            // This process may not see the end of a stream.
+            self.ledger.open_run(self.run_key(run), run.expires_at);
+            self.run_is_open = true;
+        }
+        bytes
+    }
+
+    fn run_key(&self, run: &SeenRun) -> RunKey {
+        RunKey {
+            workspace: self.workspace.clone(),
+            account: self.report.identity.clone().unwrap_or_default(),
+            run: run.id.as_str().into(),
+        }
     }
 
     /// The answer is over; gives the bytes that were still held.
@@ -245,15 +267,16 @@ impl Ending {
         let seen = self.observer.seen();
         let model = seen.model.as_deref();
         let (usage, cost) = if let Some(run) = &seen.run {
-            let usage = self.ledger.run_usage(run, seen.usage);
-            let bill = Bill {
-                free: usage.is_none(),
-                ..self.bill.clone()
-            };
-            (usage, self.ledger.book(&bill, usage, model, 0))
+            let mut run = run.clone();
+            // One that was opened here and is gone was counted by another call.
+            run.was_open &= !self.run_is_open;
+            let due = (self.run_key(&run), &run);
+            self.ledger.book_run(due, &self.bill, (seen.usage, model))
         } else {
-            let cost = self.ledger.book(&self.bill, seen.usage, model, seen.bytes);
-            (seen.usage, cost)
+            // What nobody pays for is not told either: it is the usage of another call.
+            let usage = seen.usage.filter(|_| !self.bill.free);
+            let cost = self.ledger.book(&self.bill, usage, model, seen.bytes);
+            (usage, cost)
         };
         let end = End {
             usage,
@@ -285,8 +308,8 @@ pub(super) struct Streaming {
     pub(super) ending: Ending,
     /// Server-sent events: what breaks off ends with an error event.
     pub(super) is_events: bool,
-    /// The stream has to say that it is done; an end without a word is a cut.
-    pub(super) says_done: bool,
+    /// What the stream has to say at its end; one without that word is a cut.
+    pub(super) end: StreamEnd,
 }
 
 enum State {
@@ -324,14 +347,14 @@ impl Streaming {
                 Ok(None) => {
                     let held = self.ending.observer.end();
                     let seen = self.ending.observer.seen();
-                    if seen.ended || seen.is_lost || !self.says_done {
+                    let is_judged = self.end != StreamEnd::Untold;
+                    if seen.ended || seen.is_lost || !is_judged {
                         self.ending.finish(None);
                         return (!held.is_empty()).then_some((Ok(held), None));
                     }
                     // Half an event is no event, and would only be stumbled over.
                     let held = if seen.is_half { Bytes::new() } else { held };
-                    let message = "The provider ended its stream before its answer was complete.";
-                    return Some(self.broken(held, message));
+                    return Some(self.broken(held, INCOMPLETE));
                 }
                 // Some servers hang up behind their last word.
                 Err(_) if self.ending.observer.seen().is_done => {
@@ -352,7 +375,7 @@ impl Streaming {
         self.ending.finish(Some(message.to_owned()));
         if self.is_events {
             let mut out = held.to_vec();
-            out.extend_from_slice(&error_event(message));
+            out.extend_from_slice(&error_event(message, self.end));
             (Ok(out.into()), None)
         } else if held.is_empty() {
             (Err(BrokenOff), None)
@@ -362,12 +385,20 @@ impl Streaming {
     }
 }
 
-/// The event of a stream that broke off. The blank line first ends whatever stood unfinished.
-fn error_event(message: &str) -> Vec<u8> {
-    let error = json!({ "error": {
+/// Of a stream that ended in good order, but too early.
+pub(super) const INCOMPLETE: &str = "The provider ended its stream before its answer was complete.";
+
+/// The event of a stream that broke off, which the SDKs of OpenAI raise as an error. The blank line
+/// first ends whatever stood unfinished.
+fn error_event(message: &str, end: StreamEnd) -> Vec<u8> {
+    let mut data = json!({ "error": {
         "message": message, "type": "server_error", "param": null, "code": "upstream_cut",
     }});
-    format!("\n\nevent: error\ndata: {error}\n\n").into_bytes()
+    if let StreamEnd::Event(_) = end {
+        // Where all events have a type.
+        data["type"] = json!("error");
+    }
+    format!("\n\nevent: error\ndata: {data}\n\n").into_bytes()
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::{
     Provider, Timeouts,
     cache::{self, CacheKey, KeyParts},
     config::Leaf,
+    endpoint::StreamEnd,
     gateway::Services,
     guardrail::{self, Hook, HookResult},
     http_client::Incoming,
@@ -85,7 +86,7 @@ pub(super) struct Through {
     pub(super) wire: Wire,
     pub(super) timeouts: Timeouts,
     pub(super) is_events: bool,
-    pub(super) says_done: bool,
+    pub(super) end: StreamEnd,
 }
 
 impl Ready {
@@ -163,7 +164,7 @@ impl<'a> RelayAttempt<'a> {
                     wire: through.wire,
                     timeouts: through.timeouts,
                     is_events: through.is_events,
-                    says_done: through.says_done,
+                    end: through.end,
                     ending,
                 }
                 .into_body();
@@ -308,8 +309,8 @@ impl<'a> RelayAttempt<'a> {
         let metadata = all
             .any(Hook::looks_at_metadata)
             .then_some(&self.request.caller.metadata);
-        let passes = rules.passthrough;
-        format!("{headers:?}{params:?}{address:?}{hooks:?}{metadata:?}{passes}")
+        let form = (rules.passthrough, rules.is_lenient());
+        format!("{headers:?}{params:?}{address:?}{hooks:?}{metadata:?}{form:?}")
     }
 
     /// Looks into the cache; an answer that is there is free.
@@ -421,7 +422,7 @@ impl Attempt for RelayAttempt<'_> {
     }
 
     fn is_spent(&self) -> bool {
-        matches!(&self.request.body, RelayBody::Stream(body) if body.lock().is_none())
+        matches!(&self.request.body, RelayBody::Stream(upload) if upload.is_spent())
     }
 
     fn path(&self) -> &str {

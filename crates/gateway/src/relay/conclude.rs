@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Answer, AnswerBody, Capture, Ending, Report},
+    answer::{Answer, AnswerBody, Capture, Ending, INCOMPLETE, Report},
     attempt::{Ready, RelayAttempt, Response, Through},
     headers,
     observe::Observer,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Provider, Target,
     cache::Cached,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, StreamEnd},
     error::{Error, bytes_without_key},
     guardrail::{self, Hook, HookResult, Subject},
     plan::Way,
@@ -48,6 +48,7 @@ impl RelayAttempt<'_> {
         let (status, mut headers) = (parts.status, parts.headers);
         let verdict = Verdict::of_answer(status, &headers);
         let is_stream = is_events(&headers, self.asks_for_events()) && status.is_success();
+        let end = self.stream_end(is_stream);
         let is_changed = !reading.is_as_is() || asked_for_usage && is_stream;
         let is_read = !reading.is_as_is() && !is_stream
             || !way.leaf.rules.after.is_empty() && self.known.endpoint.guarded().is_some()
@@ -74,9 +75,11 @@ impl RelayAttempt<'_> {
                 upstream: tries.upstream,
                 ..self.report(way)
             },
+            workspace: self.request.caller.workspace.clone(),
             began: self.began,
             first_byte: None,
-            observer: self.observer(status, is_stream, asked_for_usage),
+            run_is_open: false,
+            observer: self.observer(status, (is_stream, end), asked_for_usage),
             bill,
             ledger: std::sync::Arc::clone(&self.services.ledger),
             capture: Capture::new(self.capture, key_of(way.target)),
@@ -95,7 +98,7 @@ impl RelayAttempt<'_> {
                     wire: reading.stream(body),
                     timeouts: way.target.timeouts,
                     is_events: is_stream,
-                    says_done: is_stream && self.known.endpoint.says_done(),
+                    end,
                 }),
                 ending: Some(ending),
             };
@@ -104,7 +107,11 @@ impl RelayAttempt<'_> {
         let idle = way.target.timeouts.idle;
         let whole = if is_stream {
             // Guardrails have to see all of an answer before its first word goes out.
-            reading.stream(body).collect(way.target.timeouts).await
+            let all = reading.stream(body).collect(way.target.timeouts).await;
+            all.and_then(|all| {
+                let is_whole = end == StreamEnd::Untold || has_ended(&all, end, self.known.choices);
+                is_whole.then_some(all).ok_or(Error::nonsense(INCOMPLETE))
+            })
         } else {
             let whole = reading::whole(&mut body, reading::WHOLE_BYTES, idle).await;
             whole.and_then(|whole| reading.whole(status.as_u16(), whole))
@@ -244,11 +251,24 @@ impl RelayAttempt<'_> {
         self.known.stream && self.known.endpoint.takes_json()
     }
 
-    fn observer(&self, status: StatusCode, is_stream: bool, asked_for_usage: bool) -> Observer {
+    fn stream_end(&self, is_stream: bool) -> StreamEnd {
+        if is_stream {
+            self.known.endpoint.stream_end(&self.request.path)
+        } else {
+            StreamEnd::Untold
+        }
+    }
+
+    fn observer(
+        &self,
+        status: StatusCode,
+        (is_stream, end): (bool, StreamEnd),
+        asked_for_usage: bool,
+    ) -> Observer {
         let (endpoint, choices) = (self.known.endpoint, self.known.choices);
         match (status.is_success(), is_stream) {
             (true, true) if asked_for_usage => Observer::filtered(choices),
-            (true, true) => Observer::events(choices),
+            (true, true) => Observer::events(end, choices),
             (true, false) if endpoint.has_parameters() || self.shows_a_run() => Observer::whole(),
             _ => Observer::blind(),
         }
@@ -310,6 +330,15 @@ fn without_key(bytes: Bytes, target: &Target) -> Bytes {
         Some(cleansed) => cleansed.into(),
         None => bytes,
     }
+}
+
+/// Whether a stream that is all there came to its end.
+fn has_ended(bytes: &Bytes, end: StreamEnd, choices: usize) -> bool {
+    let mut observer = Observer::events(end, choices);
+    observer.take(bytes.clone());
+    observer.end();
+    let seen = observer.seen();
+    seen.ended || seen.is_lost
 }
 
 /// Whether a body are events that can be read. Some servers leave out what it is, or call it a text;

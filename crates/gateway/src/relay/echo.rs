@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     echo::{self, completion},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, StreamEnd},
     ledger::Bill,
     params,
     plan::Way,
@@ -84,10 +84,12 @@ impl RelayAttempt<'_> {
         bill.request_bytes = 0;
         let mut ending = Ending {
             report: self.report(way),
+            workspace: self.request.caller.workspace.clone(),
             began: self.began,
             first_byte: None,
+            run_is_open: false,
             observer: if stream {
-                Observer::events(self.known.choices)
+                Observer::events(StreamEnd::Done, self.known.choices)
             } else {
                 Observer::whole()
             },
@@ -110,7 +112,7 @@ impl RelayAttempt<'_> {
                 wire,
                 timeouts: way.target.timeouts,
                 is_events: true,
-                says_done: true,
+                end: StreamEnd::Done,
             };
             let ready = Ready {
                 answer,

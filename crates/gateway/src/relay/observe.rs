@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::frames::Frames;
-use crate::usage::RawUsage;
+use crate::{endpoint::StreamEnd, usage::RawUsage};
 
 /// The most bytes of an answer in one piece that are kept to look for its usage.
 const WATCHED_BYTES: usize = 4 * 1024 * 1024;
@@ -25,7 +25,7 @@ const CHOICES: usize = 128;
 pub(super) struct Seen {
     pub(super) usage: Option<Usage>,
     pub(super) model: Option<String>,
-    /// `[DONE]`, a finish reason of each choice or an event that ends a run.
+    /// `[DONE]`, a finish reason of each choice, an error or the stream's own last event.
     pub(super) ended: bool,
     /// `[DONE]`: nothing that counts can follow.
     pub(super) is_done: bool,
@@ -33,6 +33,8 @@ pub(super) struct Seen {
     pub(super) is_lost: bool,
     /// The bytes ended within an event.
     pub(super) is_half: bool,
+    /// The types of the stream's own last event.
+    last: &'static [&'static str],
     /// How many choices were asked for; 0 stands for one.
     choices: usize,
     /// Those that have come to their end.
@@ -52,6 +54,8 @@ pub(crate) struct SeenRun {
     pub(crate) was_open: bool,
     /// It has ended.
     pub(crate) has_ended: bool,
+    /// Until when it may take, in unix seconds, where it said so.
+    pub(crate) expires_at: Option<i64>,
 }
 
 /// Watches one answer.
@@ -131,6 +135,7 @@ struct Glimpse {
     status: Option<Value>,
     id: Option<Value>,
     object: Option<Value>,
+    expires_at: Option<Value>,
     error: Option<Value>,
     #[serde(rename = "type")]
     kind: Option<Value>,
@@ -164,14 +169,14 @@ impl Observer {
         Self::Whole(Seen::default(), Kept::default())
     }
 
-    /// `choices`: how many were asked for.
-    pub(super) fn events(choices: usize) -> Self {
-        Self::Events(Seen::of(choices), Frames::default())
+    /// Of a stream that ends in this way; `choices`: how many were asked for.
+    pub(super) fn events(end: StreamEnd, choices: usize) -> Self {
+        Self::Events(Seen::of(end, choices), Frames::default())
     }
 
     /// The same, without the event that only counts.
     pub(super) fn filtered(choices: usize) -> Self {
-        Self::Events(Seen::of(choices), Frames::without_counts())
+        Self::Events(Seen::of(StreamEnd::Done, choices), Frames::without_counts())
     }
 
     /// Takes the next bytes; gives those that go on, which may be none.
@@ -216,8 +221,9 @@ impl Observer {
 }
 
 impl Seen {
-    fn of(choices: usize) -> Self {
+    fn of(end: StreamEnd, choices: usize) -> Self {
         Self {
+            last: end.types(),
             choices: choices.min(CHOICES),
             ..Self::default()
         }
@@ -247,6 +253,7 @@ impl Seen {
             || contains(data, b"\"finish_reason\":\"")
             || contains(data, b"\"finish_reason\": \"")
             || contains(data, b"\"error\"")
+            || self.last.iter().any(|kind| contains(data, kind.as_bytes()))
     }
 
     fn glimpse(&mut self, glimpse: Glimpse) {
@@ -262,6 +269,8 @@ impl Seen {
             let model = glimpse.model.or(inner.model);
             self.model = model.and_then(|model| model.as_str().map(str::to_owned));
         }
+        let kind = glimpse.kind.as_ref().and_then(Value::as_str);
+        self.ended |= kind.is_some_and(|kind| self.last.contains(&kind));
         for choice in glimpse.choices.iter().flatten() {
             self.finish(choice);
         }
@@ -300,11 +309,14 @@ impl Seen {
             text(&glimpse.status).as_deref(),
             Some("completed" | "failed" | "cancelled" | "expired" | "incomplete")
         );
-        let was_open = self.run.as_ref().is_some_and(|run| run.was_open);
+        let before = self.run.take();
+        let was_open = before.as_ref().is_some_and(|run| run.was_open);
+        let expires_at = glimpse.expires_at.as_ref().and_then(Value::as_i64);
         self.run = Some(SeenRun {
             id,
             was_open: was_open || !has_ended,
             has_ended,
+            expires_at: expires_at.or(before.and_then(|run| run.expires_at)),
         });
     }
 }
@@ -368,7 +380,7 @@ mod tests {
 
     #[test]
     fn an_answer_has_ended_when_all_its_choices_have() {
-        let mut observer = Observer::events(2);
+        let mut observer = Observer::events(StreamEnd::Done, 2);
         let end = |index| {
             let choice = format!("{{\"index\":{index},\"finish_reason\":\"stop\"}}");
             Bytes::from(format!("data: {{\"choices\":[{choice}]}}\n\n"))
@@ -383,17 +395,17 @@ mod tests {
 
     #[test]
     fn errors_in_a_stream_are_seen() {
-        let mut observer = Observer::events(1);
+        let mut observer = Observer::events(StreamEnd::Done, 1);
         observer.take(Bytes::from_static(
             b"event: error\ndata: {\"error\":{\"message\":\"busy\"}}\n\n",
         ));
         assert_eq!(observer.seen().error.as_deref(), Some("busy"));
-        let mut observer = Observer::events(1);
+        let mut observer = Observer::events(StreamEnd::Done, 1);
         observer.take(Bytes::from_static(
             b"data: {\"error\":{\"message\":\"busy\"}}\n\n",
         ));
         assert_eq!(observer.seen().error.as_deref(), Some("busy"));
-        let mut observer = Observer::events(1);
+        let mut observer = Observer::events(StreamEnd::Done, 1);
         observer.take(Bytes::from_static(
             b"data: {\"type\":\"error\",\"message\":\"a text\",\"error\":{\"message\":\"busy\"}}\n\n",
         ));
@@ -402,7 +414,7 @@ mod tests {
 
     #[test]
     fn messages_of_anthropic_count_at_both_ends() {
-        let mut observer = Observer::events(1);
+        let mut observer = Observer::events(StreamEnd::Done, 1);
         observer.take(Bytes::from_static(
             b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"c-1\",\
               \"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n\
@@ -413,5 +425,23 @@ mod tests {
         let usage = seen.usage.unwrap();
         assert_eq!((usage.prompt_tokens, usage.completion_tokens), (9, 4));
         assert_eq!(seen.model.as_deref(), Some("c-1"));
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_own_last_event_and_no_other() {
+        let ended = |data: &str| {
+            let mut observer = Observer::events(StreamEnd::Event(&["response.completed"]), 1);
+            let first = "data: {\"type\":\"response.created\",\"response\":{\"model\":\"m\"}}\n\n";
+            observer.take(Bytes::from(format!("{first}data: {data}\n\n")));
+            observer.seen().ended
+        };
+        assert!(ended(
+            "{\"type\":\"response.completed\",\"response\":{\"usage\":null}}"
+        ));
+        assert!(ended("[DONE]"));
+        assert!(!ended(
+            "{\"type\":\"response.output_text.done\",\"text\":\"response.completed\"}"
+        ));
+        assert!(!ended("{\"type\":\"speech.audio.done\"}"));
     }
 }

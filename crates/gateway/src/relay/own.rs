@@ -4,7 +4,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::answer::{Answer, AnswerBody, Report};
+use super::{
+    answer::{Answer, AnswerBody, Report},
+    upload::Fault,
+};
 use crate::{guardrail::HookResult, meter::Refusal};
 
 /// A failure in words that every client finds.
@@ -31,6 +34,18 @@ pub(super) fn exception(code: Option<&str>, message: &str) -> Answer {
 /// 400: what the caller asked for makes no sense.
 pub(super) fn invalid(code: Option<&str>, message: &str) -> Answer {
     failure(400, "invalid_request_error", (code, None), message)
+}
+
+/// 400 or 413: the caller's body did not come to its end.
+pub(super) fn no_body(fault: Fault) -> Answer {
+    let (status, message) = match fault {
+        Fault::TooLarge(most) => (
+            413,
+            format!("The body of your request is too large: the limit is {most} bytes."),
+        ),
+        Fault::BrokeOff => (400, "The body of your request broke off.".to_owned()),
+    };
+    failure(status, "invalid_request_error", (None, None), &message)
 }
 
 /// 408 from the rules of a config, or from the virtual key's patience.

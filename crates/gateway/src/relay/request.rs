@@ -5,11 +5,11 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use loomgate_domain::WorkspaceId;
-use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::{endpoint::Endpoint, http_client::BoxBody, meter::Limited};
+use super::upload::Upload;
+use crate::{endpoint::Endpoint, meter::Limited};
 
 /// Who calls, as far as plans, limits and caches go by it.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ pub enum RelayBody {
     /// All of it: can be sent as often as need be.
     Bytes(Bytes),
     /// As it comes in: can be sent once.
-    Stream(Mutex<Option<BoxBody>>),
+    Stream(Upload),
 }
 
 /// What the gateway knows of a call before it sends it.

@@ -21,6 +21,7 @@ use crate::{
     params,
     plan::Way,
     quirks::refuses_stream_options,
+    reading::Facts,
     retries::Verdict,
     walk::Tries,
 };
@@ -46,7 +47,10 @@ impl RelayAttempt<'_> {
         let bill = self.bill(way.target, outgoing.model.clone());
         let facts = |body: &Value, model: &str| {
             let wants_usage = body["stream_options"]["include_usage"] == true;
-            self.services.facts(model, wants_usage)
+            Facts {
+                lenient: way.leaf.rules.is_lenient(),
+                ..self.services.facts(model, wants_usage)
+            }
         };
         let request = account::request(account, custom.as_ref(), outgoing, facts);
         let (request, reading) = match request {
@@ -63,13 +67,16 @@ impl RelayAttempt<'_> {
             }
         };
         let trust = custom.map_or(way.target.trust, |_| Trust::Guarded);
-        let patience = way
-            .leaf
-            .rules
-            .request_timeout
-            .unwrap_or(way.target.timeouts.first_byte);
-        match timeout(patience, self.services.http.send(trust, request)).await {
-            Ok(Ok(response)) => {
+        let rule = way.leaf.rules.request_timeout;
+        let patience = rule.unwrap_or(way.target.timeouts.first_byte);
+        let sent = self.services.http.send(trust, request);
+        let sent = match (&self.request.body, rule) {
+            // The provider can not answer before it has the body, which takes as long as it takes.
+            (RelayBody::Stream(upload), None) => upload.answered(patience, sent).await,
+            _ => timeout(patience, sent).await.ok(),
+        };
+        match sent {
+            Some(Ok(response)) => {
                 let verdict = Verdict::of_answer(response.status(), response.headers());
                 let response = Response {
                     head: response,
@@ -79,8 +86,8 @@ impl RelayAttempt<'_> {
                 };
                 (Got::Response(Box::new(response)), verdict)
             }
-            Ok(Err(error)) => self.unreachable(way, &error),
-            Err(_) => repeatable(self.told(way, own::timed_out(patience.as_millis()))),
+            Some(Err(error)) => self.unreachable(way, &error),
+            None => repeatable(self.told(way, own::timed_out(patience.as_millis()))),
         }
     }
 
@@ -127,6 +134,11 @@ impl RelayAttempt<'_> {
     }
 
     fn unreachable(&self, way: Way<'_>, error: &SendError) -> (Got, Verdict) {
+        if let RelayBody::Stream(upload) = &self.request.body
+            && let Some(fault) = upload.fault()
+        {
+            return ended(self.told(way, own::no_body(fault)));
+        }
         let message = error::unreachable(error);
         let (status, code) = match error {
             SendError::Refused(_) => {
@@ -145,8 +157,8 @@ impl RelayAttempt<'_> {
         let request = self.request;
         let bytes = match &request.body {
             RelayBody::Bytes(bytes) => bytes,
-            RelayBody::Stream(body) => {
-                let body = body.lock().take().ok_or_else(|| {
+            RelayBody::Stream(upload) => {
+                let body = upload.take().ok_or_else(|| {
                     let message = "The body of your request was streamed to a provider once, and \
                                    can not be sent again.";
                     let code = (Some("body_not_repeatable"), None);

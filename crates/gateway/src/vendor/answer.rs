@@ -31,26 +31,30 @@ pub(super) struct Tokens {
     pub(super) prompt: u64,
     /// Of those, read from a cache.
     pub(super) cached: u64,
-    /// Of those, written to a cache.
-    pub(super) cache_creation: u64,
+    /// Of those, written to a cache; `None` where the vendor does not count them.
+    pub(super) cache_creation: Option<u64>,
     pub(super) completion: u64,
     /// Of those, for thinking.
     pub(super) reasoning: u64,
 }
 
 impl Tokens {
-    pub(super) fn to_json(self) -> Value {
-        let mut prompt = json!({"cached_tokens": self.cached});
-        if self.cache_creation > 0 {
-            prompt["cache_creation_tokens"] = json!(self.cache_creation);
-        }
-        json!({
+    pub(super) fn to_json(self, facts: &AnswerFacts) -> Value {
+        let mut usage = json!({
             "prompt_tokens": self.prompt,
             "completion_tokens": self.completion,
             "total_tokens": self.prompt.saturating_add(self.completion),
-            "prompt_tokens_details": prompt,
+            "prompt_tokens_details": {"cached_tokens": self.cached},
             "completion_tokens_details": {"reasoning_tokens": self.reasoning},
-        })
+        });
+        if let Some(created) = self.cache_creation
+            && facts.lenient
+            && created.max(self.cached) > 0
+        {
+            usage["cache_read_input_tokens"] = json!(self.cached);
+            usage["cache_creation_input_tokens"] = json!(created);
+        }
+        usage
     }
 }
 
@@ -64,6 +68,17 @@ pub(super) struct Answer<'a> {
     pub(super) calls: Vec<Value>,
     pub(super) finish: Finish,
     pub(super) tokens: Tokens,
+    /// What lenient answers carry.
+    pub(super) more: More<'a>,
+}
+
+/// What OpenAI has no field for.
+#[derive(Debug, Default)]
+pub(super) struct More<'a> {
+    /// What was thought and said, block by block.
+    pub(super) blocks: Vec<Value>,
+    /// Where Gemini's words come from.
+    pub(super) grounding: Option<&'a Value>,
 }
 
 impl Answer<'_> {
@@ -74,18 +89,26 @@ impl Answer<'_> {
         if !self.calls.is_empty() {
             message["tool_calls"] = Value::Array(self.calls);
         }
+        let More { blocks, grounding } = self.more;
+        if facts.lenient && !blocks.is_empty() {
+            message["content_blocks"] = Value::Array(blocks);
+        }
+        let mut choice = json!({
+            "index": 0,
+            "message": message,
+            "logprobs": null,
+            "finish_reason": self.finish.name(),
+        });
+        if let Some(grounding) = grounding.filter(|_| facts.lenient) {
+            choice["groundingMetadata"] = grounding.clone();
+        }
         json!({
             "id": self.id.unwrap_or(&facts.id),
             "object": "chat.completion",
             "created": facts.created,
             "model": self.model.unwrap_or(&facts.model),
-            "choices": [{
-                "index": 0,
-                "message": message,
-                "logprobs": null,
-                "finish_reason": self.finish.name(),
-            }],
-            "usage": self.tokens.to_json(),
+            "choices": [choice],
+            "usage": self.tokens.to_json(facts),
         })
     }
 }

@@ -52,6 +52,38 @@ impl Chunks {
         }
     }
 
+    /// More of a block, and of the words where it has any; a strict answer has only those.
+    pub(super) fn block(
+        &mut self,
+        index: u64,
+        block: impl FnOnce() -> Value,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) {
+        if !self.facts.lenient {
+            return self.text(text, out);
+        }
+        self.begin(None, None, out);
+        let mut delta = Map::new();
+        if !text.is_empty() {
+            delta.insert("content".to_owned(), json!(text));
+        }
+        let blocks = json!([{"index": index, "delta": block()}]);
+        delta.insert("content_blocks".to_owned(), blocks);
+        self.choice(&Value::Object(delta), None, out);
+    }
+
+    /// Where the words come from, in a lenient answer.
+    pub(super) fn grounding(&mut self, grounding: &Value, out: &mut Vec<u8>) {
+        if self.facts.lenient {
+            let choice = json!({
+                "index": 0, "delta": {}, "logprobs": null, "finish_reason": null,
+                "groundingMetadata": grounding,
+            });
+            frame(&self.chunk(&json!([choice])), out);
+        }
+    }
+
     /// How many calls have begun.
     pub(super) fn calls(&self) -> usize {
         self.calls
@@ -94,7 +126,7 @@ impl Chunks {
     pub(super) fn end(&self, tokens: Tokens, out: &mut Vec<u8>) {
         if self.facts.include_usage {
             let mut chunk = self.chunk(&json!([]));
-            chunk["usage"] = tokens.to_json();
+            chunk["usage"] = tokens.to_json(&self.facts);
             frame(&chunk, out);
         }
         out.extend_from_slice(b"data: [DONE]\n\n");

@@ -86,11 +86,23 @@ pub(super) fn words<'a>(content: &'a Value, path: &str) -> Result<Vec<Part<'a>>,
     if parts.iter().all(|part| matches!(part, Part::Text { .. })) {
         return Ok(parts);
     }
-    let message = format!("'{path}' may only hold text.");
-    Err(Unsupported::new(path, message))
+    Err(no_words(path))
 }
 
-fn part<'a>(value: &'a Value, path: &str) -> Result<Part<'a>, Unsupported> {
+/// Reads a part of `path`, where only words make sense; it stands at `at`.
+pub(super) fn word<'a>(value: &'a Value, at: &str, path: &str) -> Result<Part<'a>, Unsupported> {
+    let part = part(value, at)?;
+    matches!(part, Part::Text { .. })
+        .then_some(part)
+        .ok_or_else(|| no_words(path))
+}
+
+fn no_words(path: &str) -> Unsupported {
+    Unsupported::new(path, format!("'{path}' may only hold text."))
+}
+
+/// Reads one part; `path` is where it stands.
+pub(super) fn part<'a>(value: &'a Value, path: &str) -> Result<Part<'a>, Unsupported> {
     let read = |field: &'a Value, name: &str| {
         field.as_str().ok_or_else(|| {
             let param = format!("{path}.{name}");

@@ -3,6 +3,7 @@
 mod answers;
 mod embeddings;
 mod hostile;
+mod lenient;
 mod refusals;
 mod requests;
 mod streams;
@@ -15,6 +16,7 @@ fn facts() -> AnswerFacts {
         created: 1_700_000_000,
         model: "asked".to_owned(),
         include_usage: true,
+        lenient: false,
     }
 }
 
@@ -56,6 +58,8 @@ const REQUESTS: &[(&str, &str)] = &[
         include_str!("fixtures/requests/json_object.json"),
     ),
     ("sampling", include_str!("fixtures/requests/sampling.json")),
+    ("thoughts", include_str!("fixtures/requests/thoughts.json")),
+    ("thinking", include_str!("fixtures/requests/thinking.json")),
 ];
 
 /// Compares with `fixtures/snapshots/{name}.snap`.

@@ -49,6 +49,9 @@ pub(super) enum Role {
 #[derive(Debug, PartialEq)]
 pub(super) enum Piece<'a> {
     Part(Part<'a>),
+    /// A block of Anthropic's that has no word here, as it came: a thought, or what its server's
+    /// own tools did. Other vendors are not told of it.
+    Block(&'a Value),
     Call(Call<'a>),
     Output(Output<'a>),
 }
@@ -59,7 +62,7 @@ pub(super) struct Call<'a> {
     pub(super) id: &'a str,
     pub(super) name: &'a str,
     pub(super) arguments: Map<String, Value>,
-    /// Gemini's, from `extra_content.google.thought_signature`.
+    /// Gemini's, from `extra_content.google.thought_signature`, or where Portkey's clients have it.
     pub(super) signature: Option<&'a str>,
 }
 
@@ -106,7 +109,7 @@ impl<'a> Conversation<'a> {
                 self.say(Role::User, parts);
             }
             Some("assistant") => {
-                self.say(Role::Model, content::words(&message["content"], &content)?);
+                self.spoken(message, path)?;
                 if let Some(refusal) = message["refusal"].as_str() {
                     self.say(Role::Model, vec![Part::text(refusal)]);
                 }
@@ -136,6 +139,33 @@ impl<'a> Conversation<'a> {
                     "'{param}' must be 'system', 'developer', 'user', 'assistant' or 'tool' for this provider."
                 );
                 return Err(Unsupported::new(param, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the model said: `content`, or `content_blocks` where an answer of Anthropic's or
+    /// Gemini's comes back as it was given out. Calls in them are those of `tool_calls`.
+    fn spoken(&mut self, message: &'a Value, path: &str) -> Result<(), Unsupported> {
+        let (name, is_blocks) = match &message["content_blocks"] {
+            Value::Null => ("content", false),
+            _ => ("content_blocks", true),
+        };
+        let path = format!("{path}.{name}");
+        let Value::Array(blocks) = &message[name] else {
+            self.say(Role::Model, content::words(&message[name], &path)?);
+            return Ok(());
+        };
+        for (index, block) in blocks.iter().enumerate() {
+            let at = format!("{path}[{index}]");
+            match block["type"].as_str().unwrap_or_default() {
+                "thinking" | "redacted_thinking" => self.push(Role::Model, Piece::Block(block)),
+                "tool_use" if is_blocks => {}
+                "text" | "refusal" | "image_url" if is_blocks => {
+                    self.say(Role::Model, vec![content::part(block, &at)?]);
+                }
+                _ if is_blocks => self.push(Role::Model, Piece::Block(block)),
+                _ => self.say(Role::Model, vec![content::word(block, &at, &path)?]),
             }
         }
         Ok(())
@@ -187,7 +217,7 @@ impl<'a> Conversation<'a> {
         let pieces = self.turns.iter().flat_map(|turn| &turn.pieces);
         pieces.filter_map(|piece| match piece {
             Piece::Call(call) => Some(call),
-            Piece::Part(_) | Piece::Output(_) => None,
+            Piece::Part(_) | Piece::Block(_) | Piece::Output(_) => None,
         })
     }
 
@@ -232,7 +262,9 @@ fn call<'a>(value: &'a Value, path: &str) -> Result<Call<'a>, Unsupported> {
         id: read(&value["id"], "id")?,
         name: read(&function["name"], "function.name")?,
         arguments: arguments(read(&function["arguments"], "function.arguments")?),
-        signature: value["extra_content"]["google"]["thought_signature"].as_str(),
+        signature: value["extra_content"]["google"]["thought_signature"]
+            .as_str()
+            .or_else(|| function["thought_signature"].as_str()),
     })
 }
 

@@ -1,10 +1,7 @@
 //! Calls that go on to a provider: everything under `/v1` that Loomgate does not serve itself, and
 //! the assistants calls of virtual keys with `assistants = "upstream"`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -14,15 +11,12 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
-use http_body_util::{BodyExt as _, LengthLimitError};
 use loomgate_domain::Scope;
 use loomgate_gateway::{
     Endpoint,
-    http_client::BoxBody,
-    relay::{Answer, AnswerBody, Cacheable, RelayBody, RelayRequest},
+    relay::{Answer, AnswerBody, Cacheable, RelayBody, RelayRequest, Upload},
 };
 use memchr::memmem;
-use parking_lot::Mutex;
 
 use crate::{
     app::App,
@@ -113,7 +107,7 @@ async fn try_relay(
     let context = parts.extensions.get::<RequestContext>().cloned();
     let context = context.unwrap_or_default();
     let endpoint = Endpoint::of(&parts.method, parts.uri.path());
-    let (body, is_too_large) = read(app, &parts, body).await?;
+    let body = read(app, &parts, body).await?;
     let (way, model) = match way {
         // Known are the ways of assistants calls, whose bodies do not choose one.
         Some(way) => (way, None),
@@ -140,9 +134,6 @@ async fn try_relay(
     let capture = record::body_bytes(app, &relayed);
     let sink = record::relayed(app, &caller, &context, config, &relayed);
     let mut answer = app.gateway.relay(&plan, &relayed, capture, sink).await;
-    if is_too_large.load(Ordering::Relaxed) {
-        return Err(ApiError::body_too_large(app.config.limits.upload_bytes));
-    }
     if let Some(made) = creates.then(|| affinity::made(&answer)).flatten() {
         affinity::remember(app, &caller.workspace, made).await;
     }
@@ -311,40 +302,24 @@ fn cacheable(headers: &HeaderMap) -> Cacheable {
     }
 }
 
-/// JSON and small bodies are read whole, so that they can be sent again; others stream through. The
-/// flag is set once one that streams turns out to be too large.
-async fn read(
-    app: &App,
-    parts: &Parts,
-    body: Body,
-) -> Result<(RelayBody, Arc<AtomicBool>), ApiError> {
-    let is_too_large = Arc::new(AtomicBool::new(false));
+/// JSON and small bodies are read whole, so that they can be sent again; others stream through.
+async fn read(app: &App, parts: &Parts, body: Body) -> Result<RelayBody, ApiError> {
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let kind = parts.headers.get(header::CONTENT_TYPE);
     let is_json = kind.is_none_or(is_json);
-    let is_empty = http_body::Body::is_end_stream(&body);
-    if is_empty {
-        return Ok((RelayBody::Bytes(Bytes::new()), is_too_large));
+    if http_body::Body::is_end_stream(&body) {
+        return Ok(RelayBody::Bytes(Bytes::new()));
     }
     if is_json || length.is_some_and(|length| length <= REPEATABLE_BYTES) {
         let bytes = body::collect_limited(body, app, length).await?;
-        return Ok((RelayBody::Bytes(bytes), is_too_large));
+        return Ok(RelayBody::Bytes(bytes));
     }
-    if length.is_some_and(|length| length > app.config.limits.upload_bytes as u64) {
-        return Err(ApiError::body_too_large(app.config.limits.upload_bytes));
+    let most = app.config.limits.upload_bytes;
+    if length.is_some_and(|length| length > most as u64) {
+        return Err(ApiError::body_too_large(most));
     }
-    let limited = http_body_util::Limited::new(body, app.config.limits.upload_bytes);
-    let flag = Arc::clone(&is_too_large);
-    let body: BoxBody = limited
-        .map_err(move |error| {
-            if error.is::<LengthLimitError>() {
-                flag.store(true, Ordering::Relaxed);
-            }
-            error
-        })
-        .boxed_unsync();
-    Ok((RelayBody::Stream(Mutex::new(Some(body))), is_too_large))
+    Ok(RelayBody::Stream(Upload::new(body, most)))
 }
 
 fn respond(answer: Answer, context: &RequestContext) -> Response<Body> {

@@ -1,16 +1,10 @@
 //! The accept loop: bounded connections, bounded heads, and an orderly end.
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
-use hyper::{Request, Response, body::Incoming};
+use axum::Router;
+use futures::TryFutureExt as _;
+use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
@@ -25,11 +19,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
 
-use crate::{config::Http, headers};
+use super::socket::{Answered, Course, Socket};
+use crate::{app::App, config::Http, headers, http};
 
-/// The most bytes of a request's head that are read; a head above the limit is answered properly as
-/// long as it is below this.
+/// The most bytes of a request's head that are read. Up to here the router tells whoever sends more
+/// than the limit, above it the socket.
 const HEAD_BYTES: usize = 2 * headers::HEAD_BYTES;
+/// The same over HTTP/2, as its headers count, unpacked: above it there is only a bare 431.
+const HTTP2_HEAD_BYTES: u32 = 256 * 1024;
 /// Requests at the same time on one HTTP/2 connection.
 const HTTP2_STREAMS: u32 = 256;
 /// A breath when the system gives no connection: it is out of file handles, most likely.
@@ -39,7 +36,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves connections until `stop`; then takes no more and waits for those that are busy, at most
 /// for `http.drain_s`.
-pub async fn accept(listener: TcpListener, router: Router, http: &Http, stop: CancellationToken) {
+pub async fn accept(listener: TcpListener, app: &App, stop: CancellationToken) {
+    let http = &app.config.http;
+    let router = http::router(app.clone());
     let builder = Arc::new(builder(http));
     let slots = Arc::new(Semaphore::new(http.max_connections));
     let graceful = GracefulShutdown::new();
@@ -62,6 +61,7 @@ pub async fn accept(listener: TcpListener, router: Router, http: &Http, stop: Ca
             let connection = Connection {
                 builder: Arc::clone(&builder),
                 router: router.clone(),
+                app: app.clone(),
                 watcher: graceful.watcher(),
                 header_timeout: http.header_timeout,
                 _slot: slot,
@@ -99,7 +99,7 @@ fn builder(http: &Http) -> auto::Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_header_list_size(HTTP2_HEAD_BYTES)
         .max_concurrent_streams(HTTP2_STREAMS)
         .keep_alive_interval(Duration::from_secs(30));
     builder
@@ -108,6 +108,7 @@ fn builder(http: &Http) -> auto::Builder<TokioExecutor> {
 struct Connection {
     builder: Arc<auto::Builder<TokioExecutor>>,
     router: Router,
+    app: App,
     watcher: Watcher,
     header_timeout: Duration,
     _slot: OwnedSemaphorePermit,
@@ -120,17 +121,21 @@ impl Connection {
             tracing::debug!(%error, "a connection ended before it began");
             return;
         }
-        let service = Routes {
-            router: self.router,
-            reached: Arc::default(),
-        };
-        let reached = Arc::clone(&service.reached);
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let course = Arc::new(Course::default());
+        let socket = Socket::new(stream, Arc::clone(&course), self.app);
+        let (router, requests) = (self.router, Arc::clone(&course));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let course = Arc::clone(&requests);
+            course.begin();
+            let answer = router.clone().call(request);
+            answer.map_ok(|answer: Response<_>| answer.map(|body| Answered::new(body, course)))
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(socket), service);
         let connection = self.watcher.watch(connection.into_owned());
         // Hyper's timer starts once it knows the version of HTTP; a client may never tell.
         let silent = async {
             tokio::time::sleep(self.header_timeout).await;
-            if reached.load(Ordering::Relaxed) {
+            if course.has_begun() {
                 std::future::pending::<()>().await;
             }
         };
@@ -140,22 +145,5 @@ impl Connection {
             },
             () = silent => tracing::debug!("a connection never sent a request"),
         }
-    }
-}
-
-/// The router as hyper wants it, and whether a request ever came.
-struct Routes {
-    router: Router,
-    reached: Arc<AtomicBool>,
-}
-
-impl hyper::service::Service<Request<Incoming>> for Routes {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = <Router as tower::Service<Request<Incoming>>>::Future;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.reached.store(true, Ordering::Relaxed);
-        self.router.clone().call(request)
     }
 }

@@ -289,7 +289,7 @@ async fn guardrails_look_at_responses_and_messages_too() {
             json!({"type": "content_block_delta", "delta": {"text": "a secret"}}),
         ),
     ] {
-        let events = format!("data: {event}\n\n");
+        let events = format!("data: {event}\n\ndata: [DONE]\n\n");
         let kind = [("content-type", "text/event-stream")];
         stage.providers[0].push(Reply::chunked(&kind, &[&events]));
         let asks = json!({"model": "m", "stream": true, "input": "Hi", "messages": []});

@@ -3,7 +3,7 @@
 use loomgate_domain::{
     Timestamp,
     config::{ConfigVersion, SavedConfig},
-    limit::Charge,
+    limit::{Charge, OpenRun, Owed},
     virtual_key::{VirtualKey, VirtualKeySettings},
 };
 use loomgate_store::{Error, Guard, RunChange};
@@ -49,6 +49,22 @@ pub(crate) fn charge(subject: &str, meter: &'static str, start: i64, amount: u64
         meter: meter.into(),
         start,
         amount,
+    }
+}
+
+pub(crate) fn charges(charges: Vec<Charge>) -> Owed {
+    Owed {
+        charges,
+        ..Owed::default()
+    }
+}
+
+fn open_run(run: &str, until: Timestamp) -> OpenRun {
+    OpenRun {
+        workspace: ws(),
+        account: "vk:main".into(),
+        run: run.into(),
+        until,
     }
 }
 
@@ -195,13 +211,13 @@ async fn counters_add_up_and_never_wrap() {
         charge("key:1", "budget:cost", 0, u64::MAX),
         charge("key:2", "requests:rph", 3600, 9),
     ];
-    counters.add(first).await.unwrap();
+    counters.settle(charges(first)).await.unwrap();
     let second = vec![
         charge("key:1", "requests:rph", 7200, 5),
         charge("key:1", "requests:rph", 3600, 4),
         charge("key:1", "budget:cost", 0, 10),
     ];
-    counters.add(second).await.unwrap();
+    counters.settle(charges(second)).await.unwrap();
     let largest = i64::MAX.unsigned_abs();
     let expected = [
         charge("key:1", "budget:cost", 0, largest),
@@ -217,6 +233,32 @@ async fn counters_add_up_and_never_wrap() {
 }
 
 #[tokio::test]
+async fn a_run_at_a_provider_is_kept_until_it_is_counted() {
+    let store = store();
+    let counters = store.counters();
+    let opened = ["run_1", "run_2"].map(|run| open_run(run, NOW));
+    let foreign = OpenRun {
+        workspace: id(2),
+        ..open_run("run_1", NOW)
+    };
+    let owed = Owed {
+        opened: [&opened[..], std::slice::from_ref(&foreign)].concat(),
+        ..Owed::default()
+    };
+    counters.settle(owed).await.unwrap();
+    let longer = Owed {
+        opened: vec![open_run("run_2", NOW.plus(5)), open_run("run_3", NOW)],
+        closed: vec![open_run("run_1", NOW), open_run("run_3", NOW)],
+        charges: vec![charge("key:1", "budget:tokens", 0, 12)],
+    };
+    counters.settle(longer).await.unwrap();
+    let mut kept = counters.open_runs().await.unwrap();
+    kept.sort();
+    assert_eq!(kept, [open_run("run_2", NOW.plus(5)), foreign]);
+    assert_eq!(counters.load("key:1").await.unwrap()[0].amount, 12);
+}
+
+#[tokio::test]
 async fn old_windows_are_purged_and_budgets_stay() {
     let store = store();
     let counters = store.counters();
@@ -225,7 +267,7 @@ async fn old_windows_are_purged_and_budgets_stay() {
         .collect();
     charges.push(charge("key:1", "budget:cost", 0, 1));
     charges.push(charge("key:1", "requests:rph", 5000, 1));
-    counters.add(charges).await.unwrap();
+    counters.settle(self::charges(charges)).await.unwrap();
     assert_eq!(counters.purge(5000).await.unwrap(), 2500);
     let expected = [
         charge("key:1", "budget:cost", 0, 1),

@@ -46,8 +46,10 @@ pub(super) fn messages(conversation: &Conversation<'_>) -> Result<Value, Unsuppo
 }
 
 fn blocks(turn: &Turn<'_>) -> Result<Vec<Value>, Unsupported> {
-    let blocks = turn.pieces.iter().map(|piece| match piece {
+    let pieces = turn.pieces.iter().filter(|piece| !is_unsigned(piece));
+    let blocks = pieces.map(|piece| match piece {
         Piece::Part(part) => block(part),
+        Piece::Block(block) => Ok((*block).clone()),
         Piece::Call(call) => Ok(json!({
             "type": "tool_use",
             "id": tool_id(call.id),
@@ -57,6 +59,23 @@ fn blocks(turn: &Turn<'_>) -> Result<Vec<Value>, Unsupported> {
         Piece::Output(output) => result(output),
     });
     blocks.collect()
+}
+
+/// Whether a piece is a thought that Anthropic does not take back: another model's.
+fn is_unsigned(piece: &Piece<'_>) -> bool {
+    let has = |block: &Value, name: &str| block[name].as_str().is_some_and(|it| !it.is_empty());
+    matches!(piece, Piece::Block(block)
+        if block["type"] == "thinking" && !has(block, "signature"))
+}
+
+/// Whether the model's last turn begins with what it thought, so that it may go on thinking.
+pub(super) fn thought_before(conversation: &Conversation<'_>) -> bool {
+    let mut turns = conversation.turns.iter().rev();
+    let last = turns.find(|turn| turn.role == Role::Model);
+    let first = last.and_then(|turn| turn.pieces.iter().find(|piece| !is_unsigned(piece)));
+    let thought =
+        |block: &Value| block["type"] == "thinking" || block["type"] == "redacted_thinking";
+    matches!(first, Some(Piece::Block(block)) if thought(block))
 }
 
 fn block(part: &Part<'_>) -> Result<Value, Unsupported> {

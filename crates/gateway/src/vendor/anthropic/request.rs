@@ -11,8 +11,11 @@
 //! * **`reasoning_effort`** becomes `output_config.effort` with adaptive thinking (from 4.6) or a
 //!   token budget of 1,024 (minimal, low), 8,192 (medium) or 24,576 (high and above), half of
 //!   `max_tokens` at most. With a budget, thinking is left out when a tool is forced, and between
-//!   a tool's output and the answer, where the API wants thinking blocks back that OpenAI's form
-//!   does not carry.
+//!   a tool's output and the answer, where the API wants thinking blocks back, unless the caller
+//!   brings them.
+//! * **Thoughts** that come back in an assistant's `content_blocks` (as lenient answers have them) or
+//!   `content` go as they came, and so do the blocks of Anthropic's own tools; thoughts without a
+//!   signature are another model's, and are left out.
 //! * **`response_format`**: a JSON schema becomes `output_config.format`, which every model that
 //!   Anthropic still serves knows (4.5 and later), rather than a forced tool, which does not go
 //!   together with thinking or with the caller's tools. A schema that leaves an object open cannot
@@ -96,7 +99,8 @@ pub(crate) fn chat_request(body: &Value, model: &str) -> Result<VendorRequest, U
             model: abilities,
             max_tokens,
             forced: tools.forced,
-            after_output: conversation.ends_with_output(),
+            after_output: conversation.ends_with_output()
+                && !content::thought_before(&conversation),
         },
     )?;
     let thinks = said

@@ -7,21 +7,26 @@ use crate::{
     error::presentable,
     vendor::{
         AnswerFacts, StreamError,
-        answer::{self, Answer, Finish, Tokens, given, tokens},
+        answer::{self, Answer, Finish, More, Tokens, given, tokens},
     },
 };
 
 /// Who made the models.
 const OWNER: &str = "anthropic";
 
-/// A message as a `chat.completion`; what was thought is left out. `Err` says what is wrong with it.
+/// A message as a `chat.completion`; what was thought only stands in a lenient one. `Err` says what
+/// is wrong with it.
 pub(crate) fn chat_response(body: &Value, facts: &AnswerFacts) -> Result<Value, String> {
     let blocks = body["content"]
         .as_array()
         .ok_or("The provider sent something else than a message.")?;
     let mut text = String::new();
     let mut calls = Vec::new();
+    let mut more = More::default();
     for block in blocks {
+        if block["type"] != "tool_use" && facts.lenient {
+            more.blocks.push(block.clone());
+        }
         match block["type"].as_str() {
             Some("text") => text.push_str(block["text"].as_str().unwrap_or_default()),
             Some("tool_use") => {
@@ -42,6 +47,7 @@ pub(crate) fn chat_response(body: &Value, facts: &AnswerFacts) -> Result<Value, 
         text,
         calls,
         tokens: Usage::default().updated(&body["usage"]).tokens(),
+        more,
     };
     Ok(answer.into_json(facts))
 }
@@ -138,7 +144,7 @@ impl Usage {
         Tokens {
             prompt: self.input.saturating_add(cache),
             cached: self.cache_read,
-            cache_creation: self.cache_creation,
+            cache_creation: Some(self.cache_creation),
             completion: self.output,
             reasoning: self.thinking,
         }

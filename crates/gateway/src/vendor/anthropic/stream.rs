@@ -89,9 +89,6 @@ impl ChatStream {
 
     fn start(&mut self, index: u64, block: &Value, out: &mut Vec<u8>) -> Result<(), StreamError> {
         match block["type"].as_str() {
-            Some("text") => self
-                .chunks
-                .text(block["text"].as_str().unwrap_or_default(), out),
             Some("tool_use") => {
                 let (Some(id), Some(name)) = (given(&block["id"]), given(&block["name"])) else {
                     let message = "The provider sent a tool call without id or name.";
@@ -104,28 +101,37 @@ impl ChatStream {
                 };
                 self.open.insert(index, call);
             }
-            _ => {}
+            _ => self.block(index, block, out),
         }
         Ok(())
     }
 
     fn delta(&mut self, index: u64, delta: &Value, out: &mut Vec<u8>) {
-        match delta["type"].as_str() {
-            Some("text_delta") => {
-                self.chunks
-                    .text(delta["text"].as_str().unwrap_or_default(), out);
-            }
-            Some("input_json_delta") => {
-                // The blocks of the server's own tools stream their input too.
-                if let (Some(call), Some(piece)) =
-                    (self.open.get_mut(&index), given(&delta["partial_json"]))
-                {
+        // The blocks of the server's own tools stream their input too.
+        match self.open.get_mut(&index) {
+            Some(call) if delta["type"] == "input_json_delta" => {
+                if let Some(piece) = given(&delta["partial_json"]) {
                     call.has_pieces = true;
                     self.chunks.arguments(call.index, piece, out);
                 }
             }
-            _ => {}
+            _ => self.block(index, delta, out),
         }
+    }
+
+    /// A block of words, thoughts or whatever else, or a piece of it; its type goes by its fields,
+    /// as in Portkey's streams.
+    fn block(&mut self, index: u64, piece: &Value, out: &mut Vec<u8>) {
+        let text = match piece["type"].as_str() {
+            Some("text" | "text_delta") => piece["text"].as_str().unwrap_or_default(),
+            _ => "",
+        };
+        let fields = || {
+            let mut fields = piece.as_object().cloned().unwrap_or_default();
+            fields.shift_remove("type");
+            Value::Object(fields)
+        };
+        self.chunks.block(index, fields, text, out);
     }
 
     fn stop(&mut self, index: u64, out: &mut Vec<u8>) {

@@ -18,7 +18,7 @@ pub(super) struct Situation {
     pub(super) max_tokens: u64,
     /// A tool must be called.
     pub(super) forced: bool,
-    /// A tool has just answered.
+    /// A tool has just answered, and the thoughts that led to it are gone.
     pub(super) after_output: bool,
 }
 

@@ -53,6 +53,7 @@ fn content(turn: &Turn<'_>, signed: bool) -> Result<(Vec<Value>, Vec<Value>), Un
     for piece in &turn.pieces {
         match piece {
             Piece::Part(part) => parts.push(self::part(part)?),
+            Piece::Block(_) => {}
             Piece::Call(call) => {
                 parts.push(self::call(call, signed, is_first_call));
                 is_first_call = false;

@@ -11,13 +11,17 @@
 //! * **`reasoning_effort`** becomes a level from Gemini 3 on (`low`, `medium`, `high`: the ones
 //!   that every model has; nothing turns thinking off there), and a budget of 1,024 (minimal, low),
 //!   8,192 or 24,576 tokens for 2.5, the numbers of Google's own compatible endpoint.
+//! * **`thinking`**, Anthropic's form, becomes `thinkingConfig`: `enabled` asks for thoughts and gives
+//!   them a budget, `adaptive` asks for them, `disabled` turns thinking off as far as it goes.
+//! * **Thoughts** of an assistant's message (`content_blocks`) are not told to Gemini, which has its own
+//!   way to keep them; nor is what Anthropic's own tools did.
 //! * **Thought signatures**: Gemini 3 refuses a call that comes back without its signature. It is
 //!   handed out, and read, as `extra_content.google.thought_signature` of the tool call, as
 //!   Google's own compatible endpoint does. Where it is lost (a caller that drops fields that it
 //!   does not know, a call that another model made), the stand-in goes that Google documents for
 //!   that purpose. Signatures of texts are not kept: they are not asked for.
 //! * **Passed as they are**, in either spelling: `top_k`, `safety_settings`, `cached_content`,
-//!   `thinking_config` (it wins over `reasoning_effort`).
+//!   `thinking_config` (it wins over `thinking`, which wins over `reasoning_effort`).
 //! * **Without effect here**: `user` and `safety_identifier` (there is no place for them), `store`,
 //!   `metadata`, `prompt_cache_key` and `prompt_cache_retention` (they concern OpenAI's own
 //!   storage), `stream_options` (usage always comes), an image's `detail`, a message's `name`,
@@ -57,6 +61,7 @@ const SAID: &[&str] = &[
     "parallel_tool_calls",
     "response_format",
     "reasoning_effort",
+    "thinking",
 ];
 const PASSED: &[&str] = &[
     "top_k",
@@ -160,17 +165,39 @@ fn generation_config(
     let own = fields::present(body, "thinkingConfig").or(fields::present(body, "thinking_config"));
     let think = match own {
         Some(own) => Some(own.clone()),
-        None => think(body, thinking)?,
+        None => match fields::present(body, "thinking") {
+            Some(asked) => think_as_asked(asked, thinking)?,
+            None => match fields::effort(body)? {
+                Some(effort) => think(effort, thinking)?,
+                None => None,
+            },
+        },
     };
     config.extend(think.map(|value| ("thinkingConfig".to_owned(), value)));
     Ok(config)
 }
 
-fn think(body: &Map<String, Value>, thinking: Thinking) -> Result<Option<Value>, Unsupported> {
+/// Anthropic's `thinking`.
+fn think_as_asked(asked: &Value, thinking: Thinking) -> Result<Option<Value>, Unsupported> {
+    let mut config = json!({"includeThoughts": true});
+    match asked["type"].as_str() {
+        Some("enabled") => {
+            if let Some(budget) = asked["budget_tokens"].as_u64() {
+                config["thinkingBudget"] = json!(budget);
+            }
+        }
+        Some("adaptive") => {}
+        Some("disabled") => return think(Effort::None, thinking),
+        _ => {
+            let message = "'thinking.type' must be 'enabled', 'adaptive' or 'disabled'.";
+            return Err(Unsupported::new("thinking.type", message));
+        }
+    }
+    Ok(Some(config))
+}
+
+fn think(effort: Effort, thinking: Thinking) -> Result<Option<Value>, Unsupported> {
     const NAME: &str = "reasoning_effort";
-    let Some(effort) = fields::effort(body)? else {
-        return Ok(None);
-    };
     Ok(match (thinking, effort) {
         (Thinking::Never, Effort::None | Effort::Minimal) => None,
         (Thinking::Never, _) => {

@@ -6,7 +6,7 @@ use crate::{
     error::presentable,
     vendor::{
         AnswerFacts,
-        answer::{self, Answer, Finish, Tokens, given, tokens},
+        answer::{self, Answer, Finish, More, Tokens, given, tokens},
     },
 };
 
@@ -16,18 +16,25 @@ const OWNER: &str = "google";
 /// The longest id of a call that is taken over.
 const ID_BYTES: usize = 256;
 
-/// A response as a `chat.completion`; what was thought is left out. `Err` says what is wrong with
+/// A response as a `chat.completion`; what was thought only stands in a lenient one. `Err` says what is wrong with
 /// it, a call that the model got wrong included: another try may do better.
 pub(crate) fn chat_response(body: &Value, facts: &AnswerFacts) -> Result<Value, String> {
     let mut text = String::new();
     let mut calls = Calls::default();
     let mut made = Vec::new();
     let ending = ending(body);
+    let mut more = More {
+        grounding: grounding(body),
+        ..More::default()
+    };
     for part in parts(body) {
         match part {
             Part::Text(more) => text.push_str(more),
+            Part::Thought(_) | Part::Image(_) => {}
             Part::Call(call) => made.push(Value::Object(calls.convert(call, facts)?)),
         }
+        more.blocks
+            .extend(facts.lenient.then(|| block(part)).flatten());
     }
     let finish = match ending {
         Some(ending) => ending.finish(!made.is_empty())?,
@@ -40,6 +47,7 @@ pub(crate) fn chat_response(body: &Value, facts: &AnswerFacts) -> Result<Value, 
         calls: made,
         finish,
         tokens: usage(&body["usageMetadata"]),
+        more,
     };
     Ok(answer.into_json(facts))
 }
@@ -77,22 +85,54 @@ fn entry(model: &Value) -> Option<(&str, i64)> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Part<'a> {
     Text(&'a str),
+    Thought(&'a str),
+    /// Its type and its bytes in base64.
+    Image(&'a Value),
     /// The whole part: the call, and the signature beside it.
     Call(&'a Value),
 }
 
-/// What the first candidate says and calls; thoughts are left out.
+/// What the first candidate thinks, says and calls.
 pub(super) fn parts(body: &Value) -> impl Iterator<Item = Part<'_>> {
     let parts = body["candidates"][0]["content"]["parts"].as_array();
     parts.into_iter().flatten().filter_map(|part| {
         if part["functionCall"].is_object() {
             Some(Part::Call(part))
-        } else if part["thought"] == true {
-            None
+        } else if part["inlineData"].is_object() {
+            Some(Part::Image(&part["inlineData"]))
         } else {
-            part["text"].as_str().map(Part::Text)
+            let is_thought = part["thought"] == true;
+            let kind = if is_thought {
+                Part::Thought
+            } else {
+                Part::Text
+            };
+            given(&part["text"]).map(kind)
         }
     })
+}
+
+/// A part as a lenient answer has it; calls stand elsewhere.
+fn block(part: Part<'_>) -> Option<Value> {
+    Some(match part {
+        Part::Text(text) => json!({"type": "text", "text": text}),
+        Part::Thought(thought) => json!({"type": "thinking", "thinking": thought}),
+        Part::Image(data) => image(data),
+        Part::Call(_) => return None,
+    })
+}
+
+/// A picture as a part of a message.
+pub(super) fn image(data: &Value) -> Value {
+    let text = |name: &str| data[name].as_str().unwrap_or_default();
+    let url = format!("data:{};base64,{}", text("mimeType"), text("data"));
+    json!({"type": "image_url", "image_url": {"url": url}})
+}
+
+/// Where the words come from, when the model has looked them up.
+pub(super) fn grounding(body: &Value) -> Option<&Value> {
+    let grounding = &body["candidates"][0]["groundingMetadata"];
+    grounding.is_object().then_some(grounding)
 }
 
 /// Why an answer ended.
@@ -185,6 +225,10 @@ impl Calls {
         if let Some(signature) = given(&part["thoughtSignature"]) {
             let extra = json!({"google": {"thought_signature": signature}});
             converted.insert("extra_content".to_owned(), extra);
+            if facts.lenient {
+                // Where Portkey's clients look for it.
+                converted["function"]["thought_signature"] = json!(signature);
+            }
         }
         self.ids.push(id);
         Ok(converted)
@@ -198,7 +242,7 @@ pub(super) fn usage(usage: &Value) -> Tokens {
     Tokens {
         prompt: prompt.saturating_add(tokens(&usage["toolUsePromptTokenCount"])),
         cached: tokens(&usage["cachedContentTokenCount"]),
-        cache_creation: 0,
+        cache_creation: None,
         completion: tokens(&usage["candidatesTokenCount"]).saturating_add(reasoning),
         reasoning,
     }

@@ -1,6 +1,6 @@
 //! A streamed response, as chunks.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::response::{self, Calls, Ending, Part};
 use crate::{
@@ -20,6 +20,8 @@ pub(crate) struct ChatStream {
     facts: AnswerFacts,
     calls: Calls,
     tokens: Tokens,
+    /// Thoughts came: they are the first block of a lenient answer, and the words are the second.
+    thought: bool,
     /// The last one that was said: some models say `STOP` in every event.
     ending: Option<Ending>,
 }
@@ -31,6 +33,7 @@ impl ChatStream {
             facts,
             calls: Calls::default(),
             tokens: Tokens::default(),
+            thought: false,
             ending: None,
         }
     }
@@ -54,14 +57,26 @@ impl ChatStream {
         let (id, model) = (given(&event["responseId"]), given(&event["modelVersion"]));
         self.chunks.begin(id, model, out);
         for part in response::parts(&event) {
+            let index = u64::from(self.thought);
             match part {
-                Part::Text(text) => self.chunks.text(text, out),
+                Part::Text(text) => self
+                    .chunks
+                    .block(index, || json!({"text": text}), text, out),
+                Part::Thought(thought) => {
+                    self.thought = true;
+                    self.chunks
+                        .block(0, || json!({"thinking": thought}), "", out);
+                }
+                Part::Image(data) => self.chunks.block(index, || response::image(data), "", out),
                 Part::Call(call) => {
                     let call = self.calls.convert(call, &self.facts);
                     self.chunks
                         .call(call.map_err(StreamError::nonsense)?, out)?;
                 }
             }
+        }
+        if let Some(grounding) = response::grounding(&event) {
+            self.chunks.grounding(grounding, out);
         }
         if event["usageMetadata"].is_object() {
             self.tokens = response::usage(&event["usageMetadata"]);

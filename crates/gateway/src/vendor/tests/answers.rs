@@ -15,6 +15,12 @@ fn whole_answers_come_back_as_recorded() {
     let response = json(include_str!("../fixtures/google/response.json"));
     let answer = google::chat_response(&response, &facts()).unwrap();
     golden!(json "google_response", answer);
+    let searched = json(include_str!("../fixtures/anthropic/searched.json"));
+    let answer = anthropic::chat_response(&searched, &facts()).unwrap();
+    golden!(json "anthropic_searched", answer);
+    let grounded = json(include_str!("../fixtures/google/grounded.json"));
+    let answer = google::chat_response(&grounded, &facts()).unwrap();
+    golden!(json "google_grounded", answer);
     let blocked = json(include_str!("../fixtures/google/blocked.json"));
     let answer = google::chat_response(&blocked, &facts()).unwrap();
     golden!(json "google_blocked", answer);

@@ -174,11 +174,6 @@ fn each_refuses_what_only_the_other_knows() {
             Some("safety_settings"),
             None,
         ),
-        (
-            json!({"thinking": {"type": "adaptive"}}),
-            None,
-            Some("thinking"),
-        ),
         (json!({"seed": 5_000_000_000_u64}), None, Some("seed")),
         (
             json!({"tools": [tool], "parallel_tool_calls": false}),

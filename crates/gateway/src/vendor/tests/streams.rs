@@ -5,13 +5,15 @@ use serde_json::json;
 use super::*;
 use crate::sse::{Event, Splitter};
 
-const ANTHROPIC_TOOLS: &[u8] = include_bytes!("../fixtures/anthropic/tools.sse");
+pub(super) const ANTHROPIC_TOOLS: &[u8] = include_bytes!("../fixtures/anthropic/tools.sse");
 const ANTHROPIC_OVERLOADED: &[u8] = include_bytes!("../fixtures/anthropic/overloaded.sse");
-const GOOGLE_TOOLS: &[u8] = include_bytes!("../fixtures/google/tools.sse");
+pub(super) const ANTHROPIC_SEARCHED: &[u8] = include_bytes!("../fixtures/anthropic/searched.sse");
+pub(super) const GOOGLE_TOOLS: &[u8] = include_bytes!("../fixtures/google/tools.sse");
+pub(super) const GOOGLE_GROUNDED: &[u8] = include_bytes!("../fixtures/google/grounded.sse");
 const GOOGLE_BLOCKED: &[u8] = include_bytes!("../fixtures/google/blocked.sse");
 const GOOGLE_UNAVAILABLE: &[u8] = include_bytes!("../fixtures/google/unavailable.sse");
 
-enum Stream {
+pub(super) enum Stream {
     Anthropic(anthropic::ChatStream),
     Google(google::ChatStream),
 }
@@ -41,7 +43,7 @@ impl Stream {
 }
 
 /// The frames that the pieces make, and the error that ended them.
-fn converted<'a>(
+pub(super) fn converted<'a>(
     mut stream: Stream,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> (String, Result<(), StreamError>) {
@@ -72,7 +74,9 @@ fn streams_come_back_as_recorded_wherever_they_are_cut() {
             Stream::anthropic,
             ANTHROPIC_OVERLOADED,
         ),
+        ("anthropic_searched", Stream::anthropic, ANTHROPIC_SEARCHED),
         ("google_tools", Stream::google, GOOGLE_TOOLS),
+        ("google_grounded", Stream::google, GOOGLE_GROUNDED),
         ("google_blocked", Stream::google, GOOGLE_BLOCKED),
         ("google_unavailable", Stream::google, GOOGLE_UNAVAILABLE),
     ] {
@@ -131,7 +135,9 @@ fn an_answer_without_its_end_is_never_whole() {
 fn thoughts_never_get_into_the_answer() {
     for (stream, bytes) in [
         (Stream::anthropic(), ANTHROPIC_TOOLS),
+        (Stream::anthropic(), ANTHROPIC_SEARCHED),
         (Stream::google(), GOOGLE_TOOLS),
+        (Stream::google(), GOOGLE_GROUNDED),
     ] {
         let (frames, result) = converted(stream, [bytes]);
         assert!(result.is_ok() && !frames.contains("Secret"));

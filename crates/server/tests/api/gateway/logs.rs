@@ -20,7 +20,7 @@ const PRICE: &str = "[[prices]]\nprovider = 'openai'\nmodel = 'gpt-4o-mini'\ninp
                      output = 2.0\n";
 
 /// The records of workspace `b` with this trace, oldest first, once there are so many.
-async fn records(stage: &Stage, trace: &str, count: usize) -> Vec<LogRecord> {
+pub(super) async fn records(stage: &Stage, trace: &str, count: usize) -> Vec<LogRecord> {
     let filter = LogFilter {
         trace_id: Some(trace.to_owned()),
         ..LogFilter::default()

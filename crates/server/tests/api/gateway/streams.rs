@@ -1,9 +1,13 @@
 //! Server-sent events: frames as the provider sent them, and an end that tells the truth.
 
 use loomgate_testkit::upstream::{Gate, Reply};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::stage::{Stage, question};
+use super::{
+    logs::records,
+    stage::{Stage, question},
+};
 use crate::app::Answer;
 
 const EVENTS: (&str, &str) = ("content-type", "text/event-stream; charset=utf-8");
@@ -164,6 +168,146 @@ async fn a_stream_that_is_cut_ends_with_an_error_event() {
         assert_eq!(error["error"]["type"], "server_error");
         assert!(!answer.text.contains("[DONE]"), "{}", answer.text);
     }
+    stage.stop().await;
+}
+
+/// Kinds of streams: a path, an event in the middle, and the last ones.
+const KINDS: [(&str, &str, &[&str]); 9] = [
+    (
+        "/v1/chat/completions",
+        "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}",
+        &[
+            "[DONE]",
+            "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}",
+        ],
+    ),
+    (
+        "/v1/completions",
+        "{\"choices\":[{\"index\":0,\"text\":\"a\",\"finish_reason\":null}]}",
+        &[
+            "[DONE]",
+            "{\"choices\":[{\"index\":0,\"text\":\"\",\"finish_reason\": \"length\"}]}",
+        ],
+    ),
+    (
+        "/v1/responses",
+        "{\"type\":\"response.output_text.delta\",\"delta\":\"response.completed\"}",
+        &[
+            "{\"type\":\"response.completed\",\"response\":{\"status\":\"completed\"}}",
+            "{\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"server_error\"}}}",
+            "{\"type\":\"response.incomplete\",\"response\":{}}",
+            "[DONE]",
+        ],
+    ),
+    (
+        "/v1/messages",
+        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"text\":\"a\"}}",
+        &["{\"type\":\"message_stop\"}"],
+    ),
+    (
+        "/v1/audio/speech",
+        "{\"type\":\"speech.audio.delta\",\"audio\":\"AAAA\"}",
+        &["{\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}"],
+    ),
+    (
+        "/v1/audio/transcriptions",
+        "{\"type\":\"transcript.text.delta\",\"delta\":\"a\"}",
+        &["{\"type\":\"transcript.text.done\",\"text\":\"a\"}"],
+    ),
+    (
+        "/v1/images/generations",
+        "{\"type\":\"image_generation.partial_image\",\"b64_json\":\"AAAA\"}",
+        &["{\"type\":\"image_generation.completed\",\"b64_json\":\"AAAA\"}"],
+    ),
+    (
+        "/v1/images/edits",
+        "{\"type\":\"image_edit.partial_image\",\"b64_json\":\"AAAA\"}",
+        &["{\"type\":\"image_edit.completed\",\"b64_json\":\"AAAA\"}"],
+    ),
+    (
+        "/v1/threads/runs",
+        "{\"object\":\"thread.message.delta\"}",
+        &["[DONE]"],
+    ),
+];
+
+#[tokio::test]
+async fn every_kind_of_stream_is_whole_with_its_last_event_and_cut_without() {
+    let stage = Stage::start().await;
+    let event = |data: &str| format!("event: x\ndata: {data}\n\n");
+    for (path, middle, lasts) in KINDS {
+        let middle = event(middle);
+        let told = async |reply: Reply| {
+            stage.providers[0].push(reply);
+            Answer::of(stream(&stage, path, "up-one")).await.text
+        };
+        for last in lasts {
+            let last = event(last);
+            let text = told(Reply::chunked(&[EVENTS], &[&middle, &last])).await;
+            assert_eq!(text, middle.clone() + &last, "{path}");
+        }
+        let ended = Reply::chunked(&[EVENTS], &[&middle, ": goodbye\n\n"]);
+        let broken = Reply::chunked(&[EVENTS], &[&middle]).broken();
+        for reply in [ended, broken] {
+            let text = told(reply).await;
+            assert!(text.starts_with(&middle), "{path}: {text}");
+            let error = error_event(&text);
+            assert_eq!(error["error"]["code"], "upstream_cut", "{path}: {text}");
+            assert_eq!(error["error"]["type"], "server_error", "{path}");
+            let is_typed = middle.contains("\"type\"");
+            assert_eq!(error["type"] == "error", is_typed, "{path}: {text}");
+        }
+    }
+    // What nobody knows the end of is not judged.
+    stage.providers[0].push(Reply::chunked(&[EVENTS], &["data: {}\n\n", ": x\n\n"]));
+    let answer = Answer::of(stream(&stage, "/v1/things", "up-one")).await;
+    assert_eq!(answer.text, "data: {}\n\n: x\n\n");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_response_that_is_read_again_is_judged_and_not_counted_again() {
+    let stage = Stage::start().await;
+    let again = |trace: &str| {
+        let request = stage.request(Method::GET, "/v1/responses/resp_1?stream=true");
+        let request = request.header("x-portkey-virtual-key", "one");
+        request.header("x-portkey-trace-id", trace)
+    };
+    let usage = json!({"input_tokens": 7, "output_tokens": 3});
+    let response = json!({"model": "m", "usage": usage});
+    let last = json!({"type": "response.completed", "response": response});
+    let last = format!("data: {last}\n\n");
+    stage.providers[0].push(Reply::chunked(&[EVENTS], &[": x\n\n", &last]));
+    assert_eq!(
+        Answer::of(again("whole")).await.text,
+        format!(": x\n\n{last}")
+    );
+    let record = records(&stage, "whole", 1).await.remove(0);
+    assert_eq!((record.usage, record.error), (None, None));
+    stage.providers[0].push(Reply::chunked(&[EVENTS], &[": x\n\n", "data: {}\n\n"]));
+    error_event(&Answer::of(again("cut")).await.text);
+    let record = records(&stage, "cut", 1).await.remove(0);
+    assert!(
+        record
+            .error
+            .unwrap()
+            .contains("before its answer was complete")
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn half_an_answer_does_not_pass_a_guardrail_as_a_whole_one() {
+    let stage = Stage::start().await;
+    stage.providers[0].push(Reply::text("one two three").end_after(2));
+    let fine = json!([{"default.contains": {"operator": "any", "words": ["one"]}}]);
+    let config = json!({"virtual_key": "one", "output_guardrails": fine});
+    let mut body = question();
+    body["stream"] = json!(true);
+    let call = stage.call(&config).json(&body);
+    let answer = Answer::of(call).await;
+    assert_eq!(answer.status, 502, "{}", answer.text);
+    assert_eq!(answer.json()["error"]["code"], "upstream_cut");
     stage.stop().await;
 }
 
