@@ -99,7 +99,11 @@ impl Ledger {
         });
         let spent = Spent {
             tokens: counted.total_tokens(),
-            cost: self.cost(bill, &counted, served),
+            // Prices are looked up by name: not twice for nothing.
+            cost: match usage {
+                Some(_) => cost,
+                None => self.cost(bill, &counted, served),
+            },
         };
         let now_ms = self.clock.now_ms();
         for payer in &bill.payers {

@@ -112,11 +112,7 @@ impl Visit for Fields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() != "message" {
-            self.write(field, |writer| write!(writer, "{value:?}"));
-            return;
-        }
-        // A message with arguments may hold what a caller sent.
+        // What is told by its `Display` comes here too, and may hold what a caller sent.
         self.write(field, |writer| write!(Printable(writer), "{value:?}"));
     }
 
