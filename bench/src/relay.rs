@@ -235,7 +235,7 @@ impl Stage {
         Ok(Datum {
             p50: median(&mut block.latencies),
             per_second: count(block.calls) / seconds,
-            cpu: (self.cpu(arm)? - before).as_secs_f64(),
+            cpu: self.cpu(arm)?.saturating_sub(before).as_secs_f64(),
             calls: count(block.calls),
         })
     }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::observe::{Observer, SeenRun};
+use super::observe::{Damage, Observer, SeenRun};
 use crate::{
     Timeouts,
     endpoint::StreamEnd,
@@ -254,13 +254,13 @@ impl Ending {
     }
 
     /// The answer is over; gives the bytes that were still held.
-    pub(super) fn finish(&mut self, cut: Option<String>) -> Bytes {
+    pub(super) fn finish(&mut self, cut: Option<&str>) -> Bytes {
         let held = self.observer.end();
         self.tell(cut);
         held
     }
 
-    fn tell(&mut self, cut: Option<String>) {
+    fn tell(&mut self, cut: Option<&str>) {
         let Some(sink) = self.sink.take() else {
             return;
         };
@@ -285,8 +285,7 @@ impl Ending {
             first_byte: self.first_byte,
             total: self.began.elapsed(),
             cut: cut
-                .as_ref()
-                .or(seen.error.as_ref())
+                .or(seen.error.as_deref())
                 .map(|text| self.capture.cleansed(text)),
             asked: None,
             body: self.capture.body(),
@@ -297,7 +296,7 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.tell(Some("The caller went away.".to_owned()));
+        self.tell(Some("The caller went away."));
     }
 }
 
@@ -348,12 +347,16 @@ impl Streaming {
                     let held = self.ending.observer.end();
                     let seen = self.ending.observer.seen();
                     let is_judged = self.end != StreamEnd::Untold;
-                    if seen.ended || seen.is_lost || !is_judged {
+                    if seen.ended || seen.damage == Some(Damage::Lost) || !is_judged {
                         self.ending.finish(None);
                         return (!held.is_empty()).then_some((Ok(held), None));
                     }
                     // Half an event is no event, and would only be stumbled over.
-                    let held = if seen.is_half { Bytes::new() } else { held };
+                    let held = if seen.damage == Some(Damage::Half) {
+                        Bytes::new()
+                    } else {
+                        held
+                    };
                     return Some(self.broken(held, INCOMPLETE));
                 }
                 // Some servers hang up behind their last word.
@@ -372,7 +375,7 @@ impl Streaming {
         held: Bytes,
         message: &str,
     ) -> (Result<Bytes, BrokenOff>, Option<State>) {
-        self.ending.finish(Some(message.to_owned()));
+        self.ending.finish(Some(message));
         if self.is_events {
             let mut out = held.to_vec();
             out.extend_from_slice(&error_event(message, self.end));

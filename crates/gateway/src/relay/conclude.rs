@@ -1,6 +1,8 @@
 //! Turns a provider's response into an answer: reads it where somebody has to see all of it, and
 //! lets it stream through where not.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::SecretString;
@@ -10,7 +12,7 @@ use super::{
     answer::{Answer, AnswerBody, Capture, Ending, INCOMPLETE, Report},
     attempt::{Ready, RelayAttempt, Response, Through},
     headers,
-    observe::Observer,
+    observe::{Damage, Observer},
     own,
 };
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
     endpoint::{Endpoint, StreamEnd},
     error::{Error, bytes_without_key},
     guardrail::{self, Hook, HookResult, Subject},
+    ledger::Bill,
     plan::Way,
     reading,
     retries::Verdict,
@@ -69,23 +72,8 @@ impl RelayAttempt<'_> {
             }
         }
         bill.free |= !status.is_success();
-        let mut ending = Ending {
-            report: Report {
-                retries: tries.retries,
-                upstream: tries.upstream,
-                ..self.report(way)
-            },
-            workspace: self.request.caller.workspace.clone(),
-            began: self.began,
-            first_byte: None,
-            run_is_open: false,
-            observer: self.observer(status, (is_stream, end), asked_for_usage),
-            bill,
-            ledger: std::sync::Arc::clone(&self.services.ledger),
-            capture: Capture::new(self.capture, key_of(way.target)),
-            place: None,
-            sink: None,
-        };
+        let observer = self.observer(status, (is_stream, end), asked_for_usage);
+        let mut ending = self.ending(way, tries, observer, bill);
         if !is_read {
             let ready = Ready {
                 answer: Answer {
@@ -142,6 +130,27 @@ impl RelayAttempt<'_> {
                 });
                 (ready, Verdict::of_status(502, None))
             }
+        }
+    }
+
+    /// What there is to tell at the end of a provider's answer.
+    fn ending(&self, way: Way<'_>, tries: Tries, observer: Observer, bill: Bill) -> Ending {
+        Ending {
+            report: Report {
+                retries: tries.retries,
+                upstream: tries.upstream,
+                ..self.report(way)
+            },
+            workspace: self.request.caller.workspace.clone(),
+            began: self.began,
+            first_byte: None,
+            run_is_open: false,
+            observer,
+            bill,
+            ledger: Arc::clone(&self.services.ledger),
+            capture: Capture::new(self.capture, key_of(way.target)),
+            place: None,
+            sink: None,
         }
     }
 
@@ -338,7 +347,7 @@ fn has_ended(bytes: &Bytes, end: StreamEnd, choices: usize) -> bool {
     observer.take(bytes.clone());
     observer.end();
     let seen = observer.seen();
-    seen.ended || seen.is_lost
+    seen.ended || seen.damage == Some(Damage::Lost)
 }
 
 /// Whether a body are events that can be read. Some servers leave out what it is, or call it a text;

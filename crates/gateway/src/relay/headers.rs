@@ -129,21 +129,17 @@ pub(super) fn incoming(headers: &mut HeaderMap, body_is_changed: bool) {
     let named = connection_names(headers);
     let is_of_the_body =
         |name: &HeaderName| name == header::CONTENT_LENGTH || name == header::CONTENT_ENCODING;
-    let stays = |name: &HeaderName| {
-        let text = name.as_str();
-        !HOP_BY_HOP.contains(&text)
-            && !text.starts_with(OURS)
-            && !named.iter().any(|named| named == text)
+    let is_dropped = |name: &&HeaderName| {
+        let (name, text) = (*name, name.as_str());
+        HOP_BY_HOP.contains(&text)
+            || text.starts_with(OURS)
+            || named.iter().any(|named| named == text)
             // Cookies are for the provider's own site, and other services stand for its own.
-            && name != header::SET_COOKIE
-            && name != header::ALT_SVC
-            && !(body_is_changed && is_of_the_body(name))
+            || name == header::SET_COOKIE
+            || name == header::ALT_SVC
+            || body_is_changed && is_of_the_body(name)
     };
-    let gone: Vec<_> = headers
-        .keys()
-        .filter(|name| !stays(name))
-        .cloned()
-        .collect();
+    let gone: Vec<_> = headers.keys().filter(is_dropped).cloned().collect();
     for name in gone {
         headers.remove(name);
     }

@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(120);
+    const PATIENCE: Duration = Duration::from_mins(2);
 
     /// So many pieces, each after so long.
     fn slow(pieces: usize, each: Duration) -> Upload {

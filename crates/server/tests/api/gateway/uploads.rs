@@ -74,7 +74,7 @@ async fn an_upload_that_grows_too_large_is_told_and_recorded_as_413() {
     let stage = Stage::start_with("[limits]\nupload_bytes = 100000\n").await;
     let mut stream = upload(&stage, "up-one", "large").await;
     for _ in 0..3 {
-        send(&mut stream, &[b'x'; 50_000]).await;
+        send(&mut stream, &vec![b'x'; 50_000]).await;
     }
     let answer = rest(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");

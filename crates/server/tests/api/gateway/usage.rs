@@ -29,7 +29,9 @@ fn by_counted(request: RequestBuilder) -> RequestBuilder {
 /// Tokens that were counted in this process. An answer whose end has come is counted.
 async fn used(stage: &Stage) -> u64 {
     let shown = stage.app.get("/v1/virtual-keys/counted").await.json();
-    shown["usage"]["used"].as_u64().expect(&shown.to_string())
+    shown["usage"]["used"]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{shown}"))
 }
 
 /// Tokens that are counted in a database, and how many runs are waited for.
