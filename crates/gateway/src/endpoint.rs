@@ -56,6 +56,17 @@ impl Endpoint {
         }
     }
 
+    /// The model, or deployment, that a path names whatever the body says:
+    /// `deployments/{name}/chat/completions`.
+    pub(crate) fn model_in_path(path: &str) -> Option<&str> {
+        let mut segments = path.split('/').skip_while(|segment| {
+            // Azure's, and OpenAI's of old.
+            !matches!(*segment, "deployments" | "engines")
+        });
+        segments.next()?;
+        segments.next().filter(|name| !name.is_empty())
+    }
+
     /// Whether bodies of this kind name a model, so that aliases and parameters of configs apply.
     pub fn has_parameters(self) -> bool {
         matches!(
@@ -142,6 +153,19 @@ mod tests {
     use http::Method;
 
     use super::*;
+
+    #[test]
+    fn a_model_in_the_path_is_found() {
+        for (path, model) in [
+            ("/v1/deployments/d/chat/completions", Some("d")),
+            ("/v1/v1/engines/e/embeddings", Some("e")),
+            ("/v1/deployments", None),
+            ("/v1/deployments/", None),
+            ("/v1/chat/completions", None),
+        ] {
+            assert_eq!(Endpoint::model_in_path(path), model, "{path}");
+        }
+    }
 
     #[test]
     fn paths_are_told_apart() {

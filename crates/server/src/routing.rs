@@ -215,7 +215,7 @@ async fn requested(
             services,
             provider,
             wishes.authorization().as_ref(),
-            &wishes.options,
+            (&wishes.options, wishes.custom_host.as_deref()),
         )?;
         return Ok(Arc::new(target));
     }
@@ -309,7 +309,8 @@ async fn of_leaf(
         Destination::Inline(inline) => {
             // The caller's own key serves where the config has none.
             let key = inline.api_key.clone().or_else(|| wishes.authorization());
-            let target = inline::target(services, &inline.provider, key.as_ref(), &inline.options)?;
+            let address = (&inline.options, leaf.rules.custom_host.as_deref());
+            let target = inline::target(services, &inline.provider, key.as_ref(), address)?;
             match account::meaningless(leaf) {
                 None => Ok(Arc::new(target)),
                 Some(invalid) => Err(ApiError::config(&invalid)),

@@ -69,7 +69,7 @@ pub enum RelayBody {
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) endpoint: Endpoint,
-    /// The model that the body names.
+    /// The model that the path names, or the body.
     pub(crate) model: Option<String>,
     /// Whether a stream is asked for.
     pub(crate) stream: bool,
@@ -118,7 +118,9 @@ impl RelayRequest {
         known.stream = peek.stream.is_some_and(|raw| raw.get() == "true");
         known.stream_options = peek.stream_options.is_some();
         known.choices = peek.n.and_then(|n| n.get().parse().ok()).unwrap_or(1);
-        if known.model.is_none() {
+        if let Some(name) = Endpoint::model_in_path(&self.path) {
+            known.model = Some(name.to_owned());
+        } else if known.model.is_none() {
             known.model = peek.model.and_then(text).map(Cow::into_owned);
         }
         Ok(known)

@@ -217,6 +217,25 @@ async fn a_body_that_servers_read_differently_does_not_lead_past_rules() {
 }
 
 #[tokio::test]
+async fn a_deployment_in_the_path_is_the_model_that_a_guardrail_sees() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("hi"));
+    let allowed = json!([{"default.modelWhitelist": {"models": ["small"]}, "deny": true}]);
+    let config = json!({"virtual_key": "one", "input_guardrails": allowed}).to_string();
+    let call = async |path: &str| {
+        let body = json!({"model": "small", "messages": []});
+        let request = stage.post(path, &body).header("x-portkey-config", &config);
+        Answer::of(request).await.status
+    };
+    assert_eq!(call("/v1/chat/completions").await, 200);
+    assert_eq!(call("/v1/deployments/large/chat/completions").await, 446);
+    assert_eq!(call("/v1/engines/large/embeddings").await, 446);
+    assert_eq!(call("/v1/deployments/small/chat/completions").await, 200);
+    assert_eq!(stage.counts(), [2, 0, 0]);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn a_key_that_forbids_configs_does_so_without_one_of_its_own() {
     let stage = Stage::start().await;
     stage.providers[0].always(said("hi"));

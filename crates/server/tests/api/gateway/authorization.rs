@@ -133,6 +133,54 @@ async fn a_caller_may_bring_its_own_credential_and_host() {
 }
 
 #[tokio::test]
+async fn a_custom_host_stands_in_for_an_address_and_a_key() {
+    let stage = stage().await;
+    let url = stage.providers[0].url();
+    // A host that wants no key is called without one.
+    let by_headers = bare(&stage)
+        .header("x-portkey-api-key", KEY_B)
+        .header("x-portkey-provider", "openai")
+        .header("x-portkey-custom-host", &url);
+    assert_eq!(presented(&stage, by_headers).await, "");
+    let config = json!({"provider": "openai", "custom_host": url});
+    assert_eq!(presented(&stage, stage.call(&config)).await, "");
+
+    // Azure through a gateway of one's own, in headers and in a config.
+    let azure = |request: RequestBuilder| request.header("x-portkey-api-key", KEY_B);
+    let by_headers = azure(bare(&stage))
+        .header("x-portkey-provider", "azure-openai")
+        .header(
+            "x-portkey-custom-host",
+            &stage.providers[0].url().replace("/v1", "/openai"),
+        )
+        .header("x-portkey-azure-deployment-id", "mine")
+        .header("x-portkey-azure-api-version", "2024-06-01")
+        .bearer_auth(OWN);
+    let config = json!({
+        "provider": "azure-openai", "api_key": OWN, "deployment_id": "mine",
+        "custom_host": stage.providers[0].url().replace("/v1", "/openai"),
+        "api_version": "2024-06-01",
+    });
+    let by_config = stage.call(&config);
+    for request in [by_headers, by_config] {
+        assert_eq!(presented(&stage, request).await, "");
+        let request = stage.received();
+        assert_eq!(request.header("api-key"), Some(OWN));
+        assert_eq!(
+            request.path,
+            "/openai/deployments/mine/chat/completions?api-version=2024-06-01"
+        );
+    }
+    let by_token = azure(bare(&stage))
+        .header("x-portkey-provider", "azure-openai")
+        .header("x-portkey-custom-host", &url)
+        .header("x-portkey-azure-ad-token", OWN);
+    assert_eq!(presented(&stage, by_token).await, format!("Bearer {OWN}"));
+    assert_eq!(stage.received().header("api-key"), None);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn no_key_of_this_server_goes_to_a_provider_not_even_another_ones() {
     let stage = stage().await;
     stage.providers[0].always(said("ok"));
