@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::observe::{Observer, SeenRun};
+use super::observe::{Observer, SeenRun, Trouble};
 use crate::{
     Timeouts,
     endpoint::StreamEnd,
@@ -285,9 +285,8 @@ impl Ending {
             first_byte: self.first_byte,
             total: self.began.elapsed(),
             cut: cut
-                .as_ref()
-                .or(seen.error.as_ref())
-                .map(|text| self.capture.cleansed(text)),
+                .or_else(|| seen.error.clone())
+                .map(|text| self.capture.cleansed(&text)),
             asked: None,
             body: self.capture.body(),
         };
@@ -348,12 +347,16 @@ impl Streaming {
                     let held = self.ending.observer.end();
                     let seen = self.ending.observer.seen();
                     let is_judged = self.end != StreamEnd::Untold;
-                    if seen.ended || seen.is_lost || !is_judged {
+                    if seen.ended || seen.trouble == Some(Trouble::Lost) || !is_judged {
                         self.ending.finish(None);
                         return (!held.is_empty()).then_some((Ok(held), None));
                     }
                     // Half an event is no event, and would only be stumbled over.
-                    let held = if seen.is_half { Bytes::new() } else { held };
+                    let held = if seen.trouble == Some(Trouble::Half) {
+                        Bytes::new()
+                    } else {
+                        held
+                    };
                     return Some(self.broken(held, INCOMPLETE));
                 }
                 // Some servers hang up behind their last word.

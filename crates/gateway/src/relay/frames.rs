@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-use super::observe::{Seen, is_usage_alone};
+use super::observe::{Seen, Trouble, is_usage_alone};
 use crate::sse::Splitter;
 
 /// The most bytes of an event that are held until it is whole; a larger one goes on in parts.
@@ -35,8 +35,9 @@ impl Frames {
     /// Takes the next bytes; gives the events that are whole, as they came.
     pub(super) fn take(&mut self, bytes: &Bytes, seen: &mut Seen) -> Bytes {
         let mut events = Vec::new();
-        if !seen.is_lost && self.splitter.push(bytes, &mut events).is_err() {
-            seen.is_lost = true;
+        let is_lost = seen.trouble == Some(Trouble::Lost);
+        if !is_lost && self.splitter.push(bytes, &mut events).is_err() {
+            seen.trouble = Some(Trouble::Lost);
         }
         for event in events {
             seen.event(&event.data, event.is_error);
@@ -64,16 +65,17 @@ impl Frames {
         joined(kept)
     }
 
-    /// The bytes are over. Gives what is held: half an event ([`Seen::is_half`]), or one without the
+    /// The bytes are over. Gives what is held: half an event ([`Trouble::Half`]), or one without the
     /// blank line behind it, which some servers leave out.
     pub(super) fn end(&mut self, seen: &mut Seen) -> Bytes {
         let held = self.held.split().freeze();
         let Some(event) = std::mem::take(&mut self.splitter).finish() else {
             return held;
         };
-        seen.is_half = !event.is_whole();
-        if !seen.is_half {
+        if event.is_whole() {
             seen.event(&event.data, event.is_error);
+        } else {
+            seen.trouble.get_or_insert(Trouble::Half);
         }
         if self.without_counts && is_usage_alone(&event.data) {
             return Bytes::new();
@@ -218,7 +220,7 @@ mod tests {
             }
             assert_eq!(std::str::from_utf8(&out).unwrap(), whole);
             assert_eq!(frames.end(&mut seen), half);
-            assert!(seen.is_half && !seen.ended);
+            assert!(seen.trouble == Some(Trouble::Half) && !seen.ended);
         }
     }
 
@@ -239,7 +241,7 @@ mod tests {
     fn an_event_too_large_to_look_at_goes_through_and_says_so() {
         let event = format!("data: {}\n\ndata: [DONE]\n\n", "x".repeat(9 * 1024 * 1024));
         let (out, seen) = through(Frames::without_counts(), &event, 64 * 1024);
-        assert!(out == event && seen.is_lost);
+        assert!(out == event && seen.trouble == Some(Trouble::Lost));
     }
 
     proptest! {

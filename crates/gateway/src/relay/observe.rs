@@ -29,10 +29,8 @@ pub(super) struct Seen {
     pub(super) ended: bool,
     /// `[DONE]`: nothing that counts can follow.
     pub(super) is_done: bool,
-    /// An event was too large to look at: nobody knows what it said.
-    pub(super) is_lost: bool,
-    /// The bytes ended within an event.
-    pub(super) is_half: bool,
+    /// Why not all was seen.
+    pub(super) trouble: Option<Trouble>,
     /// The types of the stream's own last event.
     last: &'static [&'static str],
     /// How many choices were asked for; 0 stands for one.
@@ -44,6 +42,15 @@ pub(super) struct Seen {
     /// The stream carried an error of the provider's own.
     pub(super) error: Option<String>,
     pub(super) bytes: u64,
+}
+
+/// Why not all of a stream was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// An event was too large to look at: nobody knows what it said.
+    Lost,
+    /// The bytes ended within an event.
+    Half,
 }
 
 /// A run at a provider, as answers show it.

@@ -72,7 +72,7 @@ fn named(request: &RelayRequest) -> Vec<String> {
     match segments.as_slice() {
         ["threads", "runs"] => {}
         ["vector_stores", store, "files", file, ..] => {
-            ids.extend([*store, *file].map(str::to_owned))
+            ids.extend([*store, *file].map(str::to_owned));
         }
         [resource, id, ..] if RESOURCES.contains(resource) => ids.push((*id).to_owned()),
         _ => {}

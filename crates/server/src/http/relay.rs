@@ -250,15 +250,12 @@ fn decoded(text: &str, wanted: impl Fn(u8) -> bool) -> String {
             let is_hex = hex.bytes().all(|digit| digit.is_ascii_hexdigit());
             is_hex.then(|| u8::from_str_radix(hex, 16).ok()).flatten()
         });
-        match byte.filter(|byte| byte.is_ascii() && wanted(*byte)) {
-            Some(byte) => {
-                out.push(char::from(byte));
-                out.push_str(&piece[2..]);
-            }
-            None => {
-                out.push('%');
-                out.push_str(piece);
-            }
+        if let Some(byte) = byte.filter(|byte| byte.is_ascii() && wanted(*byte)) {
+            out.push(char::from(byte));
+            out.push_str(&piece[2..]);
+        } else {
+            out.push('%');
+            out.push_str(piece);
         }
     }
     out
