@@ -21,7 +21,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use self::{
-    call::{CALLS, Call},
+    call::{CALLS, Call, Kind},
     load::{Destination, Load},
     report::{Cell, Datum, Report},
     stand_in::StandIn,
@@ -127,7 +127,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
             let cell = &mut cells[index];
             let mut arms: Vec<_> = ARMS
                 .into_iter()
-                .filter(|arm| stage.plays(*arm, cell.load))
+                .filter(|arm| stage.plays(*arm, cell.call, cell.load))
                 .collect();
             dice.shuffle(&mut arms);
             let mut block = Vec::new();
@@ -192,10 +192,11 @@ impl Stage {
         })
     }
 
-    /// Whether an arm is measured under a load. The pace is far beyond what the Portkey gateway
-    /// reaches.
-    fn plays(&self, arm: Arm, load: Load) -> bool {
-        arm != Arm::Portkey || self.portkey.is_some() && load.pace.is_none()
+    /// Whether an arm is measured with a call under a load. The pace is far beyond what the Portkey
+    /// gateway reaches; and it writes the bodies of chats anew, which the stand-in refuses.
+    fn plays(&self, arm: Arm, call: Call, load: Load) -> bool {
+        let is_for_portkey = call.kind == Kind::ModifyRun && load.pace.is_none();
+        arm != Arm::Portkey || self.portkey.is_some() && is_for_portkey
     }
 
     async fn block(
