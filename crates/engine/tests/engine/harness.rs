@@ -15,7 +15,7 @@ use loomgate_domain::{
     Run, RunId, RunStep, Thread, ThreadId, Timestamp, Usage, WorkspaceId,
     limit::Charge,
     message::{Content, Role},
-    run::{Origin, Route, RunStatus, ToolOutput},
+    run::{EventId, Origin, Route, RunStatus, ToolOutput},
     tool::{Function, ResponseFormat, Tool, ToolChoice, ToolResources, Truncation, no_parameters},
 };
 use loomgate_engine::{
@@ -469,8 +469,10 @@ fn thread() -> Thread {
 }
 
 /// A frame of a stream, taken apart.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Seen {
+    /// None: not of the journal.
+    pub(crate) id: Option<EventId>,
     pub(crate) name: String,
     pub(crate) data: serde_json::Value,
 }
@@ -478,9 +480,17 @@ pub(crate) struct Seen {
 pub(crate) async fn next(events: &mut Subscription) -> Option<Seen> {
     let frame = events.next().await?;
     let frame = std::str::from_utf8(&frame).unwrap();
+    let (id, frame) = match frame.strip_prefix("id: ") {
+        Some(rest) => rest
+            .split_once('\n')
+            .map(|(id, frame)| (Some(id.parse().unwrap()), frame))
+            .unwrap(),
+        None => (None, frame),
+    };
     let (name, data) = frame.split_once('\n').unwrap();
     let data = data.strip_prefix("data: ").unwrap().trim_end();
     Some(Seen {
+        id,
         name: name.strip_prefix("event: ").unwrap().to_owned(),
         data: serde_json::from_str(data).unwrap_or_else(|_| data.into()),
     })

@@ -113,6 +113,8 @@ async fn a_foreign_workspace_sees_and_changes_nothing() {
         },
         run: run(t, 9),
         sealed: None,
+        events: None,
+        at_ms: NOW_MS,
     };
     assert_eq!(runs.create(ws2, new_run).await.unwrap(), None);
 
@@ -214,6 +216,8 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway() {
             messages: Vec::new(),
         },
         sealed: Some("sealed".into()),
+        events: None,
+        at_ms: NOW_MS,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     assert_eq!(store.runs().sealed(ws2, &id(1)).await.unwrap(), None);
