@@ -32,6 +32,9 @@ statements! {
     BEFORE = "SELECT attempt, number, events, ends_leg FROM run_events \
         WHERE workspace_id = $1 AND run_id = $2 AND (attempt, number) < ($3, $4) \
         ORDER BY attempt DESC, number DESC LIMIT 1";
+    // A worker ends a leg by giving the run up: it has stored all that it told.
+    GIVEN_UP = "SELECT 1 FROM run_events WHERE workspace_id = $1 AND run_id = $2 \
+        AND attempt = $3 AND ends_leg = 1 LIMIT 1";
     AT = "SELECT attempt, number, events, ends_leg FROM run_events \
         WHERE workspace_id = $1 AND run_id = $2 AND (attempt, number) >= ($3, $4) \
         ORDER BY attempt, number LIMIT 1";
@@ -146,22 +149,23 @@ impl Events<'_> {
     pub async fn append(&self, batch: Vec<Flush>, now_ms: i64) -> Result<Vec<bool>, Error> {
         self.0
             .write(move |tx| {
-                let append = |flush: Flush| {
-                    let Flush {
-                        ws,
-                        run,
-                        fence,
-                        after,
-                        row,
-                    } = flush;
-                    let held = tx.exists(HELD, values![&ws, &run, fence])?;
-                    let kept = held && last(tx, &ws, &run)? == after;
-                    if kept {
-                        insert(tx, (&ws, &run), &row, None, now_ms)?;
+                let mut kept = Vec::with_capacity(batch.len());
+                for Flush {
+                    ws,
+                    run,
+                    fence,
+                    after,
+                    row,
+                } in &batch
+                {
+                    let held = tx.exists(HELD, values![ws, run, *fence])?;
+                    let fits = held && last(tx, ws, run)? == *after;
+                    if fits {
+                        insert(tx, (ws, run), row, None, now_ms)?;
                     }
-                    Ok(kept)
-                };
-                batch.into_iter().map(append).collect()
+                    kept.push(fits);
+                }
+                Ok(kept)
             })
             .await
     }
@@ -356,8 +360,13 @@ fn find(
     }
     let before = tx.row(BEFORE, values, Span::read)?;
     Ok(match before {
-        Some(before) if before.last.attempt == at.attempt && !before.ends_leg => {
-            Found::Tail { superseded }
+        // Before the first attempt there was no worker.
+        Some(before) if before.last.attempt == at.attempt && at.attempt > 0 => {
+            if tx.exists(GIVEN_UP, values![ws, run, at.attempt])? {
+                Found::Unknown
+            } else {
+                Found::Tail { superseded }
+            }
         }
         Some(_) | None => Found::Unknown,
     })

@@ -32,9 +32,11 @@ impl Engine {
         let reader = stream.then(|| self.shared.bus.read(run));
         let sent = outputs.clone();
         let leg = Leg::New { recorded: stream };
-        let submitted = command(&self.shared, &place, leg, |_| Input::SubmitOutputs(outputs))
-            .await?
-            .ok_or_else(|| Error::NoRun(run.clone()))?;
+        let submitted = command(&self.shared, &place, leg, move |_| {
+            Input::SubmitOutputs(outputs.clone())
+        })
+        .await?
+        .ok_or_else(|| Error::NoRun(run.clone()))?;
         if let Err(Illegal::Status(_)) = &submitted
             && let Some(known) = self.submitted_before(&place, &sent).await?
         {

@@ -10,5 +10,6 @@
 mod ends;
 mod faults;
 mod harness;
+mod reopen;
 mod streams;
 mod survival;
