@@ -78,6 +78,16 @@ pub(crate) struct Shared {
     pub(crate) closing: CancellationToken,
 }
 
+impl Shared {
+    /// Has an executor look whether the run is still its own: this lease is lost, it seems.
+    pub(crate) fn stop(&self, run: &RunId, fence: i64) {
+        let running = self.running.lock();
+        if let Some(it) = running.get(run).filter(|it| it.fence == fence) {
+            it.stop.cancel();
+        }
+    }
+}
+
 /// A run that this process carries out.
 pub(crate) struct Running {
     pub(crate) ws: WorkspaceId,

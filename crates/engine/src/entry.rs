@@ -310,3 +310,92 @@ impl HalfTold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(message: &str, index: usize, begins: bool, pieces: &[&str]) -> Entry {
+        Entry::Text {
+            message: MessageId::trusted(message),
+            index,
+            begins,
+            pieces: pieces.iter().map(|piece| (*piece).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn only_deltas_of_the_same_part_are_joined() {
+        let mut first = text("msg_1", 0, true, &["a"]);
+        assert_eq!(first.join(text("msg_1", 0, false, &["b", "c"])), None);
+        assert_eq!(first, text("msg_1", 0, true, &["a", "b", "c"]));
+        assert_eq!(first.count(), 3);
+        for other in [
+            text("msg_1", 1, false, &["x"]),
+            text("msg_2", 0, false, &["x"]),
+            text("msg_1", 0, true, &["x"]),
+            Entry::Refusal {
+                message: MessageId::trusted("msg_1"),
+                index: 0,
+                pieces: vec!["x".to_owned()],
+            },
+            Entry::Done,
+        ] {
+            assert_eq!(first.join(other.clone()), Some(other));
+        }
+    }
+
+    #[test]
+    fn a_row_names_its_last_event() {
+        let entries = [text("msg_1", 0, true, &["a", "b"]), Entry::Done];
+        let row = row(&entries, EventId::START.later(5)).unwrap();
+        assert_eq!(
+            (row.last, row.count, row.ends_leg),
+            (EventId::START.later(7), 3, true)
+        );
+        assert_eq!(super::row(&[], EventId::START), None);
+        // This is what lies in databases.
+        assert_eq!(
+            row.body,
+            r#"[{"text":{"message":"msg_1","index":0,"begins":true,"pieces":["a","b"]}},"done"]"#
+        );
+        assert_eq!(
+            serde_json::from_str::<Vec<Entry>>(&row.body).unwrap(),
+            entries
+        );
+    }
+
+    #[test]
+    fn what_was_half_told_is_put_together() {
+        let step = StepId::trusted("step_1");
+        let mut half = HalfTold::default();
+        for entry in [
+            text("msg_1", 0, true, &["Let me", " see"]),
+            text("msg_1", 0, false, &["."]),
+            Entry::Refusal {
+                message: MessageId::trusted("msg_1"),
+                index: 1,
+                pieces: vec!["No".to_owned(), ".".to_owned()],
+            },
+            Entry::Call {
+                step: step.clone(),
+                index: 0,
+                id: CallId::trusted("call_1"),
+                name: "f".to_owned(),
+            },
+            Entry::Arguments {
+                step,
+                index: 0,
+                pieces: vec!["{".to_owned(), "}".to_owned()],
+            },
+        ] {
+            half.hear(entry);
+        }
+        let refusal = "No.".to_owned();
+        assert_eq!(
+            half.content,
+            [Content::text("Let me see."), Content::Refusal { refusal }]
+        );
+        assert_eq!(half.calls[0].arguments, "{}");
+    }
+}

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use loomgate_domain::Run;
-use loomgate_store::{Flush, Store};
+use loomgate_store::Flush;
 
 use crate::{
     bus::{Bus, Hold},
@@ -94,9 +94,9 @@ impl Recorder {
     }
 
     /// Stores what is pending now.
-    pub(crate) async fn flush(&self, store: &Store, now_ms: i64) {
+    pub(crate) async fn flush(&self, shared: &Shared) {
         if let Some(pending) = self.take().await {
-            write(store, vec![pending], now_ms).await;
+            write(shared, vec![pending]).await;
         }
     }
 
@@ -130,7 +130,7 @@ pub(crate) async fn flush_loop(shared: Arc<Shared>) {
             batch.extend(log.take(None).filter(|pending| !pending.entries.is_empty()));
         }
         let logs: Vec<_> = batch.iter().map(|it| Arc::clone(&it.log)).collect();
-        if !write(&shared.store, batch, shared.clock.now_ms()).await {
+        if !write(&shared, batch).await {
             for log in &logs {
                 shared.bus.store(log);
             }
@@ -144,7 +144,7 @@ pub(crate) async fn flush_loop(shared: Arc<Shared>) {
 
 /// Stores deltas of any runs in one transaction. Whether that went well; otherwise they are
 /// pending again.
-async fn write(store: &Store, batch: Vec<Pending>, now_ms: i64) -> bool {
+async fn write(shared: &Shared, batch: Vec<Pending>) -> bool {
     let mut pending = Vec::with_capacity(batch.len());
     let mut flushes = Vec::with_capacity(batch.len());
     for it in batch {
@@ -164,13 +164,15 @@ async fn write(store: &Store, batch: Vec<Pending>, now_ms: i64) -> bool {
         return true;
     }
     let last: Vec<_> = flushes.iter().map(|flush| flush.row.last).collect();
-    match store.events().append(flushes, now_ms).await {
+    let events = shared.store.events();
+    match events.append(flushes, shared.clock.now_ms()).await {
         Ok(kept) => {
             for ((it, last), kept) in pending.into_iter().zip(last).zip(kept) {
                 let (log, fence) = (Arc::clone(&it.log), it.fence);
                 it.settle(last);
                 if !kept {
                     log.retire(fence, false);
+                    shared.stop(&log.run, fence);
                 }
             }
             true

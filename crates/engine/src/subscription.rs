@@ -25,8 +25,8 @@ use crate::{
 /// The most rows that one look into the table brings.
 const ROWS: u32 = 64;
 
-/// How often one looks, although nothing said so, at a run that waits for a worker or that this
-/// process carries out.
+/// How often one looks, although nothing said so, at a run that this process carries out, or that
+/// has waited for a worker for long.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// A reader of one leg of a run. Dropping it leaves the run alone.
@@ -41,6 +41,8 @@ pub struct Subscription {
     next_look: Instant,
     /// Whether nothing has happened since the table had nothing.
     dry: bool,
+    /// When the latest event was read.
+    latest: Instant,
 }
 
 impl fmt::Debug for Subscription {
@@ -119,7 +121,7 @@ impl Subscription {
         from: (Run, EventId),
     ) -> Self {
         Self {
-            next_look: Instant::now() + IDLE,
+            next_look: Instant::now() + shared.settings.follow,
             ..Self::after(shared, reader, place, from)
         }
     }
@@ -143,6 +145,7 @@ impl Subscription {
             ready: VecDeque::new(),
             next_look: Instant::now(),
             dry: false,
+            latest: Instant::now(),
         }
     }
 
@@ -226,7 +229,10 @@ impl Subscription {
             Telling::Ended => return,
         };
         match read {
-            Ok(Read::Events) => self.next_look = Instant::now(),
+            Ok(Read::Events) => {
+                self.latest = Instant::now();
+                self.next_look = self.latest;
+            }
             Ok(Read::State(frame)) => self.ready.push_back(frame),
             Ok(Read::Nothing(status)) => {
                 self.next_look = Instant::now() + self.pause(status);
@@ -260,10 +266,12 @@ impl Subscription {
     /// all at once.
     fn pause(&self, status: RunStatus) -> Duration {
         let here = self.shared.running.lock().contains_key(&self.place.run);
-        let pause = if here || status == RunStatus::Queued {
-            IDLE
-        } else {
-            self.shared.settings.follow
+        let follow = self.shared.settings.follow;
+        let pause = match status {
+            _ if here => IDLE,
+            // There may be many of them, and who takes them up is seldom another process.
+            RunStatus::Queued => (self.latest.elapsed() / 4).clamp(follow, IDLE.max(follow)),
+            _ => follow,
         };
         let mut byte = [0];
         self.shared.ids.fill(&mut byte);

@@ -178,7 +178,7 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
     let recorder = executor.recorder.clone();
     let flush = async || {
         if let Some(recorder) = &recorder {
-            recorder.flush(&shared.store, shared.clock.now_ms()).await;
+            recorder.flush(&shared).await;
         }
     };
     let work = AssertUnwindSafe(executor.execute()).catch_unwind();
@@ -276,11 +276,7 @@ async fn heartbeat_loop(shared: Arc<Shared>) {
             Ok(still) => {
                 let lost = held.into_iter().filter(|lease| !still.contains(&lease.run));
                 for lease in lost {
-                    let running = shared.running.lock();
-                    let ours = running.get(&lease.run);
-                    if let Some(it) = ours.filter(|it| it.fence == lease.fence) {
-                        it.stop.cancel();
-                    }
+                    shared.stop(&lease.run, lease.fence);
                 }
             }
             Err(error) => tracing::error!(%error, "heartbeat failed"),

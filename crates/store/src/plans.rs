@@ -177,6 +177,29 @@ fn logs_are_read_and_removed_along_their_ids() {
 }
 
 #[test]
+fn events_are_read_along_their_key_and_journals_are_swept_along_their_index() {
+    let connection = database(&schema::RECORDS);
+    let planned = |wanted: &str| {
+        let found = events::STATEMENTS.iter().find(|(name, _)| *name == wanted);
+        plan(&connection, found.unwrap().1).concat()
+    };
+    let place = "USING PRIMARY KEY (workspace_id=? AND run_id=?";
+    for (name, rest) in [
+        ("LAST", ")"),
+        ("AFTER", " AND (attempt,number)>(?,?))"),
+        ("AT", " AND (attempt,number)>(?,?))"),
+        ("BEFORE", " AND (attempt,number)<(?,?))"),
+        ("GIVEN_UP", " AND attempt=?)"),
+        ("PURGE", ")"),
+    ] {
+        let plan = planned(name);
+        assert!(plan.contains(&format!("{place}{rest}")), "{name}: {plan}");
+    }
+    let overdue = planned("OVERDUE");
+    assert!(overdue.contains("INDEX runs_journal_ended"), "{overdue}");
+}
+
+#[test]
 fn every_statement_stays_prepared() {
     let schemas = all();
     for schema in [&schema::RECORDS, &schema::LOGS] {
