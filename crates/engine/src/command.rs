@@ -9,7 +9,11 @@ use loomgate_domain::{
 use loomgate_store::{RunChange, RunSnapshot};
 use parking_lot::Mutex;
 
-use crate::{draft::Draft, engine::Shared, entry};
+use crate::{
+    draft::Draft,
+    engine::Shared,
+    entry::{self, HalfTold},
+};
 
 /// Where a run is.
 #[derive(Debug, Clone)]
@@ -86,18 +90,20 @@ fn decide(
         Leg::New { recorded } => recorded,
         Leg::Present => journal.journal.is_some_and(|journal| journal.recording),
     };
+    // A worker that still has the run may have told what is not stored: what comes now is told
+    // under an attempt of its own, and what it had begun is what streams know of it.
+    let take_over = matches!(before, RunStatus::InProgress | RunStatus::Cancelling)
+        && !matches!(input, Input::Cancel);
     let mut draft = Draft::new(row.run, row.steps, row.messages, recorded);
+    if take_over {
+        draft.restore(HalfTold::of(&row.told));
+    }
     let effects = draft.step(now, input)?;
-    let after = draft.run.state.status();
-    if after == RunStatus::Cancelling {
+    if draft.run.state.status() == RunStatus::Cancelling {
         // Whoever stops the run tells this, too: behind what its worker has told meanwhile.
         draft.untell();
     }
     let begins = leg != Leg::Present || (recorded && before == RunStatus::RequiresAction);
-    // A worker that still has the run may have told what is not stored: what comes now is told
-    // under an attempt of its own.
-    let take_over =
-        matches!(before, RunStatus::InProgress | RunStatus::Cancelling) && !after.is_active();
     let moved = Moved {
         draft,
         effects,

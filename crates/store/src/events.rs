@@ -215,7 +215,7 @@ impl Events<'_> {
                 let Some(status) = tx.row(STATUS, values![&ws, &run], read)? else {
                     return Ok(None);
                 };
-                let rows = after_event(tx, (&ws, &run), after, max)?;
+                let rows = read_after(tx, (&ws, &run), after, (max, READ_BYTES))?;
                 Ok(Some(Followed { status, rows }))
             })
             .await
@@ -284,12 +284,20 @@ pub(crate) fn last(tx: &mut dyn Tx, ws: &WorkspaceId, run: &RunId) -> Result<Eve
     Ok(last.unwrap_or(EventId::START))
 }
 
-/// The events of a run after one of them.
-pub(crate) fn after_event(
+/// All events of a run after one of them.
+pub(crate) fn all_after(
+    tx: &mut dyn Tx,
+    of: (&WorkspaceId, &RunId),
+    after: EventId,
+) -> Result<Vec<StoredEvents>, Error> {
+    read_after(tx, of, after, (u32::MAX, usize::MAX))
+}
+
+fn read_after(
     tx: &mut dyn Tx,
     (ws, run): (&WorkspaceId, &RunId),
     after: EventId,
-    max: u32,
+    (max, max_bytes): (u32, usize),
 ) -> Result<Vec<StoredEvents>, Error> {
     let mut found = Vec::new();
     let mut bytes = 0;
@@ -309,7 +317,7 @@ pub(crate) fn after_event(
         };
         bytes += stored.row.body.len();
         found.push(stored);
-        Ok(if bytes > READ_BYTES {
+        Ok(if bytes > max_bytes {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())

@@ -204,6 +204,10 @@ async fn ends_of_every_kind_are_told_again() {
         ]
     );
     assert_eq!(seen.last().unwrap().id.unwrap().attempt, 2);
+    assert_eq!(
+        seen[9].data["content"][0]["text"]["value"], "Half an",
+        "what ends holds every part that was told"
+    );
     ids(&seen);
     bench.replays(&run.id, &seen).await;
 

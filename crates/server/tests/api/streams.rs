@@ -32,7 +32,7 @@ async fn story(server: &Process, upstream: &FakeUpstream) -> (String, Stream, Ga
     let runs = format!("/threads/{thread}/runs");
     let body = json!({"assistant_id": assistant, "stream": true});
     let mut stream = server.stream(&runs, body).await;
-    stream.until("\" a \"}").await;
+    stream.until("\"value\":\"a \"").await;
     while !stream.text.ends_with("\n\n") {
         stream.read().await.unwrap();
     }

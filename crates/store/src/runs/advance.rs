@@ -8,7 +8,7 @@ use loomgate_domain::{
 
 use super::row::{self, COLUMNS, columns};
 use crate::{
-    Error, EventRow, JournalState, Runs, counters, events, messages, steps,
+    Error, EventRow, JournalState, Runs, StoredEvents, counters, events, messages, steps,
     tx::{Tx, Value, statements, to_json, values},
 };
 
@@ -130,6 +130,9 @@ pub struct RunSnapshot {
     pub leased: bool,
     /// How far its journal is.
     pub journal: JournalState,
+    /// Where a worker has begun something, the events of the leg that are kept: what streams were
+    /// told of it.
+    pub told: Vec<StoredEvents>,
 }
 
 /// What a command led to.
@@ -236,8 +239,17 @@ fn snapshot(tx: &mut dyn Tx, guard: &mut Guard, now_ms: i64) -> Result<Option<Ru
         return Ok(None);
     };
     (guard.fence, guard.version) = (fence, version);
+    let begun = match &run.state {
+        RunState::InProgress { open, .. } | RunState::Cancelling { open, .. } => open.is_some(),
+        _ => false,
+    };
+    let told = match journal.filter(|journal| journal.recording && begun) {
+        Some(journal) => events::all_after(tx, (&guard.ws, &guard.run), journal.after)?,
+        None => Vec::new(),
+    };
     Ok(Some(RunSnapshot {
         run,
+        told,
         steps: steps::open(tx, &guard.ws, &guard.run)?,
         messages: messages::open(tx, &guard.ws, &guard.thread, &guard.run)?,
         leased: lease_until >= now_ms,

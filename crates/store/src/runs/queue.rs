@@ -229,7 +229,7 @@ fn take(
             attempt: fence,
         });
         if !before.steps.is_empty() {
-            before.told = events::after_event(tx, (&ws, id), journal.after, u32::MAX)?;
+            before.told = events::all_after(tx, (&ws, id), journal.after)?;
         }
     }
     let change = start(&before);
