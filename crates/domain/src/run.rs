@@ -10,11 +10,13 @@ use crate::{
 };
 
 pub mod event;
+pub mod journal;
 pub mod machine;
 pub mod state;
 pub mod step;
 
 pub use event::{Event, MessageEvent, RunEvent, StepEvent};
+pub use journal::{EventId, InvalidEventId, Journal};
 pub use machine::{Effect, Failure, Illegal, Input, MessageEnd, StepEnd, ToolOutput, Transition};
 pub use state::{
     ErrorCode, FunctionCall, LastError, OpenStep, RunIncompleteReason, RunState, RunStatus,

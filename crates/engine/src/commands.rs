@@ -1,6 +1,7 @@
 //! What clients ask for: each command is one transaction, then a word to the worker.
 
 mod create;
+mod reopen;
 mod submit;
 
 use std::sync::Arc;
@@ -11,13 +12,14 @@ use loomgate_domain::{
     message::MessageStatus,
     run::{Effect, Illegal, Input},
 };
-use loomgate_wire::{event, request::NewMessage};
+use loomgate_wire::request::NewMessage;
 
 pub use create::{Created, RunRequest, RunWay, ThreadTarget};
 
 use crate::{
     Action, Engine, Error,
-    command::{Place, command},
+    command::{Leg, Place, command},
+    log::End,
 };
 
 impl Engine {
@@ -33,12 +35,12 @@ impl Engine {
             thread: thread.clone(),
             run: run.clone(),
         };
-        let cancelled = command(&self.shared, &place, false, |_| Input::Cancel)
+        let cancelled = command(&self.shared, &place, Leg::Present, |_| Input::Cancel)
             .await?
             .ok_or(Error::NoRun(place.run))?;
-        let (draft, effects) = cancelled.map_err(|illegal| refused(illegal, Action::Cancel))?;
-        self.perform(run, &effects);
-        Ok(draft.run)
+        let moved = cancelled.map_err(|illegal| refused(illegal, Action::Cancel))?;
+        self.perform(run, &moved.effects);
+        Ok(moved.draft.run)
     }
 
     /// Deletes a thread with all that stands in it; a run that is active on it is let go of.
@@ -60,8 +62,7 @@ impl Engine {
         if let Some(run) = deleted.active_run {
             self.perform(&run, &[Effect::StopModel]);
             if let Some(log) = self.shared.bus.get(&run) {
-                log.push(event::error("The thread of this run has been deleted."));
-                log.finish();
+                log.end(End::Deleted);
             }
         }
         Ok(true)

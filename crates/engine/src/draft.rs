@@ -2,19 +2,19 @@
 //! to be written and told next.
 //!
 //! A [`Draft`] applies transitions of the machine to records. It does no IO: its owner commits the
-//! [`RunChange`], says so with [`Draft::committed`], and passes on the frames that it gets back.
+//! [`RunChange`], says so with [`Draft::committed`], and passes on the events that it gets back.
 
-use bytes::Bytes;
 use loomgate_domain::{
     Message, MessageId, Metadata, Run, RunStep, StepId, Timestamp, Usage,
     message::{Content, MessageStatus, Role},
     run::{
-        Effect, Event, FunctionCall, FunctionToolCall, Illegal, Input, MessageEnd, RunEvent,
-        RunState, StepDetails, StepEnd, StepStatus, ToolCall, ToolOutput, machine,
+        Effect, Event, FunctionCall, FunctionToolCall, Illegal, Input, MessageEnd, StepDetails,
+        StepEnd, StepStatus, ToolCall, ToolOutput, machine,
     },
 };
 use loomgate_store::RunChange;
-use loomgate_wire::event;
+
+use crate::entry::{Entry, HalfTold};
 
 /// A run that is being changed.
 #[derive(Debug, Clone)]
@@ -24,9 +24,9 @@ pub(crate) struct Draft {
     steps: Vec<Pending<RunStep>>,
     messages: Vec<Pending<Message>>,
     removed: Vec<MessageId>,
-    told: Vec<Told>,
-    /// Whether anything is to be told: somebody listens.
-    live: bool,
+    told: Vec<Entry>,
+    /// Whether anything is to be told: the leg is recorded.
+    recorded: bool,
     usage_changed: bool,
 }
 
@@ -37,17 +37,14 @@ struct Pending<T> {
     changed: bool,
 }
 
-/// Something to tell once it is committed. Run events are put into words only then: their
-/// metadata is whatever Modify Run has made of it meanwhile.
-#[derive(Debug, Clone)]
-enum Told {
-    Frame(Bytes),
-    Run(RunEvent, RunState),
-}
-
 impl Draft {
     /// Begins from what is stored: the run and its open steps and messages.
-    pub(crate) fn new(run: Run, steps: Vec<RunStep>, messages: Vec<Message>, live: bool) -> Self {
+    pub(crate) fn new(
+        run: Run,
+        steps: Vec<RunStep>,
+        messages: Vec<Message>,
+        recorded: bool,
+    ) -> Self {
         fn stored<T>(records: Vec<T>) -> Vec<Pending<T>> {
             let pending = |record| Pending {
                 record,
@@ -61,7 +58,7 @@ impl Draft {
             messages: stored(messages),
             removed: Vec::new(),
             told: Vec::new(),
-            live,
+            recorded,
             usage_changed: false,
         }
     }
@@ -83,35 +80,69 @@ impl Draft {
         for event in &transition.events {
             self.tell_event(event);
         }
+        if self.run.state.status().ends_leg() {
+            self.tell(Entry::Done);
+        }
         self.messages
             .retain(|pending| !self.removed.contains(&pending.record.id));
         Ok(later)
     }
 
-    /// Has a frame told after the next commit, behind the events so far.
-    pub(crate) fn tell(&mut self, frame: Bytes) {
-        if self.live {
-            self.told.push(Told::Frame(frame));
+    /// Has something told with the next commit, behind the events so far.
+    pub(crate) fn tell(&mut self, entry: Entry) {
+        if self.recorded {
+            self.told.push(entry);
         }
     }
 
-    /// Has an event told after the next commit.
+    /// Leaves what was to be told to somebody else.
+    pub(crate) fn untell(&mut self) {
+        self.told.clear();
+    }
+
+    /// What is told with the next commit.
+    pub(crate) fn told(&self) -> &[Entry] {
+        &self.told
+    }
+
+    /// Writes what streams were told of a message or step that a lost worker had begun: an object
+    /// that ends holds every part that deltas have named.
+    pub(crate) fn restore(&mut self, half: HalfTold) {
+        if !half.content.is_empty() {
+            self.write_content(half.content);
+        }
+        if !half.calls.is_empty() {
+            self.write_calls(&half.calls);
+        }
+    }
+
+    /// Has an event told with the next commit.
     pub(crate) fn tell_event(&mut self, event: &Event) {
-        if !self.live {
+        if !self.recorded {
             return;
         }
         let told = match event {
-            Event::Run(what) => Some(Told::Run(*what, self.run.state.clone())),
+            Event::Run(what) => Some(Entry::Run {
+                event: *what,
+                state: self.run.state.clone(),
+                usage: self.run.usage,
+            }),
             Event::Step(id, what) => self
                 .steps
                 .iter()
                 .find(|pending| pending.record.id == *id)
-                .map(|pending| Told::Frame(event::step(*what, &pending.record))),
+                .map(|pending| Entry::Step {
+                    event: *what,
+                    step: pending.record.clone(),
+                }),
             Event::Message(id, what) => self
                 .messages
                 .iter()
                 .find(|pending| pending.record.id == *id)
-                .map(|pending| Told::Frame(event::message(*what, &pending.record))),
+                .map(|pending| Entry::Message {
+                    event: *what,
+                    message: pending.record.clone(),
+                }),
         };
         self.told.extend(told);
     }
@@ -268,26 +299,25 @@ impl Draft {
         }
     }
 
-    /// What has to be written since the last commit.
-    pub(crate) fn change(&self) -> RunChange {
+    /// What has to be written since the last commit, apart from what is told.
+    pub(crate) fn change(&self, now_ms: i64) -> RunChange {
         fn changed<T: Clone>(records: &[Pending<T>]) -> Vec<T> {
             let changed = records.iter().filter(|pending| pending.changed);
             changed.map(|pending| pending.record.clone()).collect()
         }
         RunChange {
-            state: self.run.state.clone(),
             usage: self.usage_changed.then_some(self.run.usage),
             put_steps: changed(&self.steps),
             put_messages: changed(&self.messages),
             remove_messages: self.removed.clone(),
-            release: false,
-            charges: Vec::new(),
+            at_ms: now_ms,
+            ..RunChange::to(self.run.state.clone())
         }
     }
 
     /// The change is committed: what has ended is no longer this draft's concern. Returns what
-    /// is to be told, with the metadata that the run has now.
-    pub(crate) fn committed(&mut self, metadata: Metadata) -> Vec<Bytes> {
+    /// was told with it, which the run's metadata of now belongs to.
+    pub(crate) fn committed(&mut self, metadata: Metadata) -> Vec<Entry> {
         self.run.metadata = metadata;
         self.removed.clear();
         self.usage_changed = false;
@@ -301,17 +331,6 @@ impl Draft {
         for pending in &mut self.messages {
             pending.changed = false;
         }
-        let told = std::mem::take(&mut self.told);
-        let last = self.run.state.clone();
-        let frame = |told| match told {
-            Told::Frame(frame) => frame,
-            Told::Run(what, state) => {
-                self.run.state = state;
-                event::run(what, &self.run)
-            }
-        };
-        let frames = told.into_iter().map(frame).collect();
-        self.run.state = last;
-        frames
+        std::mem::take(&mut self.told)
     }
 }

@@ -21,6 +21,17 @@ pub struct Settings {
     pub lease: Duration,
     /// How often the queue is looked at although nothing woke the worker.
     pub poll: Duration,
+    /// Whether runs are carried out here; otherwise by other processes.
+    pub workers: bool,
+    /// How long deltas may wait to be stored.
+    pub flush_every: Duration,
+    /// Bytes of a model's text that do not wait any longer.
+    pub flush_bytes: usize,
+    /// How often streams of a run that another process carries out look for events, although
+    /// nothing woke them.
+    pub follow: Duration,
+    /// How long the events of a run are kept once it has ended.
+    pub stream_retention: Duration,
 }
 
 impl Default for Settings {
@@ -30,6 +41,11 @@ impl Default for Settings {
             concurrency: 256,
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(1),
+            workers: true,
+            flush_every: Duration::from_millis(25),
+            flush_bytes: 16 * 1024,
+            follow: Duration::from_millis(100),
+            stream_retention: Duration::from_hours(1),
         }
     }
 }
@@ -60,6 +76,16 @@ pub(crate) struct Shared {
     pub(crate) draining: CancellationToken,
     /// Fires when everything is to be let go of.
     pub(crate) closing: CancellationToken,
+}
+
+impl Shared {
+    /// Has an executor look whether the run is still its own: this lease is lost, it seems.
+    pub(crate) fn stop(&self, run: &RunId, fence: i64) {
+        let running = self.running.lock();
+        if let Some(it) = running.get(run).filter(|it| it.fence == fence) {
+            it.stop.cancel();
+        }
+    }
 }
 
 /// A run that this process carries out.
@@ -99,8 +125,12 @@ impl Engine {
     }
 
     /// Takes back what an earlier process left in flight, and starts to carry out runs. The
-    /// embedded store belongs to one process: whatever lease stands in it is void.
+    /// embedded store belongs to one process: whatever lease stands in it is void. Without
+    /// [`Settings::workers`], nothing is started.
     pub async fn start(&self) -> Result<(), loomgate_store::Error> {
+        if !self.shared.settings.workers {
+            return Ok(());
+        }
         let resumed = self.shared.store.runs().recover().await?;
         if resumed > 0 {
             tracing::info!(runs = resumed, "resuming runs that were in flight");

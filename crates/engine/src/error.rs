@@ -1,6 +1,9 @@
 //! Why a command was not carried out, named for what the client is told.
 
-use loomgate_domain::{AssistantId, CallId, RunId, ThreadId, run::RunStatus};
+use loomgate_domain::{
+    AssistantId, CallId, RunId, ThreadId,
+    run::{EventId, RunStatus},
+};
 
 /// A command that was not carried out. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +17,9 @@ pub enum Error {
     /// There is no such run on the thread.
     #[error("no run {0}")]
     NoRun(RunId),
+    /// No such event was told of the run.
+    #[error("no event {0}")]
+    NoEvent(EventId),
     /// Another run is active on the thread.
     #[error("thread {thread} is locked by {run}")]
     ThreadLocked {

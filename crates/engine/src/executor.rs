@@ -19,12 +19,12 @@ use loomgate_wire::chat::ChatRequest;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bus::RunLog,
     context,
     draft::Draft,
     engine::Shared,
-    failure,
+    entry, failure,
     model::{ChatStream, ModelError, ModelErrorKind, ModelTurn, Receipt},
+    recorder::Recorder,
     tokens,
     turn::{Step, Turn},
 };
@@ -40,7 +40,8 @@ pub(crate) struct Executor {
     pub(crate) shared: Arc<Shared>,
     pub(crate) guard: Guard,
     pub(crate) draft: Draft,
-    pub(crate) log: Option<Arc<RunLog>>,
+    /// Present while the leg is recorded.
+    pub(crate) recorder: Option<Arc<Recorder>>,
     /// Fires when the run was cancelled, or the lease was lost.
     pub(crate) stop: CancellationToken,
     /// What the next commit has to count.
@@ -90,7 +91,6 @@ impl Executor {
             self.draft.tell_event(&Event::Run(RunEvent::Cancelling));
             return self.stop_run().await;
         }
-        self.tell_claim();
         let mut broken = 0;
         loop {
             let context = self.context().await?;
@@ -106,13 +106,6 @@ impl Executor {
                 }
             }
         }
-    }
-
-    /// The claim's own transition is committed already.
-    fn tell_claim(&mut self) {
-        let metadata = self.draft.run.metadata.clone();
-        let frames = self.draft.committed(metadata);
-        self.push(frames);
     }
 
     async fn context(&self) -> Result<RunContext, Fault> {
@@ -246,18 +239,27 @@ impl Executor {
                 Err(interrupt) => return Ok(Err(Stopped::Interrupt(interrupt))),
             };
             let now = self.shared.clock.now();
-            match turn.take(&mut self.draft, now, event)? {
-                Step::Delta(frame) => self.push([frame]),
-                Step::Begun if self.commits_beginnings() => self.commit().await?,
-                Step::Begun | Step::Quiet => {}
+            let step = turn.take(&mut self.draft, now, event)?;
+            let Some(recorder) = &self.recorder else {
+                continue;
+            };
+            match step {
+                Step::Delta(delta) => {
+                    if !recorder.tell(delta, &mut self.draft.run) {
+                        return Err(Fault::Lost);
+                    }
+                    if recorder.is_full()
+                        && let Err(interrupt) = self.undisturbed(recorder.drained()).await
+                    {
+                        return Ok(Err(Stopped::Interrupt(interrupt)));
+                    }
+                }
+                // A message is committed when it is begun, so that its id is good from the first
+                // event on. Where nobody is told, whole turns are committed.
+                Step::Begun => self.commit().await?,
+                Step::Quiet => {}
             }
         }
-    }
-
-    /// Streamed runs commit a message when it is begun, so that its id is good from the first
-    /// event on. Others commit whole turns.
-    fn commits_beginnings(&self) -> bool {
-        self.draft.run.settings.stream || self.log.is_some()
     }
 
     async fn finish(
@@ -327,32 +329,34 @@ impl Executor {
         self.settle(None).await
     }
 
-    /// Commits a transition that ends this leg, and ends its stream. `before` is where to go
+    /// Commits a transition that ends this leg. `before` is where to go
     /// back to when the run was cancelled meanwhile.
     async fn settle(&mut self, before: Option<Draft>) -> Result<(), Fault> {
-        match self.commit().await {
-            Ok(()) => {
-                if let Some(log) = &self.log {
-                    log.finish();
-                }
-                Ok(())
-            }
-            Err(fault) => {
-                if let Some(before) = before {
-                    self.draft = before;
-                }
-                Err(fault)
-            }
+        let committed = self.commit().await;
+        if let (Err(_), Some(before)) = (&committed, before) {
+            self.draft = before;
         }
+        committed
     }
 
     async fn commit(&mut self) -> Result<(), Fault> {
         let runs = self.shared.store.runs();
-        let mut change = self.draft.change();
+        let mut change = self.draft.change(self.shared.clock.now_ms());
         let due = self.due.take();
         if let Some((receipt, usage)) = &due {
             change.charges = receipt.charges(usage);
         }
+        // The deltas before it are stored with it. If it fails, they are pending again.
+        let pending = match &self.recorder {
+            Some(recorder) => Some(recorder.take().await.ok_or(Fault::Lost)?),
+            None => None,
+        };
+        change.events = pending.as_ref().and_then(|pending| {
+            let told = self.draft.told().iter().cloned();
+            let all: Vec<_> = pending.entries.iter().cloned().chain(told).collect();
+            entry::row(&all, pending.first())
+        });
+        let last = change.events.as_ref().map(|row| row.last);
         let Some(committed) = runs.commit(self.guard.clone(), change).await? else {
             return Err(Fault::Lost);
         };
@@ -360,17 +364,12 @@ impl Executor {
             receipt.settled(&usage);
         }
         self.guard.version = committed.version;
-        let frames = self.draft.committed(committed.metadata);
-        self.push(frames);
-        Ok(())
-    }
-
-    fn push(&self, frames: impl IntoIterator<Item = bytes::Bytes>) {
-        if let Some(log) = &self.log {
-            for frame in frames {
-                log.push(frame);
-            }
+        let told = self.draft.committed(committed.metadata);
+        match (pending, last) {
+            (Some(pending), Some(last)) => pending.tell(last, &told, &mut self.draft.run),
+            _ => self.shared.bus.wake(&self.guard.run),
         }
+        Ok(())
     }
 
     /// Waits for something, unless the run is stopped or its time runs out first.

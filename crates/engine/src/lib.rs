@@ -11,6 +11,7 @@
 //! Start at [`Engine`], then read `executor`.
 //!
 //! Invariant: nothing is told to a stream before the commit that makes it true, text deltas apart.
+//! Invariant: a stream that is opened at any event tells what the first one told after it.
 //! Invariant: every commit of the executor is guarded by the lease's fence and the run's version;
 //! a guard that fails means that the run is somebody else's now, and the executor stops.
 //! Invariant: a client that goes away never changes a run.
@@ -21,16 +22,20 @@ mod commands;
 mod context;
 mod draft;
 mod engine;
+mod entry;
 mod error;
 mod executor;
 mod failure;
+mod log;
 mod model;
+mod recorder;
+mod subscription;
 mod tokens;
 mod turn;
 mod worker;
 
-pub use bus::Subscription;
 pub use commands::{Created, RunRequest, RunWay, ThreadTarget, posted};
 pub use engine::{Engine, Settings};
 pub use error::{Action, Error};
 pub use model::{ChatModel, ChatStream, ModelError, ModelErrorKind, ModelTurn, Receipt};
+pub use subscription::Subscription;

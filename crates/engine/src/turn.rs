@@ -5,19 +5,15 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use bytes::Bytes;
 use loomgate_domain::{
     CallId, IdGen, MessageId, StepId, Timestamp, Usage,
     id::new_id,
     message::Content,
     run::{FunctionCall, Illegal, Input, RunIncompleteReason},
 };
-use loomgate_wire::{
-    chat::{ChatEvent, FinishReason},
-    event,
-};
+use loomgate_wire::chat::{ChatEvent, FinishReason};
 
-use crate::{draft::Draft, failure};
+use crate::{draft::Draft, entry::Entry, failure};
 
 /// A turn that is arriving.
 pub(crate) struct Turn {
@@ -52,9 +48,9 @@ enum Part {
 pub(crate) enum Step {
     /// Nothing.
     Quiet,
-    /// This may go to streams at once.
-    Delta(Bytes),
-    /// Something was begun or ended: where somebody listens, commit the draft and tell.
+    /// Streams may be told this at once.
+    Delta(Entry),
+    /// Something was begun or ended: where the leg is recorded, commit the draft and tell.
     Begun,
 }
 
@@ -126,8 +122,8 @@ impl Turn {
         let Some(message) = &mut self.message else {
             return Ok(Step::Quiet);
         };
-        let frame = message.append(part, words);
-        Ok(begun_or_delta(draft, begun, frame))
+        let delta = message.append(part, words);
+        Ok(begun_or_delta(draft, begun, delta))
     }
 
     fn call_started(
@@ -151,14 +147,19 @@ impl Turn {
             self.tools.insert(step).clone()
         };
         let id = self.call_id(id);
-        let frame = event::call_started(&step, self.calls.len(), &id, &name);
+        let delta = Entry::Call {
+            step,
+            index: self.calls.len(),
+            id: id.clone(),
+            name: name.clone(),
+        };
         self.written.push_str(&name);
         self.calls.push(FunctionCall {
             id,
             name,
             arguments: String::new(),
         });
-        Ok(begun_or_delta(draft, begun, frame))
+        Ok(begun_or_delta(draft, begun, delta))
     }
 
     /// The provider's id, unless it is none or was used before in this run: outputs are matched
@@ -178,7 +179,7 @@ impl Turn {
         };
         call.arguments.push_str(text);
         self.written.push_str(text);
-        Step::Delta(event::call_arguments(step, index, text))
+        Step::Delta(arguments(step, index, text))
     }
 
     /// Ends the turn: books its usage and moves the run on.
@@ -224,7 +225,7 @@ impl Turn {
             if call.arguments.is_empty() {
                 call.arguments.push_str("{}");
                 if let Some(step) = &self.tools {
-                    draft.tell(event::call_arguments(step, index, "{}"));
+                    draft.tell(arguments(step, index, "{}"));
                 }
             }
         }
@@ -274,28 +275,46 @@ impl Turn {
 }
 
 /// What begins something waits for the commit; what goes on goes out at once.
-fn begun_or_delta(draft: &mut Draft, begun: bool, frame: Bytes) -> Step {
+fn begun_or_delta(draft: &mut Draft, begun: bool, delta: Entry) -> Step {
     if begun {
-        draft.tell(frame);
+        draft.tell(delta);
         Step::Begun
     } else {
-        Step::Delta(frame)
+        Step::Delta(delta)
+    }
+}
+
+fn arguments(step: &StepId, index: usize, text: &str) -> Entry {
+    Entry::Arguments {
+        step: step.clone(),
+        index,
+        pieces: vec![text.to_owned()],
     }
 }
 
 impl OpenMessage {
-    fn append(&mut self, part: Part, words: &str) -> Bytes {
+    fn append(&mut self, part: Part, words: &str) -> Entry {
         let first = *self.first.get_or_insert(part);
         let index = usize::from(first != part);
+        let (message, pieces) = (self.id.clone(), vec![words.to_owned()]);
         match part {
             Part::Text => {
                 let begins = self.text.is_empty();
                 self.text.push_str(words);
-                event::text_delta(&self.id, index, words, begins)
+                Entry::Text {
+                    message,
+                    index,
+                    begins,
+                    pieces,
+                }
             }
             Part::Refusal => {
                 self.refusal.push_str(words);
-                event::refusal_delta(&self.id, index, words)
+                Entry::Refusal {
+                    message,
+                    index,
+                    pieces,
+                }
             }
         }
     }

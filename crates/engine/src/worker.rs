@@ -5,30 +5,38 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Durati
 use futures::FutureExt;
 use loomgate_domain::{
     RunId,
-    run::{Input, RunState},
+    run::{EventId, Input, RunState},
 };
 use loomgate_store::{Claim, ClaimRequest, Guard, Lease};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    command::{self, Place},
+    command::{self, Leg, Place},
     draft::Draft,
     engine::{Running, Shared},
+    entry::{self, HalfTold},
     executor::{Executor, Fault},
     failure,
+    recorder::{self, Recorder},
 };
 
 /// The most runs claimed in one transaction.
 const BATCH: usize = 32;
 /// How often expired runs are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How often journals whose time is over are looked for.
+const SWEEP_JOURNALS: Duration = Duration::from_mins(1);
+/// About how many rows of journals are deleted in one transaction.
+const SWEPT: usize = 1_000;
 
 /// Starts the loops. They end when the engine drains.
 pub(crate) fn spawn(shared: &Arc<Shared>) {
     shared.tasks.spawn(claim_loop(Arc::clone(shared)));
     shared.tasks.spawn(heartbeat_loop(Arc::clone(shared)));
     shared.tasks.spawn(expiry_loop(Arc::clone(shared)));
+    shared.tasks.spawn(recorder::flush_loop(Arc::clone(shared)));
+    shared.tasks.spawn(sweep_loop(Arc::clone(shared)));
 }
 
 /// Waits until no run is being carried out.
@@ -74,41 +82,57 @@ async fn claim_loop(shared: Arc<Shared>) {
 /// Claims up to `max` runs and starts them. Returns how many.
 async fn claim(shared: &Arc<Shared>, max: usize) -> Result<usize, loomgate_store::Error> {
     // The drafts are made inside the transaction, and used after it.
-    let drafts: Arc<Mutex<HashMap<RunId, Draft>>> = Arc::default();
+    let drafts: Arc<Mutex<HashMap<RunId, Claimed>>> = Arc::default();
     let made = Arc::clone(&drafts);
-    let bus = Arc::clone(&shared.bus);
-    let now = shared.clock.now();
+    let (now, now_ms) = (shared.clock.now(), shared.clock.now_ms());
     let request = ClaimRequest {
         worker: shared.worker.clone(),
-        now_ms: shared.clock.now_ms(),
+        now_ms,
         lease_ms: i64::try_from(shared.settings.lease.as_millis()).unwrap_or(i64::MAX),
         max: u32::try_from(max).unwrap_or(u32::MAX),
     };
     let runs = shared.store.runs();
     let claims = runs
         .claim(request, move |row| {
-            let live = bus.get(&row.run.id).is_some();
-            let run = row.run.clone();
-            let mut draft = Draft::new(run, row.steps.clone(), row.messages.clone(), live);
+            let (run, recorded) = (row.run.clone(), row.recording.is_some());
+            let mut draft = Draft::new(run, row.steps.clone(), row.messages.clone(), recorded);
+            draft.restore(HalfTold::of(&row.told));
             // Claimable states accept it; should one not, the run is taken up as it is.
             if let Err(error) = draft.step(now, Input::Start) {
                 tracing::error!(run_id = %row.run.id, %error, "claimed a run that can not start");
             }
-            let change = draft.change();
-            made.lock().insert(row.run.id.clone(), draft);
+            let mut change = draft.change(now_ms);
+            let after = row.recording.map(|journal| journal.last);
+            change.events = row.recording.and_then(|journal| {
+                let first = EventId {
+                    attempt: journal.attempt,
+                    number: journal.last.number + 1,
+                };
+                entry::row(draft.told(), first)
+            });
+            let claimed = Claimed { draft, after };
+            made.lock().insert(row.run.id.clone(), claimed);
             change
         })
         .await?;
     let count = claims.len();
     for claim in claims {
-        if let Some(draft) = drafts.lock().remove(&claim.run.id) {
-            start(shared, claim, draft);
+        if let Some(claimed) = drafts.lock().remove(&claim.run.id) {
+            start(shared, claim, claimed);
         }
     }
     Ok(count)
 }
 
-fn start(shared: &Arc<Shared>, claim: Claim, draft: Draft) {
+/// A run that is being claimed.
+struct Claimed {
+    draft: Draft,
+    /// The last event before the claim, if the leg is recorded.
+    after: Option<EventId>,
+}
+
+fn start(shared: &Arc<Shared>, claim: Claim, claimed: Claimed) {
+    let Claimed { mut draft, after } = claimed;
     let run = claim.run.id.clone();
     let stop = CancellationToken::new();
     let running = Running {
@@ -117,9 +141,23 @@ fn start(shared: &Arc<Shared>, claim: Claim, draft: Draft) {
         stop: stop.clone(),
     };
     shared.running.lock().insert(run.clone(), running);
+    let told = draft.committed(claim.run.metadata);
+    let recorder = after.map(|after| {
+        let first = EventId {
+            attempt: claim.fence,
+            number: after.number + 1,
+        };
+        let told = entry::slots(&told, first, &mut draft.run);
+        let hold = shared.bus.hold(&run);
+        hold.log.adopt(claim.ws.clone(), claim.fence, after, told);
+        Arc::new(Recorder::new(shared, hold, claim.fence))
+    });
+    if recorder.is_none() {
+        shared.bus.wake(&run);
+    }
     let executor = Executor {
         shared: Arc::clone(shared),
-        log: shared.bus.get(&run),
+        recorder,
         guard: Guard {
             ws: claim.ws,
             thread: claim.run.thread_id,
@@ -137,29 +175,38 @@ fn start(shared: &Arc<Shared>, claim: Claim, draft: Draft) {
 /// Sees an executor through: its faults, its panics, and the process's own end.
 async fn attend(shared: Arc<Shared>, executor: Executor) {
     let guard = executor.guard.clone();
-    let log = executor.log.clone();
+    let recorder = executor.recorder.clone();
+    let flush = async || {
+        if let Some(recorder) = &recorder {
+            recorder.flush(&shared).await;
+        }
+    };
     let work = AssertUnwindSafe(executor.execute()).catch_unwind();
     let ended = tokio::select! {
         ended = Box::pin(work) => Some(ended),
         () = shared.closing.cancelled() => None,
     };
     match ended {
-        Some(Ok(Ok(()))) | None => {}
+        Some(Ok(Ok(()))) => {}
+        None => flush().await,
         Some(Ok(Err(Fault::Lost))) => {
             tracing::debug!(run_id = %guard.run, "run is no longer ours");
+            if let Some(recorder) = &recorder {
+                recorder.lost();
+            }
         }
         Some(Ok(Err(error))) => {
             tracing::error!(run_id = %guard.run, %error, "run broke off");
+            flush().await;
             fail_internally(&shared, &guard).await;
         }
         Some(Err(_panic)) => {
             tracing::error!(run_id = %guard.run, "executor panicked");
+            flush().await;
             fail_internally(&shared, &guard).await;
         }
     }
-    if let Some(log) = log {
-        log.close();
-    }
+    drop(recorder);
     if leave(&shared, &guard) {
         shared.wake.notify_one();
     }
@@ -193,21 +240,13 @@ async fn fail_internally(shared: &Shared, guard: &Guard) {
     }
 }
 
-/// Ends a run from outside its executor, and tells its stream.
+/// Ends a run from outside its executor. One that can not be ended so is left alone.
 async fn end(
     shared: &Shared,
     place: &Place,
     input: fn(&RunState) -> Input,
 ) -> Result<(), loomgate_store::Error> {
-    let log = shared.bus.get(&place.run);
-    let ended = command::command(shared, place, log.is_some(), input).await?;
-    if let (Some(Ok((mut draft, _))), Some(log)) = (ended, log) {
-        let metadata = draft.run.metadata.clone();
-        for frame in draft.committed(metadata) {
-            log.push(frame);
-        }
-        log.finish();
-    }
+    let _ended_or_illegal = command::command(shared, place, Leg::Present, input).await?;
     Ok(())
 }
 
@@ -237,11 +276,7 @@ async fn heartbeat_loop(shared: Arc<Shared>) {
             Ok(still) => {
                 let lost = held.into_iter().filter(|lease| !still.contains(&lease.run));
                 for lease in lost {
-                    let running = shared.running.lock();
-                    let ours = running.get(&lease.run);
-                    if let Some(it) = ours.filter(|it| it.fence == lease.fence) {
-                        it.stop.cancel();
-                    }
+                    shared.stop(&lease.run, lease.fence);
                 }
             }
             Err(error) => tracing::error!(%error, "heartbeat failed"),
@@ -271,6 +306,28 @@ async fn expiry_loop(shared: Arc<Shared>) {
             if let Err(error) = end(&shared, &place, |_| Input::Expire).await {
                 tracing::error!(run_id = %place.run, %error, "could not expire a run");
             }
+        }
+    }
+}
+
+/// Deletes the journals of runs that ended long ago.
+async fn sweep_loop(shared: Arc<Shared>) {
+    let retention = i64::try_from(shared.settings.stream_retention.as_millis());
+    let retention_ms = retention.unwrap_or(i64::MAX);
+    loop {
+        let before_ms = shared.clock.now_ms().saturating_sub(retention_ms);
+        let pause = match shared.store.events().sweep(before_ms, SWEPT).await {
+            Ok(0) => SWEEP_JOURNALS,
+            // There may be more. Others get their turn at the database first.
+            Ok(_) => Duration::from_millis(50),
+            Err(error) => {
+                tracing::error!(%error, "deleting old stream events failed");
+                SWEEP_JOURNALS
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shared.draining.cancelled() => return,
         }
     }
 }

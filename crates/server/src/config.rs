@@ -171,6 +171,8 @@ pub struct Worker {
     pub concurrency: usize,
     /// After this time without a sign of life a run is taken over.
     pub lease: Duration,
+    /// How long a run's stream can be opened again once it has ended.
+    pub stream_retention: Duration,
 }
 
 /// What is logged, and how.

@@ -1,6 +1,6 @@
 //! From a configuration to the parts of a running server: the composition root.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use loomgate_domain::{
     ApiKeyId, Clock, IdGen, Scope, Scopes, WorkspaceId, id,
@@ -217,7 +217,8 @@ pub async fn start_at(
             limits: config.limits.clone(),
             concurrency: config.worker.concurrency,
             lease: config.worker.lease,
-            poll: Duration::from_secs(1),
+            stream_retention: config.worker.stream_retention,
+            ..Settings::default()
         },
     );
     let (logbook, scribe) = logbook::open(config.logs);

@@ -14,7 +14,8 @@
 //! Invariant: a job that fails or panics changes nothing, and nothing of its neighbours.
 //! Invariant: no method shows or changes a row of another workspace.
 //! Invariant: at most one active run a thread.
-//! Invariant: a commit under an old fence or version writes nothing, and charges nobody.
+//! Invariant: a commit under an old fence or version writes nothing, tells nothing, and charges
+//! nobody.
 //! Invariant: what came sealed with a run is gone once the run has ended.
 //! Invariant: logs never make a record wait: each database has a writer of its own.
 //! Invariant: a list reads at most `limit + 1` rows.
@@ -24,6 +25,7 @@ pub mod assistants;
 pub mod configs;
 pub mod counters;
 pub mod error;
+pub mod events;
 pub mod keys;
 mod lock;
 pub mod logs;
@@ -51,6 +53,7 @@ pub use assistants::Assistants;
 pub use configs::Configs;
 pub use counters::Counters;
 pub use error::Error;
+pub use events::{EventRow, Events, Flush, Followed, Found, JournalState, Opening, StoredEvents};
 pub use keys::Keys;
 pub use logs::{
     FeedbackPoint, Figure, GraphPoint, GraphQuery, GroupBy, GroupQuery, GroupRow, Groups, Latency,

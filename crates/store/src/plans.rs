@@ -3,17 +3,18 @@
 use rusqlite::{Connection, StatementStatus};
 
 use crate::{
-    affinity, assistants, configs, counters, keys, logs, messages, runs,
+    affinity, assistants, configs, counters, events, keys, logs, messages, runs,
     schema::{self, Schema},
     sqlite, steps, store, threads, virtual_keys, workspaces,
 };
 
 /// Tables that grow with use.
-const LARGE: [&str; 10] = [
+const LARGE: [&str; 11] = [
     "assistants",
     "threads",
     "messages",
     "runs",
+    "run_events",
     "steps",
     "counters",
     "affinity",
@@ -22,8 +23,14 @@ const LARGE: [&str; 10] = [
     "feedback",
 ];
 
-/// Indexes that hold active runs only: going through all of one is fine.
-const SMALL_INDEXES: [&str; 3] = ["runs_active", "runs_due", "runs_queue"];
+/// Indexes that hold active runs only, or those whose journal is to be deleted: going through all of
+/// one is fine.
+const SMALL_INDEXES: [&str; 4] = [
+    "runs_active",
+    "runs_due",
+    "runs_journal_ended",
+    "runs_queue",
+];
 
 type Statement = (&'static str, &'static str);
 
@@ -34,6 +41,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         assistants::STATEMENTS,
         configs::STATEMENTS,
         counters::STATEMENTS,
+        events::STATEMENTS,
         keys::STATEMENTS,
         messages::STATEMENTS,
         runs::STATEMENTS,
@@ -166,6 +174,29 @@ fn logs_are_read_and_removed_along_their_ids() {
         previous[0][0].contains("INDEX api_keys_previous"),
         "{previous:?}"
     );
+}
+
+#[test]
+fn events_are_read_along_their_key_and_journals_are_swept_along_their_index() {
+    let connection = database(&schema::RECORDS);
+    let planned = |wanted: &str| {
+        let found = events::STATEMENTS.iter().find(|(name, _)| *name == wanted);
+        plan(&connection, found.unwrap().1).concat()
+    };
+    let place = "USING PRIMARY KEY (workspace_id=? AND run_id=?";
+    for (name, rest) in [
+        ("LAST", ")"),
+        ("AFTER", " AND (attempt,number)>(?,?))"),
+        ("AT", " AND (attempt,number)>(?,?))"),
+        ("BEFORE", " AND (attempt,number)<(?,?))"),
+        ("GIVEN_UP", " AND attempt=?)"),
+        ("PURGE", ")"),
+    ] {
+        let plan = planned(name);
+        assert!(plan.contains(&format!("{place}{rest}")), "{name}: {plan}");
+    }
+    let overdue = planned("OVERDUE");
+    assert!(overdue.contains("INDEX runs_journal_ended"), "{overdue}");
 }
 
 #[test]

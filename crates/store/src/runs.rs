@@ -13,10 +13,11 @@
 
 use loomgate_domain::{
     Message, Metadata, Page, PageRequest, Run, RunId, Thread, ThreadId, WorkspaceId,
+    run::{EventId, Journal},
 };
 
 use crate::{
-    Error, Store, messages,
+    Error, EventRow, Store, events, messages,
     page::{List, page},
     threads,
     tx::{Row, Tx, statements, to_json, values},
@@ -32,7 +33,8 @@ pub use advance::{Commanded, Committed, Guard, RunChange, RunSnapshot};
 pub use context::{ContextLimits, RunContext};
 pub use queue::{Claim, ClaimRequest, ClaimedRow, Lease};
 
-use row::{RunRow, columns};
+pub(crate) use row::status;
+use row::{COLUMNS, RunRow, columns};
 
 #[cfg(test)]
 pub(crate) use {
@@ -42,10 +44,12 @@ pub(crate) use {
 
 statements! {
     INSERT = concat!("INSERT INTO runs (workspace_id, status, expires_at, version, fence, \
-        attempt, lease_until, sealed, ", columns!(), ") \
-        VALUES ($1, $2, $3, 0, 0, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)");
+        attempt, lease_until, sealed, journal, ", columns!(), ") \
+        VALUES ($1, $2, $3, 0, 0, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)");
     SEALED = "SELECT sealed FROM runs WHERE workspace_id = $1 AND id = $2";
     GET = concat!("SELECT ", columns!(), " FROM runs \
+        WHERE workspace_id = $1 AND id = $2 AND thread_id = $3");
+    WITH_JOURNAL = concat!("SELECT ", columns!(), ", journal, fence FROM runs \
         WHERE workspace_id = $1 AND id = $2 AND thread_id = $3");
     EXISTS = "SELECT 1 FROM runs WHERE workspace_id = $1 AND id = $2 AND thread_id = $3";
     ACTIVE = "SELECT id FROM runs \
@@ -79,6 +83,10 @@ pub struct NewRun {
     /// Credentials and an inline config that came with the request, sealed. Erased by the commit
     /// that ends the run.
     pub sealed: Option<String>,
+    /// What its stream is told of its creation; none: it is not recorded.
+    pub events: Option<EventRow>,
+    /// When it is created, in milliseconds.
+    pub at_ms: i64,
 }
 
 /// The thread of a new run.
@@ -191,6 +199,10 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
         }
     }
     let status = run.state.status();
+    let journal = new.events.as_ref().map(|_| Journal {
+        recording: true,
+        after: EventId::START,
+    });
     tx.execute(
         INSERT,
         values![
@@ -199,6 +211,7 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
             status.is_active().then_some(run.settings.expires_at),
             row::wants_worker(status).then_some(0),
             new.sealed.as_ref().filter(|_| status.is_active()),
+            journal.as_ref().map(to_json).transpose()?,
             &run.id,
             &run.thread_id,
             &run.assistant_id,
@@ -209,7 +222,23 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
             to_json(&run.settings)?,
         ],
     )?;
+    if let Some(row) = &new.events {
+        events::insert(tx, (ws, &run.id), row, Some(&run.metadata), new.at_ms)?;
+    }
     Ok(Some(()))
+}
+
+/// A run with its journal, and the number of its newest lease.
+pub(crate) fn with_journal(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    thread: &ThreadId,
+    id: &RunId,
+) -> Result<Option<(Run, Option<Journal>, i64)>, Error> {
+    tx.row(WITH_JOURNAL, values![ws, id, thread], |row| {
+        let journal = row::journal(row, COLUMNS)?;
+        Ok((row::read(row)?, journal, row.integer(COLUMNS + 1)?))
+    })
 }
 
 /// The run that locks a thread.

@@ -13,6 +13,7 @@ pub(crate) const RECORDS: Schema = Schema {
         include_str!("../migrations/sqlite/0001_initial.sql"),
         include_str!("../migrations/sqlite/0002_gateway.sql"),
         include_str!("../migrations/sqlite/0003_open_runs.sql"),
+        include_str!("../migrations/sqlite/0004_run_events.sql"),
     ],
 };
 

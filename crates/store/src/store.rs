@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    Affinity, Assistants, Configs, Counters, Error, Keys, Logs, Messages, Runs, Steps, Threads,
-    VirtualKeys, Workspaces,
+    Affinity, Assistants, Configs, Counters, Error, Events, Keys, Logs, Messages, Runs, Steps,
+    Threads, VirtualKeys, Workspaces,
     lock::FolderLock,
     pool::{Pool, PoolOptions},
     schema,
@@ -192,6 +192,11 @@ impl Store {
     /// The run steps.
     pub fn steps(&self) -> Steps<'_> {
         Steps(self)
+    }
+
+    /// The stream events of runs.
+    pub fn events(&self) -> Events<'_> {
+        Events(self)
     }
 
     /// The API keys.

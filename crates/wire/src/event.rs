@@ -1,10 +1,12 @@
 //! The frames of a run's stream (contract section 10): `event: NAME`, `data: ONE LINE OF JSON`,
 //! an empty line. Deltas keep the rules of section 10.9: ids and names are sent once.
+//!
+//! What a run's journal keeps also has an id, an addition to the contract: see [`identified`].
 
 use bytes::Bytes;
 use loomgate_domain::{
     self as domain, CallId, MessageId, StepId,
-    run::{Event, MessageEvent, RunEvent, StepEvent},
+    run::{Event, EventId, MessageEvent, RunEvent, StepEvent},
 };
 use serde::Serialize;
 
@@ -38,6 +40,18 @@ fn sized(capacity: usize, name: &str, data: &impl Serialize) -> Bytes {
     let mut frame = Vec::with_capacity(capacity);
     write(&mut frame, name, data);
     frame.into()
+}
+
+/// A frame with its id, which a stream can be reopened with: `id: ATTEMPT.NUMBER`. It stands
+/// first, so that `data` still follows `event` and ends the frame; clients skip fields that they do
+/// not know. An event that only one reader is told has none.
+pub fn identified(id: EventId, frame: &[u8]) -> Bytes {
+    use std::io::Write as _;
+    let mut whole = Vec::with_capacity(frame.len() + 16);
+    // Writing to a vector can not fail.
+    let _ = writeln!(whole, "id: {id}");
+    whole.extend_from_slice(frame);
+    whole.into()
 }
 
 /// `thread.run.*`

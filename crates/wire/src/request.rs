@@ -18,7 +18,7 @@ pub mod turn;
 
 pub use assistant::{CreateAssistant, ModifyAssistant};
 pub use message::{CreateMessage, ModifyMessage, NewMessage};
-pub use query::{ListQuery, include_query, list_query};
+pub use query::{ListQuery, StreamPlace, include_query, list_query, stream_place};
 pub use run::{CreateRun, CreateThreadAndRun, ModifyRun, RunOptions, SubmitToolOutputs};
 pub use thread::{CreateThread, ModifyThread};
 

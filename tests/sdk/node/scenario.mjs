@@ -22,6 +22,7 @@ export function forEachClient(tests) {
     describe(name, () => {
       const context = {};
       before(() => {
+        context.baseURL = server.baseURL;
         context.client = make(server.baseURL, FIRST_KEY);
         context.stranger = make(server.baseURL, SECOND_KEY);
         context.intruder = make(server.baseURL, 'lg-nobody-gave-this-key-out');

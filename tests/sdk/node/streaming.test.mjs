@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { recorder } from './recording.mjs';
+import { FIRST_KEY } from './server.mjs';
 import {
   AFTER_OUTPUTS,
   CALLS_WAIT,
@@ -171,6 +172,22 @@ forEachClient((context) => {
     const seen = [];
     for await (const event of stream) seen.push(event);
     assert.deepEqual(names(seen), TEXT_RUN.slice(0, -1));
+  });
+
+  test('a stream opened again', async () => {
+    const { client, baseURL } = context;
+    const { stream, thread_id } = await streamOf(client, ['alpha beta gamma']);
+    const run = await stream.finalRun();
+    const events = await eventsOf();
+    const open = (headers) =>
+      recorder.fetch(`${baseURL}/threads/${thread_id}/runs/${run.id}/stream`, {
+        headers: { authorization: `Bearer ${FIRST_KEY}`, ...headers },
+      });
+    const ids = [...(await (await open()).text()).matchAll(/^id: (.*)$/gm)].map(([, id]) => id);
+    assert.deepEqual(await eventsOf(), events);
+    assert.equal(ids.length, events.length);
+    await (await open({ 'last-event-id': ids[7] })).text();
+    assert.deepEqual(await eventsOf(), events.slice(8));
   });
 
   test('createAndRunStream', async () => {

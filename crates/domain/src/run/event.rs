@@ -1,7 +1,9 @@
 //! The stream events of a run (contract section 10): which, about which object. The bodies are
 //! made from the records when they are sent.
 
-use crate::{MessageId, StepId};
+use serde::{Deserialize, Serialize};
+
+use crate::{MessageId, StepId, run::RunStatus};
 
 /// Something that became true, and that a stream reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +17,8 @@ pub enum Event {
 }
 
 /// `thread.run.*`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the contract's")]
 pub enum RunEvent {
     Created,
@@ -31,7 +34,8 @@ pub enum RunEvent {
 }
 
 /// `thread.run.step.*`, deltas apart
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the contract's")]
 pub enum StepEvent {
     Created,
@@ -43,13 +47,31 @@ pub enum StepEvent {
 }
 
 /// `thread.message.*`, deltas apart
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the contract's")]
 pub enum MessageEvent {
     Created,
     InProgress,
     Completed,
     Incomplete,
+}
+
+impl RunEvent {
+    /// What a stream says of a run in this status.
+    pub fn of(status: RunStatus) -> Self {
+        match status {
+            RunStatus::Queued => Self::Queued,
+            RunStatus::InProgress => Self::InProgress,
+            RunStatus::RequiresAction => Self::RequiresAction,
+            RunStatus::Cancelling => Self::Cancelling,
+            RunStatus::Cancelled => Self::Cancelled,
+            RunStatus::Failed => Self::Failed,
+            RunStatus::Completed => Self::Completed,
+            RunStatus::Incomplete => Self::Incomplete,
+            RunStatus::Expired => Self::Expired,
+        }
+    }
 }
 
 impl Event {

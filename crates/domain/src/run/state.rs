@@ -118,6 +118,12 @@ impl RunStatus {
         }
     }
 
+    /// Whether a leg of the run ends with this status, and with it a stream: the run has ended, or
+    /// waits for its client.
+    pub fn ends_leg(self) -> bool {
+        self == Self::RequiresAction || !self.is_active()
+    }
+
     /// Whether a run in this status locks its thread.
     pub fn is_active(self) -> bool {
         match self {

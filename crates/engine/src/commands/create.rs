@@ -3,16 +3,18 @@
 use loomgate_domain::{
     Assistant, AssistantId, Run, Thread, ThreadId, Usage, WorkspaceId,
     id::new_id,
-    run::{Origin, Route, RunEvent, RunSettings, RunState},
+    run::{EventId, Origin, Route, RunEvent, RunSettings, RunState},
     tool::{Tool, ToolChoice, ToolResources},
 };
 use loomgate_store::{NewRun, NewRunThread};
-use loomgate_wire::{
-    event,
-    request::{CreateThread, NewMessage, RunOptions},
-};
+use loomgate_wire::request::{CreateThread, NewMessage, RunOptions};
 
-use crate::{Engine, Error, Subscription, commands::posted};
+use crate::{
+    Engine, Error, Subscription,
+    command::Place,
+    commands::posted,
+    entry::{self, Entry},
+};
 
 /// A run, as a client asks for it.
 #[derive(Debug)]
@@ -125,12 +127,20 @@ impl Engine {
             usage: Usage::default(),
         };
 
-        // Opened before the commit, so that the worker finds it.
-        let events = stream.then(|| self.shared.bus.open(&run.id));
+        // There before the commit, so that nothing that the worker tells is let go of.
+        let reader = stream.then(|| self.shared.bus.read(&run.id));
+        let told = if stream {
+            opening(made, &run)
+        } else {
+            Vec::new()
+        };
+        let first = EventId::START.later(1);
         let new = NewRun {
             thread,
             run: run.clone(),
             sealed: request.way.sealed,
+            events: entry::row(&told, first),
+            at_ms: self.shared.clock.now_ms(),
         };
         match store.runs().create(workspace, new).await {
             Ok(Some(())) => {}
@@ -143,20 +153,31 @@ impl Engine {
             }
             Err(error) => return Err(error.into()),
         }
-        if let Some(events) = &events {
-            let thread_created = made.as_ref().map(event::thread_created);
-            let created = event::run(RunEvent::Created, &run);
-            let queued = event::run(RunEvent::Queued, &run);
-            events.begin(
-                thread_created
-                    .into_iter()
-                    .chain([created, queued])
-                    .collect(),
-            );
-        }
         self.shared.wake.notify_one();
+        let events = reader.map(|reader| {
+            let mut of = run.clone();
+            let told = entry::slots(&told, first, &mut of);
+            reader.log().extend(EventId::START, told);
+            let place = Place {
+                ws: workspace.clone(),
+                thread: thread_id,
+                run: run.id.clone(),
+            };
+            Subscription::beginning(&self.shared, reader, place, (of, EventId::START))
+        });
         Ok(Created { run, events })
     }
+}
+
+/// What a stream is told of a run's creation.
+fn opening(made: Option<Thread>, run: &Run) -> Vec<Entry> {
+    let state = |event| Entry::Run {
+        event,
+        state: run.state.clone(),
+        usage: run.usage,
+    };
+    let states = [RunEvent::Created, RunEvent::Queued].map(state);
+    made.map(Entry::Thread).into_iter().chain(states).collect()
 }
 
 /// What comes neither from the assistant nor from the options.

@@ -7,14 +7,14 @@ use loomgate_domain::{
 
 use crate::{
     Action, Engine, Error, Subscription,
-    command::{Place, command},
+    command::{Leg, Place, command},
     commands::refused,
 };
 
 impl Engine {
     /// Hands the outputs of all pending calls to a run. The run is `queued` when this returns;
-    /// with `stream`, the next leg can be read from the subscription. Without it, the same
-    /// outputs for the same calls may be handed in again: the run is returned as it is.
+    /// with `stream`, the next leg can be read from the subscription. The same outputs for the same
+    /// calls may be handed in again: the run is returned as it is, or its leg from its beginning.
     pub async fn submit_tool_outputs(
         &self,
         workspace: &WorkspaceId,
@@ -28,28 +28,30 @@ impl Engine {
             thread: thread.clone(),
             run: run.clone(),
         };
-        // Opened before the commit, so that the worker finds it.
-        let events = stream.then(|| self.shared.bus.open(run));
+        // There before the commit, so that nothing that the worker tells is let go of.
+        let reader = stream.then(|| self.shared.bus.read(run));
         let sent = outputs.clone();
-        let submitted = command(&self.shared, &place, stream, |_| {
-            Input::SubmitOutputs(outputs)
+        let leg = Leg::New { recorded: stream };
+        let submitted = command(&self.shared, &place, leg, move |_| {
+            Input::SubmitOutputs(outputs.clone())
         })
         .await?
         .ok_or_else(|| Error::NoRun(run.clone()))?;
-        if let (Err(Illegal::Status(_)), false) = (&submitted, stream)
-            && let Some(run) = self.submitted_before(&place, &sent).await?
+        if let Err(Illegal::Status(_)) = &submitted
+            && let Some(known) = self.submitted_before(&place, &sent).await?
         {
-            return Ok((run, None));
+            let events = match reader {
+                Some(_) => Some(self.reopen(workspace, thread, run, None).await?),
+                None => None,
+            };
+            return Ok((known, events));
         }
-        let (mut draft, effects) =
-            submitted.map_err(|illegal| refused(illegal, Action::SubmitToolOutputs))?;
-        let metadata = draft.run.metadata.clone();
-        let opening = draft.committed(metadata);
-        if let Some(events) = &events {
-            events.begin(opening);
-        }
-        self.perform(run, &effects);
-        Ok((draft.run, events))
+        let moved = submitted.map_err(|illegal| refused(illegal, Action::SubmitToolOutputs))?;
+        self.perform(run, &moved.effects);
+        let (run, after) = (moved.draft.run, moved.after);
+        let from = (run.clone(), after);
+        let events = reader.map(|it| Subscription::beginning(&self.shared, it, place, from));
+        Ok((run, events))
     }
 
     /// The run, if its latest calls were answered with just these outputs: the client repeats a

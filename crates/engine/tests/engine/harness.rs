@@ -15,7 +15,7 @@ use loomgate_domain::{
     Run, RunId, RunStep, Thread, ThreadId, Timestamp, Usage, WorkspaceId,
     limit::Charge,
     message::{Content, Role},
-    run::{Origin, Route, RunStatus, ToolOutput},
+    run::{EventId, Origin, Route, RunStatus, ToolOutput},
     tool::{Function, ResponseFormat, Tool, ToolChoice, ToolResources, Truncation, no_parameters},
 };
 use loomgate_engine::{
@@ -36,6 +36,8 @@ pub(crate) enum Reply {
     Events(Vec<Result<ChatEvent, ModelError>>),
     /// Events as the test sends them.
     Live(mpsc::UnboundedReceiver<Result<ChatEvent, ModelError>>),
+    /// These events, then a defect.
+    PanicAfter(Vec<Result<ChatEvent, ModelError>>),
     /// No stream at all.
     Refused(ModelError),
     /// A defect.
@@ -120,6 +122,10 @@ impl ChatModel for ScriptedModel {
             self.asked.notify_waiters();
             let events = match reply {
                 Some(Reply::Events(events)) => futures::stream::iter(events).boxed(),
+                Some(Reply::PanicAfter(events)) => {
+                    let defect = futures::stream::poll_fn(|_| panic!("as scripted"));
+                    futures::stream::iter(events).chain(defect).boxed()
+                }
                 Some(Reply::Live(receiver)) => {
                     futures::stream::unfold(receiver, |mut receiver| async {
                         let event = receiver.recv().await?;
@@ -247,6 +253,22 @@ impl Bench {
     }
 
     pub(crate) async fn on(options: Options, limits: Limits) -> Self {
+        let bench = Self::idle(options, Self::settings(limits)).await;
+        bench.engine.start().await.unwrap();
+        bench
+    }
+
+    /// Nothing happens by itself soon: tests do not wait for time.
+    pub(crate) fn settings(limits: Limits) -> Settings {
+        Settings {
+            limits,
+            poll: Duration::from_mins(1),
+            ..Settings::default()
+        }
+    }
+
+    /// One with these settings, whose engine is not started.
+    pub(crate) async fn idle(options: Options, settings: Settings) -> Self {
         let store = Store::open(options).unwrap();
         let ws = store.workspaces().ensure("default").await.unwrap();
         let (assistant, thread) = (assistant(), thread());
@@ -260,15 +282,9 @@ impl Bench {
             .insert(&ws, thread.clone(), Vec::new())
             .await
             .unwrap();
-        let settings = Settings {
-            limits,
-            poll: Duration::from_mins(1),
-            ..Settings::default()
-        };
         let model = Arc::new(ScriptedModel::default());
         let ids = Arc::new(CountingIds::default());
         let engine = engine(&store, &model, &ids, &settings);
-        engine.start().await.unwrap();
         Self {
             store,
             model,
@@ -283,8 +299,38 @@ impl Bench {
 
     /// Another engine on the same store: the process has been started again.
     pub(crate) async fn restart(&mut self) {
-        self.engine = engine(&self.store, &self.model, &self.ids, &self.settings);
+        self.engine = self.another(self.settings.clone());
         self.engine.start().await.unwrap();
+    }
+
+    /// Another engine on the same store, as another process has. It is not started.
+    pub(crate) fn another(&self, settings: Settings) -> Engine {
+        engine(&self.store, &self.model, &self.ids, &settings)
+    }
+
+    /// A run's stream, opened again.
+    pub(crate) async fn reopened(&self, run: &RunId, after: Option<EventId>) -> Vec<Seen> {
+        self.reopened_at(&self.engine, run, after).await
+    }
+
+    /// The same, at another process.
+    pub(crate) async fn reopened_at(
+        &self,
+        engine: &Engine,
+        run: &RunId,
+        after: Option<EventId>,
+    ) -> Vec<Seen> {
+        let opened = engine.reopen(&self.ws, &self.thread, run, after).await;
+        rest(&mut opened.unwrap()).await
+    }
+
+    /// Checks that a leg of which the first stream told `seen` is told the same from every event
+    /// on.
+    pub(crate) async fn replays(&self, run: &RunId, seen: &[Seen]) {
+        for (at, event) in seen.iter().enumerate() {
+            let again = self.reopened(run, event.id).await;
+            assert_eq!(again, seen[at + 1..], "after {:?}", event.id);
+        }
     }
 
     pub(crate) fn request(&self, words: &str, options: RunOptions) -> RunRequest {
@@ -469,8 +515,10 @@ fn thread() -> Thread {
 }
 
 /// A frame of a stream, taken apart.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Seen {
+    /// None: not of the journal.
+    pub(crate) id: Option<EventId>,
     pub(crate) name: String,
     pub(crate) data: serde_json::Value,
 }
@@ -478,9 +526,17 @@ pub(crate) struct Seen {
 pub(crate) async fn next(events: &mut Subscription) -> Option<Seen> {
     let frame = events.next().await?;
     let frame = std::str::from_utf8(&frame).unwrap();
+    let (id, frame) = match frame.strip_prefix("id: ") {
+        Some(rest) => rest
+            .split_once('\n')
+            .map(|(id, frame)| (Some(id.parse().unwrap()), frame))
+            .unwrap(),
+        None => (None, frame),
+    };
     let (name, data) = frame.split_once('\n').unwrap();
     let data = data.strip_prefix("data: ").unwrap().trim_end();
     Some(Seen {
+        id,
         name: name.strip_prefix("event: ").unwrap().to_owned(),
         data: serde_json::from_str(data).unwrap_or_else(|_| data.into()),
     })

@@ -7,8 +7,11 @@
     reason = "a failing test says where"
 )]
 
+mod crash;
 mod ends;
 mod faults;
 mod harness;
+mod reopen;
+mod replica;
 mod streams;
 mod survival;

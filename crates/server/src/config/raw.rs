@@ -133,6 +133,7 @@ pub(super) struct RawLogs {
 pub(super) struct RawWorker {
     pub(super) concurrency: Option<usize>,
     pub(super) lease_s: Option<u32>,
+    pub(super) stream_retention_s: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

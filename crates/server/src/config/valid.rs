@@ -162,6 +162,7 @@ fn worker(raw: &RawWorker) -> Result<Worker, ConfigError> {
     Ok(Worker {
         concurrency,
         lease: Duration::from_secs(lease_s.into()),
+        stream_retention: Duration::from_secs(raw.stream_retention_s.unwrap_or(3_600).into()),
     })
 }
 

@@ -26,6 +26,9 @@ impl From<Error> for ApiError {
             Error::NoAssistant(id) => Self::not_found(&id),
             Error::NoThread(id) => Self::not_found(&id),
             Error::NoRun(id) => Self::not_found(&id),
+            Error::NoEvent(id) => {
+                Self::invalid(format!("The run's stream has no event with the id '{id}'."))
+            }
             Error::ThreadLocked { thread, run } => Self::locked_for_runs(&thread, &run),
             // The quotes differ, as they did in the original.
             Error::WrongStatus { action, status } => Self::invalid(match action {

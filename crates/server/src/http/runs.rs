@@ -1,4 +1,5 @@
-//! `/v1/threads/{thread_id}/runs` and `/v1/threads/runs` (contract section 8).
+//! `/v1/threads/{thread_id}/runs` and `/v1/threads/runs` (contract section 8), and a run's stream,
+//! which is an addition to the contract (`docs/streams.md`).
 
 use axum::{
     Extension,
@@ -16,6 +17,7 @@ use loomgate_wire::{
     object,
     request::{
         CreateRun, CreateThreadAndRun, ModifyRun, SubmitToolOutputs, include_query, list_query,
+        query::LAST_EVENT_ID, stream_place,
     },
 };
 
@@ -56,6 +58,11 @@ pub fn routes() -> Routes {
             "/v1/threads/{thread_id}/runs/{run_id}/submit_tool_outputs",
             DataPlane,
             submit_tool_outputs,
+        )
+        .get(
+            "/v1/threads/{thread_id}/runs/{run_id}/stream",
+            DataPlane,
+            stream,
         )
 }
 
@@ -225,6 +232,29 @@ async fn submit_tool_outputs(
         .await;
     let (run, events) = run_or_missing(submitted, &app, &caller, &path).await?;
     created(Created { run, events })
+}
+
+/// The run's newest leg from its beginning, or what came after an event that the client has seen.
+async fn stream(
+    State(app): State<App>,
+    caller: Caller,
+    path: RunPath,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let seen = headers.get(LAST_EVENT_ID).map(HeaderValue::as_bytes);
+    let seen = seen.map(String::from_utf8_lossy);
+    let place = stream_place(query.as_deref(), seen.as_deref())?;
+    let after = place.map(|place| place.after);
+    let opened = app
+        .engine
+        .reopen(&caller.workspace, &path.thread, &path.run, after)
+        .await;
+    if let (Err(loomgate_engine::Error::NoEvent(_)), Some(place)) = (&opened, place) {
+        return Err(place.unknown().into());
+    }
+    let events = run_or_missing(opened, &app, &caller, &path).await?;
+    Ok(reply::events(events))
 }
 
 async fn run_or_missing<T>(

@@ -30,3 +30,5 @@ mod review;
 mod routes;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod streams;

@@ -93,6 +93,26 @@ impl Process {
         }
     }
 
+    /// Opens a run's stream again.
+    pub(crate) async fn reopen(&self, run: &str, last_event_id: Option<&str>) -> Stream {
+        let mut request = self.request(reqwest::Method::GET, &format!("{run}/stream"));
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        Stream {
+            answer,
+            text: String::new(),
+        }
+    }
+
+    /// An answer's text.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let answer = self.request(reqwest::Method::GET, path).send().await;
+        answer.unwrap().text().await.unwrap()
+    }
+
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let request = self
             .client
@@ -146,6 +166,12 @@ impl Stream {
         while !self.text.contains(last) {
             assert!(self.read().await.unwrap(), "ended without {last}");
         }
+    }
+
+    /// Reads to the end, and gives all of it.
+    pub(crate) async fn end(&mut self) -> String {
+        while self.read().await.unwrap() {}
+        self.text.clone()
     }
 
     /// Reads more. Whether there was more; an error if the stream broke off.

@@ -3,12 +3,12 @@
 use loomgate_domain::{
     Message, MessageId, Metadata, Run, RunId, RunStep, ThreadId, Usage, WorkspaceId,
     limit::Charge,
-    run::{RunState, RunStatus},
+    run::{Journal, RunState, RunStatus},
 };
 
 use super::row::{self, COLUMNS, columns};
 use crate::{
-    Error, Runs, counters, messages, steps,
+    Error, EventRow, JournalState, Runs, StoredEvents, counters, events, messages, steps,
     tx::{Tx, Value, statements, to_json, values},
 };
 
@@ -20,7 +20,7 @@ macro_rules! advance {
              version = version + 1, ",
             $also,
             " WHERE workspace_id = $4 AND id = $5 AND thread_id = $6 AND fence = $7 \
-             AND version = $8 RETURNING version, metadata"
+             AND version = $8 RETURNING version, metadata, journal"
         )
     };
 }
@@ -34,8 +34,12 @@ statements! {
     PAUSE = advance!("lease_owner = NULL, lease_until = NULL");
     // No worker is wanted any more, the thread is free, and secrets are not kept for nothing.
     FINISH = advance!("lease_owner = NULL, lease_until = NULL, expires_at = NULL, sealed = NULL");
-    SNAPSHOT = concat!("SELECT ", columns!(), ", fence, version, COALESCE(lease_until, 0) \
-        FROM runs WHERE workspace_id = $1 AND id = $2 AND thread_id = $3");
+    // The same, and whoever still has the run has lost it.
+    TAKE_OVER = advance!("fence = fence + 1, lease_owner = NULL, lease_until = NULL, \
+        expires_at = NULL, sealed = NULL");
+    SET_JOURNAL = "UPDATE runs SET journal = $1 WHERE workspace_id = $2 AND id = $3";
+    SNAPSHOT = concat!("SELECT ", columns!(), ", fence, version, COALESCE(lease_until, 0), \
+        journal FROM runs WHERE workspace_id = $1 AND id = $2 AND thread_id = $3");
     RELOAD = concat!("SELECT ", columns!(), ", version FROM runs \
         WHERE workspace_id = $1 AND id = $2 AND thread_id = $3 AND fence = $4");
 }
@@ -58,6 +62,15 @@ pub struct RunChange {
     pub release: bool,
     /// What the change costs whom: counted with it, or not at all.
     pub charges: Vec<Charge>,
+    /// What streams are told of it, for the run's journal.
+    pub events: Option<EventRow>,
+    /// The journal of the leg that begins with this change; none: as it was.
+    pub journal: Option<Journal>,
+    /// Whether a run that ends is taken from the worker that may still have it: from now on, that
+    /// worker can write no events either.
+    pub take_over: bool,
+    /// When it is made, in milliseconds.
+    pub at_ms: i64,
 }
 
 impl RunChange {
@@ -71,6 +84,10 @@ impl RunChange {
             remove_messages: Vec::new(),
             release: false,
             charges: Vec::new(),
+            events: None,
+            journal: None,
+            take_over: false,
+            at_ms: 0,
         }
     }
 }
@@ -111,6 +128,11 @@ pub struct RunSnapshot {
     pub messages: Vec<Message>,
     /// Whether a worker has it.
     pub leased: bool,
+    /// How far its journal is.
+    pub journal: JournalState,
+    /// Where a worker has begun something, the events of the leg that are kept: what streams were
+    /// told of it.
+    pub told: Vec<StoredEvents>,
 }
 
 /// What a command led to.
@@ -210,17 +232,32 @@ fn snapshot(tx: &mut dyn Tx, guard: &mut Guard, now_ms: i64) -> Result<Option<Ru
             row.integer(COLUMNS)?,
             row.integer(COLUMNS + 1)?,
             row.integer(COLUMNS + 2)?,
+            row::journal(row, COLUMNS + 3)?,
         ))
     })?;
-    let Some((run, fence, version, lease_until)) = row else {
+    let Some((run, fence, version, lease_until, journal)) = row else {
         return Ok(None);
     };
     (guard.fence, guard.version) = (fence, version);
+    let begun = match &run.state {
+        RunState::InProgress { open, .. } | RunState::Cancelling { open, .. } => open.is_some(),
+        _ => false,
+    };
+    let told = match journal.filter(|journal| journal.recording && begun) {
+        Some(journal) => events::all_after(tx, (&guard.ws, &guard.run), journal.after)?,
+        None => Vec::new(),
+    };
     Ok(Some(RunSnapshot {
         run,
+        told,
         steps: steps::open(tx, &guard.ws, &guard.run)?,
         messages: messages::open(tx, &guard.ws, &guard.thread, &guard.run)?,
         leased: lease_until >= now_ms,
+        journal: JournalState {
+            journal,
+            last: events::last(tx, &guard.ws, &guard.run)?,
+            attempt: fence,
+        },
     }))
 }
 
@@ -240,6 +277,15 @@ pub(super) fn apply(
         | RunStatus::Failed
         | RunStatus::Completed
         | RunStatus::Incomplete
+        | RunStatus::Expired
+            if change.take_over =>
+        {
+            TAKE_OVER
+        }
+        RunStatus::Cancelled
+        | RunStatus::Failed
+        | RunStatus::Completed
+        | RunStatus::Incomplete
         | RunStatus::Expired => FINISH,
     };
     let usage = change.usage.as_ref().map(to_json).transpose()?;
@@ -254,12 +300,13 @@ pub(super) fn apply(
         guard.version,
     ];
     let committed = tx.row(sql, values, |row| {
-        Ok(Committed {
+        let committed = Committed {
             version: row.integer(0)?,
             metadata: row.json(1)?,
-        })
+        };
+        Ok((committed, row.optional_text(2)?.is_some()))
     })?;
-    let Some(committed) = committed else {
+    let Some((committed, has_journal)) = committed else {
         return Ok(None);
     };
     for message in &change.remove_messages {
@@ -272,6 +319,19 @@ pub(super) fn apply(
         steps::put(tx, &guard.ws, step)?;
     }
     counters::add(tx, &change.charges)?;
+    if let Some(journal) = &change.journal {
+        tx.execute(
+            SET_JOURNAL,
+            values![to_json(journal)?, &guard.ws, &guard.run],
+        )?;
+    }
+    if let Some(row) = &change.events {
+        let metadata = Some(&committed.metadata);
+        events::insert(tx, (&guard.ws, &guard.run), row, metadata, change.at_ms)?;
+    }
+    if !status.is_active() && (has_journal || change.journal.is_some()) {
+        events::ended(tx, guard, change.at_ms)?;
+    }
     Ok(Some(committed))
 }
 

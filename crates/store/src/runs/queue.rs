@@ -9,7 +9,7 @@ use super::{
     row::{self, COLUMNS, columns},
 };
 use crate::{
-    Error, Guard, RunChange, Runs, messages, steps,
+    Error, Guard, JournalState, RunChange, Runs, StoredEvents, events, messages, steps,
     tx::{Tx, statements, values},
 };
 
@@ -20,14 +20,16 @@ statements! {
     NEXT = "SELECT workspace_id, id FROM runs WHERE lease_until = 0 ORDER BY seq LIMIT $1";
     TAKE = concat!("UPDATE runs SET fence = fence + 1, attempt = attempt + 1, \
         lease_owner = $1, lease_until = $2 WHERE workspace_id = $3 AND id = $4 \
-        RETURNING ", columns!(), ", fence, version, attempt, sealed");
+        RETURNING ", columns!(), ", fence, version, attempt, sealed, journal");
     HEARTBEAT = "UPDATE runs SET lease_until = $1 \
         WHERE workspace_id = $2 AND id = $3 AND fence = $4 AND lease_owner = $5";
     RELEASE_ALL = "UPDATE runs SET lease_owner = NULL, lease_until = 0 \
         WHERE lease_until IS NOT NULL AND lease_owner = $1";
     RECOVER = "UPDATE runs SET lease_owner = NULL, lease_until = 0 WHERE lease_until > 0";
+    // Whoever has a run ends it by itself when its time is over.
     DUE = "SELECT workspace_id, thread_id, id FROM runs \
-        WHERE expires_at <= $1 AND status <> 'cancelling' ORDER BY expires_at LIMIT $2";
+        WHERE expires_at <= $1 AND status <> 'cancelling' \
+        AND (lease_until IS NULL OR lease_until < $2) ORDER BY expires_at LIMIT $3";
     NEXT_DEADLINE = "SELECT expires_at FROM runs \
         WHERE expires_at IS NOT NULL AND status <> 'cancelling' ORDER BY expires_at LIMIT 1";
     CENSUS = "SELECT status, COUNT(*) FROM runs WHERE expires_at IS NOT NULL GROUP BY status";
@@ -55,6 +57,11 @@ pub struct ClaimedRow {
     pub steps: Vec<RunStep>,
     /// Its messages that are in progress: likewise.
     pub messages: Vec<Message>,
+    /// How far its journal is, if the present leg is recorded.
+    pub recording: Option<JournalState>,
+    /// Where something is in progress, the events of the leg that are kept: what streams were told
+    /// of it.
+    pub told: Vec<StoredEvents>,
 }
 
 /// A run that was taken.
@@ -149,8 +156,8 @@ impl Runs<'_> {
             .await
     }
 
-    /// Runs whose time is over, those first that are longest over. Those that are cancelling
-    /// are left out: they do not expire.
+    /// Runs whose time is over, those first that are longest over. Left out are those that are
+    /// cancelling, which do not expire, and those that a worker has, which ends them.
     pub async fn due(
         &self,
         now: Timestamp,
@@ -158,7 +165,8 @@ impl Runs<'_> {
     ) -> Result<Vec<(WorkspaceId, ThreadId, RunId)>, Error> {
         self.0
             .read(move |tx| {
-                tx.rows(DUE, values![now, i64::from(max)], |row| {
+                let now_ms = now.0.saturating_mul(1000);
+                tx.rows(DUE, values![now, now_ms, i64::from(max)], |row| {
                     Ok((row.id(0)?, row.id(1)?, row.id(2)?))
                 })
             })
@@ -178,10 +186,7 @@ impl Runs<'_> {
         self.0
             .read(|tx| {
                 tx.rows(CENSUS, &[], |row| {
-                    let name = row.text(0)?;
-                    let status = RunStatus::ALL.into_iter().find(|s| s.as_str() == name);
-                    let status =
-                        status.ok_or_else(|| Error::corrupt(format!("runs.status {name}")))?;
+                    let status = row::status(row.text(0)?)?;
                     Ok((status, u64::try_from(row.integer(1)?).unwrap_or(0)))
                 })
             })
@@ -205,15 +210,28 @@ fn take(
             row.integer(COLUMNS + 1)?,
             row.integer(COLUMNS + 2)?,
             row.optional_text(COLUMNS + 3)?.map(str::to_owned),
+            row::journal(row, COLUMNS + 4)?,
         ))
     })?;
-    let (run, fence, version, attempt, sealed) =
+    let (run, fence, version, attempt, sealed, journal) =
         taken.ok_or_else(|| Error::corrupt("a run vanished within a transaction"))?;
-    let before = ClaimedRow {
+    let mut before = ClaimedRow {
         steps: steps::open(tx, &ws, &run.id)?,
         messages: messages::open(tx, &ws, &run.thread_id, &run.id)?,
         run,
+        recording: None,
+        told: Vec::new(),
     };
+    if let Some(journal) = journal.filter(|journal| journal.recording) {
+        before.recording = Some(JournalState {
+            journal: Some(journal),
+            last: events::last(tx, &ws, id)?,
+            attempt: fence,
+        });
+        if !before.steps.is_empty() {
+            before.told = events::all_after(tx, (&ws, id), journal.after)?;
+        }
+    }
     let change = start(&before);
     let guard = Guard {
         ws,

@@ -1,6 +1,9 @@
 //! A run as a row.
 
-use loomgate_domain::{AssistantId, Run, RunId, ThreadId, Timestamp, run::RunStatus};
+use loomgate_domain::{
+    AssistantId, Run, RunId, ThreadId, Timestamp,
+    run::{Journal, RunStatus},
+};
 
 use crate::{
     Error,
@@ -69,6 +72,17 @@ pub(super) fn read(row: &dyn Row) -> Result<Run, Error> {
         metadata: row.json(6)?,
         settings: row.json(7)?,
     })
+}
+
+/// The status of this name.
+pub(crate) fn status(name: &str) -> Result<RunStatus, Error> {
+    let status = RunStatus::ALL.into_iter().find(|s| s.as_str() == name);
+    status.ok_or_else(|| Error::corrupt(format!("runs.status {name}")))
+}
+
+/// A run's journal, from a column that is null where there is none.
+pub(super) fn journal(row: &dyn Row, column: usize) -> Result<Option<Journal>, Error> {
+    row.optional_text(column)?.map(from_json).transpose()
 }
 
 /// Whether runs in this status are a worker's business.

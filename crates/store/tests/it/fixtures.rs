@@ -174,6 +174,8 @@ pub(crate) async fn queued(store: &Store, n: u32) -> Run {
         },
         run: run.clone(),
         sealed: None,
+        events: None,
+        at_ms: NOW_MS,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     run

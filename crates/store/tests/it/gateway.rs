@@ -342,6 +342,8 @@ async fn what_came_sealed_with_a_run_is_erased_when_it_ends() {
                 messages: Vec::new(),
             },
             sealed: Some(format!("sealed {n}")),
+            events: None,
+            at_ms: NOW_MS,
         };
         store.runs().create(&ws(), new).await.unwrap().unwrap();
     }
@@ -392,6 +394,8 @@ async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on() {
                 messages: Vec::new(),
             },
             sealed: Some(format!("v{n}:text")),
+            events: None,
+            at_ms: NOW_MS,
         };
         store.runs().create(&ws(), new).await.unwrap().unwrap();
     }

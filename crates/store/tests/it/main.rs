@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test sets up has to work")]
 
 mod durability;
+mod events;
 mod exports;
 mod fixtures;
 mod gateway;

@@ -242,6 +242,23 @@ async fn runs_are_due_when_their_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_run_that_a_worker_has_is_its_workers_to_end() {
+    let store = store();
+    let taken = running(&store, 1).await;
+    let deadline = NOW.plus(600);
+    let until_ms = deadline.0 * 1000;
+    let held = store
+        .runs()
+        .heartbeat("w", vec![lease(&taken)], until_ms)
+        .await;
+    assert_eq!(held.unwrap(), [id(1)]);
+    assert!(store.runs().due(deadline, 9).await.unwrap().is_empty());
+    let later = deadline.plus(1);
+    let due = store.runs().due(later, 9).await.unwrap();
+    assert_eq!(due, [(ws(), id(1), id(1))], "its worker is gone");
+}
+
+#[tokio::test]
 async fn the_census_counts_active_runs() {
     let store = store();
     let ended = running(&store, 1).await;

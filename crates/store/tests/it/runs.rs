@@ -40,6 +40,8 @@ async fn a_run_is_created_with_its_thread_or_on_one() {
         },
         run: run(&id(thread), n),
         sealed: None,
+        events: None,
+        at_ms: NOW_MS,
     };
     let refused = store.runs().create(&ws(), on(1, 2)).await;
     assert!(
@@ -71,6 +73,8 @@ async fn a_refused_run_leaves_no_thread_behind() {
         },
         run: run(&id(2), 1),
         sealed: None,
+        events: None,
+        at_ms: NOW_MS,
     };
     let refused = store.runs().create(&ws(), new).await;
     assert!(matches!(refused, Err(Error::Duplicate)), "{refused:?}");

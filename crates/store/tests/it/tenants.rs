@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use loomgate_domain::{Metadata, PageRequest, WorkspaceId, feedback::Feedback, key::ApiKey};
+use loomgate_domain::{
+    Metadata, PageRequest, WorkspaceId, feedback::Feedback, key::ApiKey, run::EventId,
+};
 use loomgate_store::{
-    Commanded, ContextLimits, GraphPoint, GraphQuery, GroupBy, GroupQuery, Groups, Guard, Lease,
-    LogFilter, Measure, NewRun, NewRunThread, RunChange, RunContext,
+    Commanded, ContextLimits, EventRow, Flush, GraphPoint, GraphQuery, GroupBy, GroupQuery, Groups,
+    Guard, Lease, LogFilter, Measure, NewRun, NewRunThread, RunChange, RunContext,
 };
 
 use crate::{
@@ -105,6 +107,25 @@ async fn a_foreign_workspace_sees_and_changes_nothing() {
     };
     let held = runs.heartbeat("w", vec![lease], i64::MAX).await.unwrap();
     assert!(held.is_empty());
+    let events = store.events();
+    assert_eq!(events.open(ws2, t, r, None).await.unwrap(), None);
+    assert_eq!(
+        events.follow(ws2, r, EventId::START, 9).await.unwrap(),
+        None
+    );
+    let flush = Flush {
+        ws: foreign.clone(),
+        run: r.clone(),
+        fence: claim.fence,
+        after: EventId::START,
+        row: EventRow {
+            last: EventId::START.later(1),
+            count: 1,
+            ends_leg: false,
+            body: String::new(),
+        },
+    };
+    assert_eq!(events.append(vec![flush], NOW_MS).await.unwrap(), [false]);
     let context = runs.context(ws2, t, r, ContextLimits::default()).await;
     assert_eq!(context.unwrap(), RunContext::default());
     let new_run = NewRun {
@@ -113,6 +134,8 @@ async fn a_foreign_workspace_sees_and_changes_nothing() {
         },
         run: run(t, 9),
         sealed: None,
+        events: None,
+        at_ms: NOW_MS,
     };
     assert_eq!(runs.create(ws2, new_run).await.unwrap(), None);
 
@@ -214,6 +237,8 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway() {
             messages: Vec::new(),
         },
         sealed: Some("sealed".into()),
+        events: None,
+        at_ms: NOW_MS,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     assert_eq!(store.runs().sealed(ws2, &id(1)).await.unwrap(), None);

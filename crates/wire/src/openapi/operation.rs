@@ -29,6 +29,8 @@ pub(super) enum Answer {
     Json(&'static Shape),
     /// This JSON, or a stream of events where the body asks for one.
     Streamable(&'static Shape),
+    /// A stream of events.
+    Stream,
     /// Plain text.
     Text(&'static str),
     /// This JSON, open to everybody.
@@ -164,17 +166,18 @@ impl Operation {
         };
         match self.answer {
             Answer::Text(kind) => text(&mut content, kind, "Plain text."),
+            Answer::Stream => {}
             Answer::Json(shape) | Answer::Open(shape) | Answer::Streamable(shape) => {
                 let schema = schema(shape, components);
                 content.insert("application/json".to_owned(), json!({"schema": schema}));
             }
         }
-        if matches!(self.answer, Answer::Streamable(_)) {
+        if matches!(self.answer, Answer::Streamable(_) | Answer::Stream) {
             text(
                 &mut content,
                 "text/event-stream",
-                "Events of the run as they happen, each with the object that it is about; the \
-                 last one is `done`.",
+                "Events of the run as they happen, each with the object that it is about and an \
+                 `id` that the stream can be opened again with; the last one is `done`.",
             );
         }
         if let Some(Value::Object(stream)) = content.get_mut("text/event-stream") {

@@ -3,7 +3,7 @@
 use loomgate_domain::{IdKind, id, limits::LIST_LIMIT};
 use serde_json::{Value, json};
 
-use crate::request::query::INCLUDABLE;
+use crate::request::query::{INCLUDABLE, LAST_EVENT_ID, STARTING_AFTER};
 
 /// A parameter of a query.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) enum Query {
     Run,
     /// `include[]`
     Include,
+    /// `starting_after`, and the header that says the same
+    Place,
 }
 
 impl Query {
@@ -51,6 +53,15 @@ impl Query {
                 "Optional parts of run steps.",
                 &json!({"type": "array", "items": {"type": "string", "enum": [INCLUDABLE]}}),
             )],
+            Self::Place => {
+                let description = "The event that was read last: the stream goes on behind it.";
+                let schema = json!({"type": "string", "pattern": r"^[0-9]+\.[0-9]+$"});
+                let header = json!({
+                    "name": LAST_EVENT_ID, "in": "header",
+                    "description": description, "schema": schema,
+                });
+                vec![query(STARTING_AFTER, description, &schema), header]
+            }
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{
     operation::{
-        Answer::{Json, Open, Streamable, Text},
+        Answer::{Json, Open, Stream, Streamable, Text},
         Operation,
     },
-    parameter::Query::{Include, Page, Run as RunId},
+    parameter::Query::{Include, Page, Place, Run as RunId},
 };
 use crate::{
     object::{assistant, deleted, list, message, model, run, step, thread},
@@ -242,6 +242,14 @@ pub(super) static OPERATIONS: &[Operation] = &[
         summary: "Answer the function calls that a run waits for.",
         body: Some(SubmitToolOutputs::shape),
         answer: Streamable(&run::SHAPE),
+        ..RUN
+    },
+    Operation {
+        path: "/v1/threads/{thread_id}/runs/{run_id}/stream",
+        id: "streamRun",
+        summary: "Open a run's stream again: its newest leg, or what came after an event.",
+        query: &[Place],
+        answer: Stream,
         ..RUN
     },
     Operation {

@@ -1,8 +1,9 @@
-//! Query strings of lists and of operations with `include[]` (contract sections 1.1 and 4).
+//! Query strings of lists and of operations with `include[]` (contract sections 1.1 and 4), and of
+//! streams that are opened again.
 
 use std::borrow::Cow;
 
-use loomgate_domain::{Order, limits::LIST_LIMIT};
+use loomgate_domain::{Order, limits::LIST_LIMIT, run::EventId};
 use url::form_urlencoded;
 
 use crate::{
@@ -70,6 +71,81 @@ pub fn include_query(query: Option<&str>) -> Result<Vec<String>, Problem> {
         .filter(|(name, _)| matches!(&**name, "include" | "include[]"))
         .map(|(_, value)| include(&value))
         .collect()
+}
+
+/// The header that says which event of a stream a client has read last: what browsers send.
+pub const LAST_EVENT_ID: &str = "Last-Event-ID";
+
+/// The parameter that says the same.
+pub const STARTING_AFTER: &str = "starting_after";
+
+/// Where a stream is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamPlace {
+    /// Behind this event.
+    pub after: EventId,
+    /// What names it: [`LAST_EVENT_ID`] or [`STARTING_AFTER`].
+    pub field: &'static str,
+}
+
+impl StreamPlace {
+    fn read(field: &'static str, text: &str) -> Result<Self, Problem> {
+        let after = text.parse().map_err(|_| {
+            let text = shown(text);
+            Problem::new(
+                format!(
+                    "Invalid '{field}': '{text}'. Expected the id of an event of this run's \
+                     stream, such as '1.57'."
+                ),
+                field,
+                Some("invalid_value"),
+            )
+        })?;
+        Ok(Self { after, field })
+    }
+
+    /// The run has no such event.
+    pub fn unknown(self) -> Problem {
+        let Self { after, field } = self;
+        Problem::new(
+            format!("Invalid '{field}': this run's stream has no event with the id '{after}'."),
+            field,
+            Some("invalid_value"),
+        )
+    }
+}
+
+/// Reads where a stream is to go on, from its query and its header. Empty ones count as none; a
+/// parameter that the operation does not have is refused: a stream that goes on at another place
+/// than its client means is worse than none.
+pub fn stream_place(
+    query: Option<&str>,
+    last_event_id: Option<&str>,
+) -> Result<Option<StreamPlace>, Problem> {
+    let mut place = last_event_id
+        .filter(|text| !text.is_empty())
+        .map(|text| StreamPlace::read(LAST_EVENT_ID, text))
+        .transpose()?;
+    for (name, value) in pairs(query) {
+        if name != STARTING_AFTER {
+            return Err(Problem::unknown(shown(&name), None));
+        }
+        let named = StreamPlace::read(STARTING_AFTER, &value)?;
+        let other = place.filter(|place| place.after != named.after);
+        if let Some(StreamPlace { after, field }) = other {
+            return Err(Problem::new(
+                format!(
+                    "Invalid '{STARTING_AFTER}': it names the event '{}', but '{field}' names \
+                     '{after}'.",
+                    named.after
+                ),
+                STARTING_AFTER,
+                Some("invalid_value"),
+            ));
+        }
+        place = Some(place.unwrap_or(named));
+    }
+    Ok(place)
 }
 
 fn pairs(query: Option<&str>) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {

@@ -6,7 +6,7 @@ use loomgate_wire::{
     request::{
         CreateAssistant, CreateMessage, CreateRun, CreateThread, CreateThreadAndRun,
         ModifyAssistant, ModifyMessage, ModifyRun, ModifyThread, SubmitToolOutputs, include_query,
-        list_query,
+        list_query, stream_place,
     },
     shape::{Field, Format, Presence, Rule, Shape, validate},
 };
@@ -236,5 +236,6 @@ proptest! {
             prop_assert!((1..=100).contains(&list.limit));
         }
         let _ = include_query(Some(&query));
+        let _ = stream_place(Some(&query), Some(&query));
     }
 }

@@ -3,7 +3,7 @@
 use loomgate_domain::{
     CallId, MessageId, StepId,
     message::MessageStatus,
-    run::{MessageEvent, RunEvent, RunState, StepEvent, StepStatus},
+    run::{EventId, MessageEvent, RunEvent, RunState, StepEvent, StepStatus},
 };
 use loomgate_wire::event;
 
@@ -50,6 +50,10 @@ fn deltas_as_recorded() {
             "event: error\ndata: {\"error\":{\"message\":\"Sorry\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n",
         ),
         (event::done(), "event: done\ndata: [DONE]\n\n"),
+        (
+            event::identified(EventId::START.later(3), &event::done()),
+            "id: 0.3\nevent: done\ndata: [DONE]\n\n",
+        ),
     ] {
         assert_eq!(std::str::from_utf8(&frame).unwrap(), expected);
     }

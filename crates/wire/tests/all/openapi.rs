@@ -28,7 +28,7 @@ fn every_operation_of_the_release_is_there() {
         createThreadAndRun deleteAssistant deleteMessage deleteThread getAssistant getMessage \
         getRun getRunStep getThread health listAssistants listMessages listModels listRunSteps \
         listRuns metrics modifyAssistant modifyMessage modifyRun modifyThread openapi ready \
-        retrieveModel submitToolOuputsToRun";
+        retrieveModel streamRun submitToolOuputsToRun";
     assert_eq!(ids, expected.split_whitespace().collect::<Vec<_>>());
 }
 

@@ -1,7 +1,7 @@
 //! Query strings.
 
 use loomgate_domain::Order;
-use loomgate_wire::request::{ListQuery, include_query, list_query};
+use loomgate_wire::request::{ListQuery, include_query, list_query, stream_place};
 
 const CONTENT: &str = "step_details.tool_calls[*].file_search.results[*].content";
 
@@ -78,4 +78,44 @@ fn what_is_wrong_is_told() {
         assert_eq!(told(query), text);
     }
     assert!(include_query(Some("include=x")).is_err());
+}
+
+#[test]
+fn a_stream_goes_on_where_header_and_parameter_say() {
+    let read = |query: &str, header: Option<&str>| {
+        let place = stream_place(Some(query), header).map_err(|problem| problem.message);
+        place.map(|place| place.map(|place| (place.after.to_string(), place.field)))
+    };
+    let at = |id: &str, field| Ok(Some((id.to_owned(), field)));
+    assert_eq!(read("", None), Ok(None));
+    assert_eq!(read("starting_after=", Some("")), Ok(None));
+    assert_eq!(read("", Some("1.57")), at("1.57", "Last-Event-ID"));
+    assert_eq!(
+        read("starting_after=1.57", None),
+        at("1.57", "starting_after")
+    );
+    assert_eq!(
+        read("starting_after=1%2E57", Some("1.57")),
+        at("1.57", "Last-Event-ID")
+    );
+    for (query, header, text) in [
+        (
+            "starting_after=1.5",
+            Some("1.6"),
+            "Invalid 'starting_after': it names the event '1.5', but 'Last-Event-ID' names '1.6'.",
+        ),
+        (
+            "starting_after=1.5&starting_after=1.6",
+            None,
+            "Invalid 'starting_after': it names the event '1.6', but 'starting_after' names '1.5'.",
+        ),
+        (
+            "",
+            Some("x"),
+            "Invalid 'Last-Event-ID': 'x'. Expected the id of an event of this run's stream, such as '1.57'.",
+        ),
+        ("limit=3", None, "Unknown parameter: 'limit'."),
+    ] {
+        assert_eq!(read(query, header), Err(text.to_owned()));
+    }
 }

@@ -173,6 +173,10 @@ fn numbers_in_the_default_file_are_the_defaults() {
         u64::from(raw.worker.lease_s.unwrap()),
         config.worker.lease.as_secs()
     );
+    assert_eq!(
+        u64::from(raw.worker.stream_retention_s.unwrap()),
+        config.worker.stream_retention.as_secs()
+    );
     assert_eq!(raw.log.level.clone().unwrap(), config.log.level);
     let timeouts = loomgate_gateway::Timeouts::default();
     let virtual_key = &raw.virtual_keys["main"];
