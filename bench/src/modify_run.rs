@@ -269,6 +269,8 @@ impl RawStore {
             },
             run: record(thread.clone(), run.clone()),
             sealed: None,
+            events: None,
+            at_ms: 0,
         };
         store.runs().create(&workspace, new).await?;
         Ok(Self {

@@ -71,7 +71,7 @@ async fn crash_after(told: usize) {
 
     // A client that comes back before anybody took the run up waits for that.
     let from = seen.last().unwrap().id;
-    bench.engine = bench.another(Bench::settings(Limits::default()));
+    bench.engine = bench.another(&Bench::settings(Limits::default()));
     let opened = bench
         .engine
         .reopen(&bench.ws, &bench.thread, &run.id, from)

@@ -299,13 +299,13 @@ impl Bench {
 
     /// Another engine on the same store: the process has been started again.
     pub(crate) async fn restart(&mut self) {
-        self.engine = self.another(self.settings.clone());
+        self.engine = self.another(&self.settings);
         self.engine.start().await.unwrap();
     }
 
     /// Another engine on the same store, as another process has. It is not started.
-    pub(crate) fn another(&self, settings: Settings) -> Engine {
-        engine(&self.store, &self.model, &self.ids, &settings)
+    pub(crate) fn another(&self, settings: &Settings) -> Engine {
+        engine(&self.store, &self.model, &self.ids, settings)
     }
 
     /// A run's stream, opened again.

@@ -28,7 +28,7 @@ fn settings(workers: bool) -> Settings {
 async fn pair() -> (Bench, Engine) {
     let bench = Bench::idle(Options::memory(), settings(true)).await;
     bench.engine.start().await.unwrap();
-    let api = bench.another(settings(false));
+    let api = bench.another(&settings(false));
     api.start().await.unwrap();
     (bench, api)
 }
@@ -182,7 +182,7 @@ async fn a_worker_that_lost_its_lease_tells_nothing_any_more() {
     }
 
     bench.model.says(&["A whole answer."]);
-    let other = bench.another(settings(true));
+    let other = bench.another(&settings(true));
     other.start().await.unwrap();
     bench.settled(&run.id).await;
     // The first one notices when it has something to store.
