@@ -6,8 +6,8 @@ use loomgate_domain::{
     Metadata, PageRequest, WorkspaceId, feedback::Feedback, key::ApiKey, run::EventId,
 };
 use loomgate_store::{
-    Commanded, ContextLimits, EventRow, Flush, GraphPoint, GraphQuery, GroupBy, GroupQuery, Groups,
-    Guard, Lease, LogFilter, Measure, NewRun, NewRunThread, RunChange, RunContext,
+    Claim, Commanded, ContextLimits, EventRow, Flush, GraphPoint, GraphQuery, GroupBy, GroupQuery,
+    Groups, Guard, Lease, LogFilter, Measure, NewRun, NewRunThread, RunChange, RunContext, Store,
 };
 
 use crate::{
@@ -41,23 +41,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing() {
     let (ws2, t, r) = (&foreign, &id(1), &claim.run.id);
     let new = || metadata("stolen", "yes");
 
-    let assistants = store.assistants();
-    assert_eq!(assistants.get(ws2, &id(1)).await.unwrap(), None);
-    assert_eq!(assistants.update(ws2, &id(1), |it| it).await.unwrap(), None);
-    assert!(!assistants.delete(ws2, &id(1)).await.unwrap());
-    assert!(
-        assistants
-            .list(ws2, PageRequest::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
-    let request = PageRequest {
-        after: Some(id(1)),
-        ..PageRequest::default()
-    };
-    assert!(assistants.list(ws2, request).await.is_err(), "no oracle");
+    sees_no_assistants(&store, ws2).await;
 
     let threads = store.threads();
     assert_eq!(threads.get(ws2, t).await.unwrap(), None);
@@ -107,25 +91,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing() {
     };
     let held = runs.heartbeat("w", vec![lease], i64::MAX).await.unwrap();
     assert!(held.is_empty());
-    let events = store.events();
-    assert_eq!(events.open(ws2, t, r, None).await.unwrap(), None);
-    assert_eq!(
-        events.follow(ws2, r, EventId::START, 9).await.unwrap(),
-        None
-    );
-    let flush = Flush {
-        ws: foreign.clone(),
-        run: r.clone(),
-        fence: claim.fence,
-        after: EventId::START,
-        row: EventRow {
-            last: EventId::START.later(1),
-            count: 1,
-            ends_leg: false,
-            body: String::new(),
-        },
-    };
-    assert_eq!(events.append(vec![flush], NOW_MS).await.unwrap(), [false]);
+    sees_no_events(&store, ws2, &claim).await;
     let context = runs.context(ws2, t, r, ContextLimits::default()).await;
     assert_eq!(context.unwrap(), RunContext::default());
     let new_run = NewRun {
@@ -151,6 +117,51 @@ async fn a_foreign_workspace_sees_and_changes_nothing() {
     assert_eq!(found, Some(draft(&claim.run, 1)));
     assert_eq!(get_run(&store, &claim.run).await, claim.run);
     assert_eq!(claim.run.metadata, Metadata::default());
+}
+
+/// Another workspace has nothing of the assistants, and learns nothing of them.
+async fn sees_no_assistants(store: &Store, ws2: &WorkspaceId) {
+    let assistants = store.assistants();
+    assert_eq!(assistants.get(ws2, &id(1)).await.unwrap(), None);
+    assert_eq!(assistants.update(ws2, &id(1), |it| it).await.unwrap(), None);
+    assert!(!assistants.delete(ws2, &id(1)).await.unwrap());
+    assert!(
+        assistants
+            .list(ws2, PageRequest::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+    let request = PageRequest {
+        after: Some(id(1)),
+        ..PageRequest::default()
+    };
+    assert!(assistants.list(ws2, request).await.is_err(), "no oracle");
+}
+
+/// Another workspace reads nothing of a run's journal, and adds nothing to it.
+async fn sees_no_events(store: &Store, ws2: &WorkspaceId, claim: &Claim) {
+    let (t, r) = (&id(1), &claim.run.id);
+    let events = store.events();
+    assert_eq!(events.open(ws2, t, r, None).await.unwrap(), None);
+    assert_eq!(
+        events.follow(ws2, r, EventId::START, 9).await.unwrap(),
+        None
+    );
+    let flush = Flush {
+        ws: ws2.clone(),
+        run: r.clone(),
+        fence: claim.fence,
+        after: EventId::START,
+        row: EventRow {
+            last: EventId::START.later(1),
+            count: 1,
+            ends_leg: false,
+            body: String::new(),
+        },
+    };
+    assert_eq!(events.append(vec![flush], NOW_MS).await.unwrap(), [false]);
 }
 
 #[tokio::test]
