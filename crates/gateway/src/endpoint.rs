@@ -103,6 +103,8 @@ impl Endpoint {
     pub(crate) fn stream_end(self, path: &str) -> StreamEnd {
         let path = path.trim_end_matches('/');
         let types: &[&str] = match self {
+            // One that is opened again behind its end has nothing left to say, not even that.
+            Self::Assistants if path.ends_with("/stream") => return StreamEnd::Untold,
             Self::Chat | Self::Completions | Self::Assistants => return StreamEnd::Done,
             Self::Responses => &RESPONSE_ENDS,
             // `GET`: what a response said so far, and goes on to say.
@@ -219,6 +221,10 @@ mod tests {
         let end = |path: &str| Endpoint::of(&Method::POST, path).stream_end(path);
         assert_eq!(end("/v1/completions"), StreamEnd::Done);
         assert_eq!(end("/v1/threads/runs"), StreamEnd::Done);
+        assert_eq!(
+            end("/v1/threads/thread_1/runs/run_1/stream"),
+            StreamEnd::Untold
+        );
         assert_eq!(end("/v1/responses/"), StreamEnd::Event(&RESPONSE_ENDS));
         assert_eq!(
             end("/v1/images/edits"),
