@@ -189,6 +189,7 @@ impl Operation {
                     "description": stream["schema"]["description"],
                     "properties": {"id": text, "event": text, "data": text},
                     "required": ["data"],
+                    "additionalProperties": false,
                 });
             }
             stream.insert("x-events".to_owned(), events(components));
