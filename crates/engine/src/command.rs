@@ -27,7 +27,7 @@ pub(crate) async fn command(
     shared: &Shared,
     place: &Place,
     live: bool,
-    input: impl FnOnce(&RunState) -> Input + Send + 'static,
+    input: impl Fn(&RunState) -> Input + Send + 'static,
 ) -> Result<Option<Result<Moved, Illegal>>, loomgate_store::Error> {
     // The draft is made inside the transaction, and used after it.
     let slot: Arc<Mutex<Option<Moved>>> = Arc::default();

@@ -5,7 +5,8 @@
 use loomgate_domain::limit::Charge;
 
 use crate::{
-    Error, Store,
+    Error,
+    pool::Pool,
     tx::{Row, Tx, statements, values},
 };
 
@@ -26,9 +27,9 @@ statements! {
     RESET = "DELETE FROM counters WHERE subject = $1";
 }
 
-/// The counters of a [`Store`].
+/// The counters of a [`crate::Store`].
 #[derive(Debug)]
-pub struct Counters<'s>(pub(crate) &'s Store);
+pub struct Counters<'s>(pub(crate) &'s Pool);
 
 impl Counters<'_> {
     /// Adds to counters; those that are missing begin at 0.
@@ -40,7 +41,7 @@ impl Counters<'_> {
     pub async fn load(&self, subject: &str) -> Result<Vec<Charge>, Error> {
         let subject = subject.to_owned();
         self.0
-            .read(move |tx| tx.rows(LOAD, values![&subject], read))
+            .read_one(move |tx| tx.rows(LOAD, values![&subject], read))
             .await
     }
 
@@ -52,7 +53,7 @@ impl Counters<'_> {
             let values = move |tx: &mut dyn Tx| {
                 Ok(tx.execute(PURGE, values![before_start, PURGE_CHUNK])? as u64)
             };
-            let chunk = self.0.write(values).await?;
+            let chunk = self.0.write_one(values).await?;
             removed += chunk;
             if chunk < PURGE_CHUNK.unsigned_abs() {
                 return Ok(removed);
@@ -64,13 +65,16 @@ impl Counters<'_> {
     pub async fn reset(&self, subject: &str) -> Result<(), Error> {
         let subject = subject.to_owned();
         self.0
-            .write(move |tx| tx.execute(RESET, values![&subject]).map(|_| ()))
+            .write_one(move |tx| tx.execute(RESET, values![&subject]).map(|_| ()))
             .await
     }
 }
 
-/// Adds to counters, within a transaction.
+/// Adds to counters, within a transaction: in the order of all who do, so that none waits for
+/// another that waits for it.
 pub(crate) fn add(tx: &mut dyn Tx, charges: &[Charge]) -> Result<(), Error> {
+    let mut charges: Vec<_> = charges.iter().collect();
+    charges.sort_by(|a, b| (&a.subject, &a.meter, a.start).cmp(&(&b.subject, &b.meter, b.start)));
     for charge in charges {
         let amount = i64::try_from(charge.amount).unwrap_or(i64::MAX);
         let values = values![&*charge.subject, &*charge.meter, charge.start, amount];

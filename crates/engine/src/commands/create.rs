@@ -154,7 +154,6 @@ impl Engine {
                     .collect(),
             );
         }
-        self.shared.wake.notify_one();
         Ok(Created { run, events })
     }
 }

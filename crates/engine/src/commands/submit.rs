@@ -31,8 +31,8 @@ impl Engine {
         // Opened before the commit, so that the worker finds it.
         let events = stream.then(|| self.shared.bus.open(run));
         let sent = outputs.clone();
-        let submitted = command(&self.shared, &place, stream, |_| {
-            Input::SubmitOutputs(outputs)
+        let submitted = command(&self.shared, &place, stream, move |_| {
+            Input::SubmitOutputs(outputs.clone())
         })
         .await?
         .ok_or_else(|| Error::NoRun(run.clone()))?;

@@ -9,9 +9,25 @@ use loomgate_domain::{
 use loomgate_store::{Error, Guard, RunChange};
 use serde_json::json;
 
-use crate::fixtures::{
-    LEASE_MS, NOW, NOW_MS, claim, completed, guard, id, in_progress, queued, running, store, ws,
+use crate::{
+    fixtures::{
+        LEASE_MS, NOW, NOW_MS, claim, completed, guard, id, in_progress, queued, running, ws,
+    },
+    home::Home,
 };
+
+on_both_engines! {
+    a_virtual_key_is_kept_changed_and_removed,
+    a_secret_is_sealed_anew_only_if_it_is_still_the_same,
+    a_config_has_versions,
+    a_deleted_config_leaves_no_versions_behind,
+    counters_add_up_and_never_wrap,
+    old_windows_are_purged_and_budgets_stay,
+    an_object_is_found_where_it_was_put_last,
+    a_commit_charges_once_and_a_stale_worker_nothing,
+    what_came_sealed_with_a_run_is_erased_when_it_ends,
+    what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on,
+}
 
 pub(crate) fn virtual_key(slug: &str) -> VirtualKey {
     VirtualKey {
@@ -52,9 +68,8 @@ pub(crate) fn charge(subject: &str, meter: &'static str, start: i64, amount: u64
     }
 }
 
-#[tokio::test]
-async fn a_virtual_key_is_kept_changed_and_removed() {
-    let store = store();
+async fn a_virtual_key_is_kept_changed_and_removed(home: Home) {
+    let store = home.open();
     let keys = store.virtual_keys();
     keys.insert(virtual_key("main")).await.unwrap();
     keys.insert(virtual_key("other")).await.unwrap();
@@ -85,9 +100,8 @@ async fn a_virtual_key_is_kept_changed_and_removed() {
     assert_eq!(keys.get(&ws(), "main").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_secret_is_sealed_anew_only_if_it_is_still_the_same() {
-    let store = store();
+async fn a_secret_is_sealed_anew_only_if_it_is_still_the_same(home: Home) {
+    let store = home.open();
     let keys = store.virtual_keys();
     let elsewhere = VirtualKey {
         workspace: id(2),
@@ -106,9 +120,8 @@ async fn a_secret_is_sealed_anew_only_if_it_is_still_the_same() {
     assert_eq!(all, ["sealed-main", "new"]);
 }
 
-#[tokio::test]
-async fn a_config_has_versions() {
-    let store = store();
+async fn a_config_has_versions(home: Home) {
+    let store = home.open();
     let configs = store.configs();
     configs.insert(config("pc-main")).await.unwrap();
     let again = configs.insert(config("pc-main")).await;
@@ -164,9 +177,8 @@ async fn a_config_has_versions() {
     assert_eq!(missing.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_deleted_config_leaves_no_versions_behind() {
-    let store = store();
+async fn a_deleted_config_leaves_no_versions_behind(home: Home) {
+    let store = home.open();
     let configs = store.configs();
     configs.insert(config("pc-main")).await.unwrap();
     assert!(configs.delete(&ws(), "pc-main").await.unwrap());
@@ -178,9 +190,8 @@ async fn a_deleted_config_leaves_no_versions_behind() {
     assert_eq!(versions.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn counters_add_up_and_never_wrap() {
-    let store = store();
+async fn counters_add_up_and_never_wrap(home: Home) {
+    let store = home.open();
     let counters = store.counters();
     let first = vec![
         charge("key:1", "requests:rph", 3600, 1),
@@ -209,9 +220,8 @@ async fn counters_add_up_and_never_wrap() {
     assert_eq!(counters.load("key:2").await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn old_windows_are_purged_and_budgets_stay() {
-    let store = store();
+async fn old_windows_are_purged_and_budgets_stay(home: Home) {
+    let store = home.open();
     let counters = store.counters();
     let mut charges: Vec<_> = (0..2500)
         .map(|n| charge("key:1", "requests:rph", n, 1))
@@ -227,9 +237,8 @@ async fn old_windows_are_purged_and_budgets_stay() {
     assert_eq!(counters.load("key:1").await.unwrap(), expected);
 }
 
-#[tokio::test]
-async fn an_object_is_found_where_it_was_put_last() {
-    let store = store();
+async fn an_object_is_found_where_it_was_put_last(home: Home) {
+    let store = home.open();
     let affinity = store.affinity();
     let pair = |object: &str, target: &str| (object.to_owned(), target.to_owned());
     let put = vec![
@@ -243,9 +252,8 @@ async fn an_object_is_found_where_it_was_put_last() {
     assert_eq!(found, [pair("run_1", "a"), pair("thread_1", "b")]);
 }
 
-#[tokio::test]
-async fn a_commit_charges_once_and_a_stale_worker_nothing() {
-    let store = store();
+async fn a_commit_charges_once_and_a_stale_worker_nothing(home: Home) {
+    let store = home.open();
     let lost = running(&store, 1).await;
     let spent = |state| RunChange {
         charges: vec![charge("key:1", "budget:tokens", 0, 7)],
@@ -278,10 +286,9 @@ async fn a_commit_charges_once_and_a_stale_worker_nothing() {
     assert_eq!(store.counters().load("key:1").await.unwrap(), expected);
 }
 
-#[tokio::test]
-async fn what_came_sealed_with_a_run_is_erased_when_it_ends() {
+async fn what_came_sealed_with_a_run_is_erased_when_it_ends(home: Home) {
     use loomgate_store::{ClaimRequest, NewRun, NewRunThread};
-    let store = store();
+    let store = home.open();
     queued(&store, 9).await;
     claim(&store, "w", NOW_MS, 1).await;
     for n in 1..=3 {
@@ -330,10 +337,9 @@ async fn what_came_sealed_with_a_run_is_erased_when_it_ends() {
     assert_eq!(sealed(9).await, None);
 }
 
-#[tokio::test]
-async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on() {
+async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on(home: Home) {
     use loomgate_store::{NewRun, NewRunThread};
-    let store = store();
+    let store = home.open();
     for n in 1..=3 {
         let thread = crate::fixtures::thread(n);
         let new = NewRun {
