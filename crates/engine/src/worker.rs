@@ -159,6 +159,12 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
         Some(Ok(Err(Fault::Lost))) => {
             tracing::debug!(run_id = %guard.run, "run is no longer ours");
         }
+        // It goes on from its last commit, once its lease has run out.
+        Some(Ok(Err(Fault::Store(
+            error @ (loomgate_store::Error::Unavailable(_) | loomgate_store::Error::Interrupted),
+        )))) => {
+            tracing::warn!(run_id = %guard.run, %error, "run is let go of");
+        }
         Some(Ok(Err(error))) => {
             tracing::error!(run_id = %guard.run, %error, "run broke off");
             fail_internally(&shared, &guard).await;

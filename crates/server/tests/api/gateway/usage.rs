@@ -1,7 +1,7 @@
 //! Usage is counted once: after retries, over restarts, and after a kill.
 
 use loomgate_server::App;
-use loomgate_store::{Options, Store};
+use loomgate_store::Store;
 use loomgate_testkit::upstream::{FakeUpstream, Reply};
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     app::Answer,
+    database,
     process::{Process, text},
 };
 
@@ -129,9 +130,7 @@ async fn a_turn_before_a_kill_is_counted_once_and_so_is_the_one_after() {
     let run = server.settled(&path, "completed").await;
     assert_eq!(run["usage"]["total_tokens"], 24);
     server.kill().await;
-    let mut options = Options::file(folder.path().join("data/loomgate.db"));
-    options.exclusive = false;
-    let store = Store::open(options).unwrap();
+    let store = database::open(folder.path(), "data");
     assert_eq!(written(&store, "vk:config/scripted").await, 24);
     drop(store);
 
