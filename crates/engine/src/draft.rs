@@ -178,19 +178,20 @@ impl Draft {
         }
     }
 
-    /// Sets the calls of the open step.
-    pub(crate) fn write_calls(&mut self, calls: &[FunctionCall]) {
+    /// Sets the calls of the open step, each with what the provider wants back with it.
+    pub(crate) fn write_calls(&mut self, calls: &[FunctionCall], signatures: &[Option<String>]) {
         if let Some(pending) = self.open_step() {
-            let entry = |call: &FunctionCall| ToolCall::Function {
+            let entry = |(call, signature): (&FunctionCall, &Option<String>)| ToolCall::Function {
                 id: call.id.clone(),
                 function: FunctionToolCall {
                     name: call.name.clone(),
                     arguments: call.arguments.clone(),
                     output: None,
                 },
+                signature: signature.clone(),
             };
             pending.record.details = StepDetails::ToolCalls {
-                tool_calls: calls.iter().map(entry).collect(),
+                tool_calls: calls.iter().zip(signatures).map(entry).collect(),
             };
             pending.changed = true;
         }
@@ -260,7 +261,7 @@ impl Draft {
             return;
         };
         for answer in outputs {
-            for ToolCall::Function { id, function } in &mut *tool_calls {
+            for ToolCall::Function { id, function, .. } in &mut *tool_calls {
                 if *id == answer.call_id {
                     function.output = Some(answer.output.clone());
                 }
