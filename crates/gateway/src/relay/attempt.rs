@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{
     answer::{Answer, AnswerBody, CacheStatus, End, EndSink, Ending, Report, Streaming},
     conclude::hook_results,
-    own,
+    headers, own,
     request::{Known, Malformed, RelayBody, RelayRequest},
 };
 use crate::{
@@ -284,6 +284,7 @@ impl<'a> RelayAttempt<'a> {
         let decides = |name: &str| {
             name.starts_with("openai-")
                 || name.starts_with("anthropic-")
+                || headers::is_renamed(name)
                 || rules.forward_headers.iter().any(|wanted| wanted == name)
         };
         let headers = self.request.headers.iter();

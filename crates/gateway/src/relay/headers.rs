@@ -97,6 +97,11 @@ pub(super) fn outgoing(headers: &HeaderMap, forward: &[String], presented: &str)
     out
 }
 
+/// Whether a header goes on under another name.
+pub(super) fn is_renamed(name: &str) -> bool {
+    RENAMED.iter().any(|(known, _)| *known == name)
+}
+
 /// What `forward_headers` can ask for: credentials of the caller's own, at its own word.
 fn may_be_forwarded(name: &HeaderName) -> bool {
     CREDENTIALS.contains(&name.as_str()) || is_forwarded(name)

@@ -85,6 +85,11 @@ async fn what_differs_in_anything_that_counts_is_another_call() {
         ("workspace", other_workspace),
         ("virtual key", stage.call(&cached("two"))),
         ("namespace", chat().header("x-portkey-cache-namespace", "n")),
+        ("project", chat().header("openai-project", "p")),
+        (
+            "organization",
+            chat().header("x-portkey-openai-organization", "o"),
+        ),
         (
             "metadata",
             chat().header("x-portkey-metadata", "{\"user\":\"u\"}"),
