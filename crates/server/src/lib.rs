@@ -33,6 +33,7 @@ mod leftover;
 mod limits;
 pub mod logbook;
 pub mod model;
+mod recent;
 mod record;
 mod redact;
 mod routing;

@@ -1,21 +1,14 @@
 //! Which keys are valid, and what they open.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use loomgate_domain::{ApiKeyId, Timestamp, WorkspaceId, key::KeySettings};
 use loomgate_gateway::{Gateway, meter::Limited};
 use loomgate_store::Store;
-use parking_lot::Mutex;
 use secrecy::ExposeSecret;
-use tokio::time::Instant;
 
 use super::key;
-use crate::{config::Config, limits};
-
-/// How long a key that was found is trusted without another look. A revoked key is dead by then.
-const TRUSTED_FOR: Duration = Duration::from_secs(5);
-/// The most keys that are remembered.
-const REMEMBERED: usize = 10_000;
+use crate::{config::Config, limits, recent::Recent};
 
 type Hash = [u8; blake3::OUT_LEN];
 
@@ -64,7 +57,8 @@ pub(crate) struct KeyRecord {
 pub struct Keyring {
     hasher: KeyHasher,
     configured: HashMap<Hash, Arc<KeyRecord>>,
-    remembered: Mutex<HashMap<Hash, (Instant, Arc<KeyRecord>)>>,
+    /// Only keys that are valid get here, so strangers can not push others out.
+    remembered: Recent<Hash, KeyRecord>,
     store: Store,
     gateway: Arc<Gateway>,
 }
@@ -80,7 +74,7 @@ impl Keyring {
         let mut keyring = Self {
             hasher,
             configured: HashMap::new(),
-            remembered: Mutex::default(),
+            remembered: Recent::default(),
             store,
             gateway,
         };
@@ -124,7 +118,7 @@ impl Keyring {
         let hash = self.hasher.hash(key);
         let found = match self.configured.get(&hash) {
             Some(record) => Some(self.recalled(record).await?),
-            None => match self.remembered(&hash) {
+            None => match self.remembered.get(&hash) {
                 Some(record) => Some(record),
                 None => self.look_up(key, hash, now).await?,
             },
@@ -142,13 +136,7 @@ impl Keyring {
         if let Some(record) = configured.find(|record| record.id == *id) {
             return Ok(Some(self.recalled(record).await?));
         }
-        let cached = {
-            let remembered = self.remembered.lock();
-            let mut records = remembered.values();
-            records
-                .find(|(since, record)| record.id == *id && since.elapsed() < TRUSTED_FOR)
-                .map(|(_, record)| Arc::clone(record))
-        };
+        let cached = self.remembered.find(|record| record.id == *id);
         if cached.is_some() {
             return Ok(cached);
         }
@@ -166,7 +154,7 @@ impl Keyring {
 
     /// Keys were changed: they are looked up again.
     pub(crate) fn forget(&self) {
-        self.remembered.lock().clear();
+        self.remembered.forget();
     }
 
     /// The configured keys, as the admin API shows them.
@@ -180,6 +168,7 @@ impl Keyring {
         hash: Hash,
         now: Timestamp,
     ) -> Result<Option<Arc<KeyRecord>>, loomgate_store::Error> {
+        let look = self.remembered.look();
         let hex = self.hasher.hex(key);
         let Some(found) = self.store.keys().by_hash(&hex).await? else {
             return Ok(None);
@@ -198,7 +187,7 @@ impl Keyring {
             settings: found.settings,
         };
         let record = Arc::new(self.with_limits(record).await?);
-        self.remember(hash, &record);
+        self.remembered.put(look, hash, &record);
         Ok(Some(record))
     }
 
@@ -226,28 +215,12 @@ impl Keyring {
         }
         Ok(Arc::clone(record))
     }
-
-    fn remembered(&self, hash: &Hash) -> Option<Arc<KeyRecord>> {
-        let remembered = self.remembered.lock();
-        let (since, record) = remembered.get(hash)?;
-        (since.elapsed() < TRUSTED_FOR).then(|| Arc::clone(record))
-    }
-
-    /// Only keys that are valid get here, so strangers can not push others out.
-    fn remember(&self, hash: Hash, record: &Arc<KeyRecord>) {
-        let mut remembered = self.remembered.lock();
-        if remembered.len() >= REMEMBERED {
-            remembered.retain(|_, (since, _)| since.elapsed() < TRUSTED_FOR);
-            if remembered.len() >= REMEMBERED {
-                remembered.clear();
-            }
-        }
-        remembered.insert(hash, (Instant::now(), Arc::clone(record)));
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use loomgate_domain::key::ApiKey;
     use loomgate_gateway::{Settings, meter::Spent};
     use loomgate_store::Options;
@@ -318,7 +291,7 @@ mod tests {
 
         store.keys().revoke(&id, Timestamp(1)).await.unwrap();
         assert!(keyring.find(SECRET, NOW).await.unwrap().is_some());
-        tokio::time::advance(TRUSTED_FOR).await;
+        tokio::time::advance(Duration::from_secs(5)).await;
         assert!(keyring.find(SECRET, NOW).await.unwrap().is_none());
     }
 
@@ -367,17 +340,5 @@ mod tests {
         assert!(!meter.knows(&limited.subject));
         find().await;
         assert!(meter.admit(&limited, 3_600_000).is_err());
-    }
-
-    #[tokio::test]
-    async fn what_is_remembered_is_bounded() {
-        let store = Store::open(Options::memory()).unwrap();
-        let keyring = keyring(&store).await;
-        insert(&store, &keyring).await;
-        let record = keyring.find(SECRET, NOW).await.unwrap().unwrap();
-        for number in 0..=REMEMBERED {
-            keyring.remember(keyring.hasher.hash(&number.to_string()), &record);
-        }
-        assert!(keyring.remembered.lock().len() <= REMEMBERED);
     }
 }

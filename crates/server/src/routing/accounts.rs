@@ -1,29 +1,24 @@
 //! The accounts that virtual keys stand for, and the configs that slugs stand for: those of the
 //! configuration file for everybody, those of the store for their workspace.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use loomgate_domain::{WorkspaceId, virtual_key::VirtualKey};
 use loomgate_gateway::{Gateway, Target, http_client::Trust};
 use loomgate_store::Store;
 use loomgate_vault::Vault;
-use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::{
     account,
     config::{SavedConfigs, VirtualKeys},
     error::ApiError,
     limits,
+    recent::Recent,
 };
 
-/// How long what was found is trusted without another look.
-const TRUSTED_FOR: Duration = Duration::from_secs(5);
-/// The most that is remembered of either kind.
-const REMEMBERED: usize = 10_000;
-
-type Remembered<T> = Mutex<HashMap<(WorkspaceId, String), (Instant, Arc<T>)>>;
+/// By workspace and slug.
+type Remembered<T> = Recent<(WorkspaceId, String), T>;
 
 /// Finds accounts and configs by their slugs.
 pub(crate) struct Accounts {
@@ -62,8 +57,8 @@ impl Accounts {
         Ok(Self {
             configured,
             saved_configs,
-            targets: Mutex::default(),
-            configs: Mutex::default(),
+            targets: Recent::default(),
+            configs: Recent::default(),
             store,
             gateway,
             vault,
@@ -83,14 +78,16 @@ impl Accounts {
             }
             return Ok(Some(Arc::clone(target)));
         }
-        if let Some(target) = remembered(&self.targets, workspace, slug) {
+        let key = (workspace.clone(), slug.to_owned());
+        if let Some(target) = self.targets.get(&key) {
             return Ok(Some(target));
         }
+        let look = self.targets.look();
         let Some(stored) = self.store.virtual_keys().get(workspace, slug).await? else {
             return Ok(None);
         };
         let target = Arc::new(self.target(stored).await?);
-        remember(&self.targets, workspace, slug, &target);
+        self.targets.put(look, key, &target);
         Ok(Some(target))
     }
 
@@ -108,21 +105,23 @@ impl Accounts {
         if let Some(config) = self.saved_configs.get(slug) {
             return Ok(Some(Arc::clone(config)));
         }
-        if let Some(config) = remembered(&self.configs, workspace, slug) {
+        let key = (workspace.clone(), slug.to_owned());
+        if let Some(config) = self.configs.get(&key) {
             return Ok(Some(config));
         }
+        let look = self.configs.look();
         let Some(stored) = self.store.configs().get(workspace, slug).await? else {
             return Ok(None);
         };
         let config = Arc::new(stored.config);
-        remember(&self.configs, workspace, slug, &config);
+        self.configs.put(look, key, &config);
         Ok(Some(config))
     }
 
     /// Something was changed: it is looked up again.
     pub(crate) fn forget(&self) {
-        self.targets.lock().clear();
-        self.configs.lock().clear();
+        self.targets.forget();
+        self.configs.forget();
     }
 
     async fn target(&self, stored: VirtualKey) -> Result<Target, ApiError> {
@@ -157,21 +156,6 @@ impl Accounts {
         target.expires_at = settings.expires_at;
         Ok(target)
     }
-}
-
-fn remembered<T>(entries: &Remembered<T>, workspace: &WorkspaceId, slug: &str) -> Option<Arc<T>> {
-    let entries = entries.lock();
-    let (since, found) = entries.get(&(workspace.clone(), slug.to_owned()))?;
-    (since.elapsed() < TRUSTED_FOR).then(|| Arc::clone(found))
-}
-
-fn remember<T>(entries: &Remembered<T>, workspace: &WorkspaceId, slug: &str, found: &Arc<T>) {
-    let mut entries = entries.lock();
-    if entries.len() >= REMEMBERED {
-        entries.clear();
-    }
-    let key = (workspace.clone(), slug.to_owned());
-    entries.insert(key, (Instant::now(), Arc::clone(found)));
 }
 
 impl std::fmt::Debug for Accounts {
