@@ -139,6 +139,34 @@ async fn a_budget_that_is_used_up_is_412() {
 }
 
 #[tokio::test]
+async fn a_model_without_a_price_costs_nothing_and_says_so() {
+    let stage = stage("usage_limits = { type = 'cost', credit_limit = 0.000001 }").await;
+    let usage = json!({"prompt_tokens": 10, "completion_tokens": 2});
+    let answer = json!({"model": "nobody-knows", "usage": usage});
+    stage.providers[0].always(Reply::status(200, answer, &[]));
+    let body = json!({"model": "nobody-knows", "messages": []});
+    for _ in 0..2 {
+        let call = stage
+            .post("/v1/chat/completions", &body)
+            .header("x-portkey-virtual-key", "tight")
+            .header("x-portkey-trace-id", "unpriced");
+        assert_eq!(Answer::of(call).await.status, 200);
+    }
+    let records = loop {
+        let logs = stage.request(reqwest::Method::GET, "/v1/logs?trace_id=unpriced");
+        let logs = Answer::of(logs).await.json();
+        if logs["data"].as_array().unwrap().len() == 2 {
+            break logs["data"].clone();
+        }
+    };
+    assert_eq!(records[0]["cost"], Value::Null, "{records}");
+    assert_eq!(records[0]["usage"]["prompt_tokens"], 10, "{records}");
+    let shown = stage.app.get("/v1/virtual-keys/tight").await.json();
+    assert_eq!(shown["usage"]["used"], 0.0, "{shown}");
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn a_provider_that_counts_without_end_uses_the_budget_up() {
     let stage = stage("usage_limits = { type = 'tokens', credit_limit = 20 }").await;
     let usage = json!({"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX});
