@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up has to work")]
 
+#[macro_use]
+mod home;
+
 mod durability;
 mod events;
 mod exports;
