@@ -3,6 +3,8 @@
 //! The server is started by `scripts/test-postgres.sh` when the first test wants it, and goes some
 //! seconds after the last process that used it. `LOOMGATE_TEST_POSTGRES` names another one.
 
+mod line;
+
 use std::{
     fs::{File, OpenOptions},
     hash::{BuildHasher as _, RandomState},
@@ -13,6 +15,8 @@ use std::{
 };
 
 use tokio_postgres::{Client, NoTls};
+
+pub use line::{Cut, Line};
 
 /// The environment variable that says which engine tests of whole servers use.
 const ENGINE: &str = "LOOMGATE_TEST_DATABASE";

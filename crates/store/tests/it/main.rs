@@ -15,6 +15,7 @@ mod keys;
 mod lists;
 mod logs;
 mod migration;
+mod postgres;
 mod queue;
 mod records;
 mod runs;
