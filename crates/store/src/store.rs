@@ -13,7 +13,7 @@ use crate::{
     lock::FolderLock,
     pool::{Pool, PoolOptions},
     postgres::{self, Listener, Postgres, Presence, Target},
-    schema::{self, Migrated},
+    schema::{self, Migrated, Purpose},
     tx::statements,
     work::WorkSignal,
 };
@@ -140,14 +140,29 @@ impl Store {
     /// Errors: [`Error::Locked`], [`Error::InUse`], [`Error::NewerSchema`], [`Error::Corrupt`] (not
     /// a database, or another program's), [`Error::Connect`], [`Error::Driver`].
     pub fn open(options: Options) -> Result<Self, Error> {
+        Self::open_for(&options, Purpose::Use)
+    }
+
+    /// The same for a copy. A source that is not there is not made.
+    pub(crate) fn open_for(options: &Options, purpose: Purpose) -> Result<Self, Error> {
         match &options.database {
-            Database::File(path) => Self::open_sqlite(&options, Some(path)),
-            Database::Memory => Self::open_sqlite(&options, None),
-            Database::Postgres(postgres) => Self::open_postgres(&options, postgres),
+            Database::File(path) => {
+                if purpose == Purpose::Source && !path.exists() {
+                    let known = 0;
+                    return Err(Error::OlderSchema { found: 0, known });
+                }
+                Self::open_sqlite(options, Some(path), purpose)
+            }
+            Database::Memory => Self::open_sqlite(options, None, purpose),
+            Database::Postgres(postgres) => Self::open_postgres(options, postgres, purpose),
         }
     }
 
-    fn open_sqlite(options: &Options, path: Option<&Path>) -> Result<Self, Error> {
+    fn open_sqlite(
+        options: &Options,
+        path: Option<&Path>,
+        purpose: Purpose,
+    ) -> Result<Self, Error> {
         let Options {
             reader_threads,
             queue,
@@ -175,6 +190,7 @@ impl Store {
             batch,
             lock: lock.clone(),
             work: work.clone(),
+            purpose,
         })?;
         let (logs, logs_migrated) = Pool::sqlite(PoolOptions {
             schema: &schema::LOGS,
@@ -184,6 +200,7 @@ impl Store {
             batch: batch.min(LOGS_QUEUE),
             lock,
             work,
+            purpose,
         })?;
         Ok(Self::of(Inner {
             records,
@@ -193,9 +210,13 @@ impl Store {
         }))
     }
 
-    fn open_postgres(options: &Options, postgres: &Postgres) -> Result<Self, Error> {
+    fn open_postgres(
+        options: &Options,
+        postgres: &Postgres,
+        purpose: Purpose,
+    ) -> Result<Self, Error> {
         let target = Target::new(postgres)?;
-        let migrated = postgres::migrate(&target, &[&schema::RECORDS, &schema::LOGS])?;
+        let migrated = postgres::migrate(&target, &[&schema::RECORDS, &schema::LOGS], purpose)?;
         // Told to others, who do not tell it back.
         let us: Arc<str> = format!("{:016x}", RandomState::new().hash_one(())).into();
         let work = WorkSignal::new();
@@ -227,6 +248,21 @@ impl Store {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// The database of the records.
+    pub(crate) fn records(&self) -> &Pool {
+        &self.inner.records
+    }
+
+    /// The database of the logs, or the tables beside those of the records.
+    pub(crate) fn log_records(&self) -> &Pool {
+        &self.inner.logs
+    }
+
+    /// Whether both are one database.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.inner.shared.is_some()
     }
 
     /// What opening did to the schemas.

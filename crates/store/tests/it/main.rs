@@ -5,6 +5,7 @@
 #[macro_use]
 mod home;
 
+mod copy;
 mod durability;
 mod events;
 mod exports;
