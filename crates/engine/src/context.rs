@@ -232,8 +232,13 @@ fn spoken(content: String) -> ChatMessage {
 }
 
 fn called(call: &ToolCall) -> ChatToolCall {
-    let ToolCall::Function { id, function } = call;
+    let ToolCall::Function {
+        id,
+        function,
+        signature,
+    } = call;
     ChatToolCall::Function {
+        signature: signature.clone(),
         id: id.as_str().to_owned(),
         function: CalledFunction {
             name: function.name.clone(),
@@ -243,7 +248,7 @@ fn called(call: &ToolCall) -> ChatToolCall {
 }
 
 fn answered(call: &ToolCall) -> ChatMessage {
-    let ToolCall::Function { id, function } = call;
+    let ToolCall::Function { id, function, .. } = call;
     ChatMessage::Tool {
         tool_call_id: id.as_str().to_owned(),
         content: function.output.clone().unwrap_or_default(),

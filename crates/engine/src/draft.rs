@@ -112,7 +112,8 @@ impl Draft {
             self.write_content(half.content);
         }
         if !half.calls.is_empty() {
-            self.write_calls(&half.calls);
+            // They end with the turn, and go back to no provider.
+            self.write_calls(&half.calls, &[]);
         }
     }
 
@@ -209,19 +210,20 @@ impl Draft {
         }
     }
 
-    /// Sets the calls of the open step.
-    pub(crate) fn write_calls(&mut self, calls: &[FunctionCall]) {
+    /// Sets the calls of the open step, with what the provider wants back with each, in their order.
+    pub(crate) fn write_calls(&mut self, calls: &[FunctionCall], signatures: &[Option<String>]) {
         if let Some(pending) = self.open_step() {
-            let entry = |call: &FunctionCall| ToolCall::Function {
+            let entry = |(index, call): (usize, &FunctionCall)| ToolCall::Function {
                 id: call.id.clone(),
                 function: FunctionToolCall {
                     name: call.name.clone(),
                     arguments: call.arguments.clone(),
                     output: None,
                 },
+                signature: signatures.get(index).cloned().flatten(),
             };
             pending.record.details = StepDetails::ToolCalls {
-                tool_calls: calls.iter().map(entry).collect(),
+                tool_calls: calls.iter().enumerate().map(entry).collect(),
             };
             pending.changed = true;
         }
@@ -291,7 +293,7 @@ impl Draft {
             return;
         };
         for answer in outputs {
-            for ToolCall::Function { id, function } in &mut *tool_calls {
+            for ToolCall::Function { id, function, .. } in &mut *tool_calls {
                 if *id == answer.call_id {
                     function.output = Some(answer.output.clone());
                 }

@@ -24,6 +24,8 @@ pub(crate) struct Turn {
     message: Option<OpenMessage>,
     tools: Option<StepId>,
     calls: Vec<FunctionCall>,
+    /// What the provider wants back with each of them.
+    signatures: Vec<Option<String>>,
     usage: Option<Usage>,
     finish: Option<FinishReason>,
     /// All that the model wrote, for providers that do not count tokens.
@@ -64,6 +66,7 @@ impl Turn {
             message: None,
             tools: None,
             calls: Vec::new(),
+            signatures: Vec::new(),
             usage: None,
             finish: None,
             written: String::new(),
@@ -80,8 +83,17 @@ impl Turn {
         match event {
             ChatEvent::Text(words) => self.words(draft, now, Part::Text, &words),
             ChatEvent::Refusal(words) => self.words(draft, now, Part::Refusal, &words),
-            ChatEvent::CallStarted { index, id, name } => {
-                self.call_started(draft, now, index, id, name)
+            ChatEvent::CallStarted {
+                index,
+                id,
+                name,
+                signature,
+            } => {
+                let step = self.call_started(draft, now, index, id, name)?;
+                if self.calls.len() > self.signatures.len() {
+                    self.signatures.push(signature);
+                }
+                Ok(step)
             }
             ChatEvent::CallArguments { index, text } => Ok(self.call_arguments(index, &text)),
             ChatEvent::Usage(usage) => {
@@ -211,7 +223,7 @@ impl Turn {
             }
             Some(FinishReason::Stop | FinishReason::ToolCalls) | None => {
                 self.fill_empty_arguments(draft);
-                draft.write_calls(&self.calls);
+                draft.write_calls(&self.calls, &self.signatures);
                 draft.book(usage);
                 draft.step(now, Input::RequireAction(self.calls))?;
             }
@@ -248,7 +260,7 @@ impl Turn {
             draft.write_content(message.content());
         }
         if self.tools.is_some() {
-            draft.write_calls(&self.calls);
+            draft.write_calls(&self.calls, &self.signatures);
         }
     }
 

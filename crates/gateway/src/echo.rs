@@ -168,7 +168,7 @@ impl History {
             rounds: turns.clone().count(),
             returned: turns
                 .flatten()
-                .filter_map(|ChatToolCall::Function { id, function }| {
+                .filter_map(|ChatToolCall::Function { id, function, .. }| {
                     let output = outputs.get(id.as_str())?;
                     Some(format!("{} returned {output}", function.name))
                 })
@@ -233,6 +233,7 @@ impl Turn {
                 index,
                 id: id.as_str().to_owned(),
                 name: call.name,
+                signature: None,
             });
             let pieces = words(&call.arguments).map(|text| ChatEvent::CallArguments {
                 index,

@@ -104,6 +104,13 @@ impl Account {
         }
     }
 
+    /// Whether calls may go back with the signatures that they came with: others refuse fields that
+    /// they do not know.
+    pub(crate) fn takes_signatures(&self) -> bool {
+        self.api == Api::Google
+            || self.base_url.host_str() == Some("generativelanguage.googleapis.com")
+    }
+
     /// An account on OpenAI, or on a server that speaks like it.
     pub fn openai(base_url: Url, api_key: Option<SecretString>) -> Self {
         Self::new(Api::OpenAi, base_url, api_key)

@@ -109,6 +109,10 @@ pub enum ChatToolCall {
         id: String,
         /// Name and arguments.
         function: CalledFunction,
+        /// What the provider wants back with it: see [`ChatEvent::CallStarted`]. Only goes to
+        /// providers that know such signatures; others refuse fields that they do not know.
+        #[serde(skip)]
+        signature: Option<String>,
     },
 }
 
@@ -137,6 +141,8 @@ pub enum ChatEvent {
         id: String,
         /// The function.
         name: String,
+        /// Gemini's thought signature: a sealed text that goes back to it along with the call.
+        signature: Option<String>,
     },
     /// More of a call's arguments; never empty.
     CallArguments {

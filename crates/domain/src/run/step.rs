@@ -92,6 +92,9 @@ pub enum ToolCall {
         id: CallId,
         /// What was called, and what came of it.
         function: FunctionToolCall,
+        /// What the provider wants back with the call; clients are not shown it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
     },
 }
 

@@ -71,7 +71,7 @@ impl Engine {
         });
         let same = latest.is_some_and(|calls| {
             calls.len() == outputs.len()
-                && calls.iter().all(|ToolCall::Function { id, function }| {
+                && calls.iter().all(|ToolCall::Function { id, function, .. }| {
                     outputs.iter().any(|output| {
                         output.call_id == *id && function.output.as_ref() == Some(&output.output)
                     })

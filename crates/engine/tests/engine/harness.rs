@@ -186,6 +186,7 @@ pub(crate) fn calls(calls: &[(&str, &str, &[&str])]) -> Vec<Result<ChatEvent, Mo
             index,
             id: (*id).to_owned(),
             name: (*name).to_owned(),
+            signature: None,
         }));
         for piece in *arguments {
             events.push(Ok(ChatEvent::CallArguments {

@@ -134,6 +134,7 @@ fn call(called: Called) -> ChatToolCall {
             name: called.function.name,
             arguments: called.function.arguments,
         },
+        signature: None,
     }
 }
 
@@ -222,7 +223,9 @@ fn choice(event: &ChatEvent) -> Value {
     let delta = match event {
         ChatEvent::Text(text) => json!({"content": text}),
         ChatEvent::Refusal(text) => json!({"refusal": text}),
-        ChatEvent::CallStarted { index, id, name } => json!({"tool_calls": [{
+        ChatEvent::CallStarted {
+            index, id, name, ..
+        } => json!({"tool_calls": [{
             "index": index, "id": id, "type": "function",
             "function": {"name": name, "arguments": ""},
         }]}),

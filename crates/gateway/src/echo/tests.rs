@@ -39,6 +39,7 @@ fn called(calls: &[(&str, &str)]) -> ChatMessage {
                     name: (*name).to_owned(),
                     arguments: "{}".to_owned(),
                 },
+                signature: None,
             })
             .collect(),
     }
@@ -178,6 +179,7 @@ fn calls_are_made_round_by_round_and_their_outputs_told() {
                 index: 0,
                 id: ID.to_owned(),
                 name: "a".to_owned(),
+                signature: None,
             },
             ChatEvent::CallArguments {
                 index: 0,
@@ -191,6 +193,7 @@ fn calls_are_made_round_by_round_and_their_outputs_told() {
                 index: 1,
                 id: ID.to_owned(),
                 name: "b".to_owned(),
+                signature: None,
             },
             ChatEvent::CallArguments {
                 index: 1,

@@ -19,6 +19,8 @@ pub(super) struct Piece {
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
     pub(super) arguments: String,
+    /// Gemini's; comes along with the name.
+    pub(super) signature: Option<String>,
 }
 
 /// The pieces make no call, or too many.
@@ -36,6 +38,7 @@ struct Call {
     index: Option<usize>,
     id: Option<String>,
     name: Option<String>,
+    signature: Option<String>,
     /// Arguments that were not handed out yet.
     waiting: String,
     /// `CallStarted` was handed out.
@@ -78,6 +81,7 @@ impl Calls {
         let call = &mut self.calls[position];
         call.id = call.id.take().or(piece.id);
         call.name = call.name.take().or(piece.name);
+        call.signature = call.signature.take().or(piece.signature);
         call.waiting.push_str(&piece.arguments);
         if position == 0 && call.index.unwrap_or(0) == 0 && call.name.is_some() {
             return call.hand_out(0, ids, events);
@@ -144,6 +148,7 @@ impl Call {
                 index,
                 id: id.clone(),
                 name,
+                signature: self.signature.take(),
             });
             self.started = true;
         }

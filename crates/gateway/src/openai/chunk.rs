@@ -17,7 +17,7 @@ use crate::{
     usage::RawUsage,
 };
 
-/// The most bytes of an answer: words, refusal and arguments together.
+/// The most bytes of an answer: words, refusal, arguments and signatures together.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 /// A chunk of a stream; or a whole completion, whose choice has a message instead of a delta.
@@ -47,6 +47,8 @@ struct CallDelta {
     index: Option<usize>,
     id: Option<String>,
     function: Option<FunctionDelta>,
+    /// `{"google": {"thought_signature": "..."}}`; from other servers, whatever it may be.
+    extra_content: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -166,6 +168,7 @@ impl Decoder {
         for call in delta.tool_calls.into_iter().flatten() {
             let piece = Piece::from(call);
             self.bytes += piece.arguments.len();
+            self.bytes += piece.signature.as_ref().map_or(0, String::len);
             self.calls
                 .push(piece, &*self.ids, events)
                 .map_err(|broken| Error::nonsense(broken.to_string()))?;
@@ -215,6 +218,8 @@ fn words(content: Value) -> String {
 impl From<CallDelta> for Piece {
     fn from(delta: CallDelta) -> Self {
         let present = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let extra = delta.extra_content.unwrap_or_default();
+        let signature = extra["google"]["thought_signature"].as_str();
         let (name, arguments) = delta
             .function
             .map_or((None, None), |function| (function.name, function.arguments));
@@ -227,6 +232,7 @@ impl From<CallDelta> for Piece {
                 Some(Value::String(text)) => text,
                 Some(object) => object.to_string(),
             },
+            signature: present(signature.map(str::to_owned)),
         }
     }
 }

@@ -5,9 +5,9 @@
 //! that they do not know.
 
 use loomgate_domain::tool::{self, ReasoningEffort, ResponseFormat, ToolChoice};
-use loomgate_wire::chat::{ChatMessage, ChatRequest};
+use loomgate_wire::chat::{ChatMessage, ChatRequest, ChatToolCall};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::MaxTokensField;
 
@@ -94,6 +94,21 @@ pub(crate) fn body<'a>(request: &'a ChatRequest, model: &'a str, dialect: Dialec
         reasoning_effort: request.reasoning_effort,
         max_completion_tokens,
         max_tokens,
+    }
+}
+
+/// Gives the calls of a body their signatures back, where Google's compatible endpoint has them.
+pub(crate) fn sign(body: &mut Value, messages: &[ChatMessage]) {
+    for (at, message) in messages.iter().enumerate() {
+        let ChatMessage::Assistant { tool_calls, .. } = message else {
+            continue;
+        };
+        for (index, ChatToolCall::Function { signature, .. }) in tool_calls.iter().enumerate() {
+            let call = body.pointer_mut(&format!("/messages/{at}/tool_calls/{index}"));
+            if let (Some(signature), Some(call)) = (signature, call) {
+                call["extra_content"] = json!({"google": {"thought_signature": signature}});
+            }
+        }
     }
 }
 

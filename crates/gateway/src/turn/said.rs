@@ -116,6 +116,7 @@ mod tests {
                 index: 0,
                 id: "call_1".to_owned(),
                 name: "f".to_owned(),
+                signature: None,
             },
             ChatEvent::CallArguments {
                 index: 0,

@@ -72,13 +72,18 @@ impl TurnAttempt<'_> {
         let model = way.target.model(&self.request.model);
         let body = request::body(self.request, model, dialect);
         let rules = &way.leaf.rules;
+        let signs = account.takes_signatures();
         if !account::speaks_differently(account, Endpoint::Chat)
             && !params::change_something(rules, way.target, None)
+            && !signs
         {
             let bytes = serde_json::to_vec(&body).map_err(|error| unsendable(&error))?;
             return Ok(Payload::Bytes(bytes.into()));
         }
-        let body = serde_json::to_value(&body).map_err(|error| unsendable(&error))?;
+        let mut body = serde_json::to_value(&body).map_err(|error| unsendable(&error))?;
+        if signs {
+            request::sign(&mut body, &self.request.messages);
+        }
         let Value::Object(mut body) = body else {
             return Err(unsendable(&"a request that is no object"));
         };

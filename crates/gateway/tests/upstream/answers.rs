@@ -80,6 +80,7 @@ async fn calls_come_one_after_another() {
         index,
         id: id.to_owned(),
         name: name.to_owned(),
+        signature: None,
     };
     let arguments = |index, text: &str| ChatEvent::CallArguments {
         index,

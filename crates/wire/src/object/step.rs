@@ -84,7 +84,7 @@ impl<'a> From<&'a StepDetails> for Details<'a> {
 impl<'a> From<&'a ToolCall> for Call<'a> {
     fn from(call: &'a ToolCall) -> Self {
         match call {
-            ToolCall::Function { id, function } => Self {
+            ToolCall::Function { id, function, .. } => Self {
                 id,
                 kind: "function",
                 function,

@@ -135,7 +135,11 @@ pub(crate) fn step(status: StepStatus) -> RunStep {
         expires_at: NOW.plus(600),
         status,
         details: StepDetails::ToolCalls {
-            tool_calls: vec![ToolCall::Function { id, function }],
+            tool_calls: vec![ToolCall::Function {
+                id,
+                function,
+                signature: Some("never-shown".into()),
+            }],
         },
         usage: Some(usage()),
     }

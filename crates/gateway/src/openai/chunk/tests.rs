@@ -53,6 +53,7 @@ fn started(index: usize, id: &str, name: &str) -> ChatEvent {
         index,
         id: id.to_owned(),
         name: name.to_owned(),
+        signature: None,
     }
 }
 
@@ -253,6 +254,27 @@ fn calls_are_put_together_whatever_is_missing() {
             TOOL_CALLS,
         ];
         assert_eq!(joined, expected, "{pieces}");
+    }
+}
+
+#[test]
+fn a_call_is_told_with_its_signature_and_nothing_else_is_taken_for_one() {
+    let call = |id: &str, extra: Value| json!({"index": 0, "id": id, "function": {"name": "f", "arguments": "{}"}, "extra_content": extra});
+    for (extra, expected) in [
+        (
+            json!({"google": {"thought_signature": "c2lnbmVk"}}),
+            Some("c2lnbmVk"),
+        ),
+        (json!({"google": {"thought_signature": ""}}), None),
+        (json!({"google": 1}), None),
+        (json!("x"), None),
+    ] {
+        let pieces = [calls(json!([call("a", extra)])), finish("tool_calls")];
+        let events = decode(&pieces, Ending::Said).unwrap();
+        let ChatEvent::CallStarted { signature, .. } = &events[0] else {
+            panic!("{events:?}");
+        };
+        assert_eq!(signature.as_deref(), expected);
     }
 }
 

@@ -77,6 +77,7 @@ fn full() -> ChatRequest {
                         name: "get_weather".to_owned(),
                         arguments: "{\"z\":\"é\"}".to_owned(),
                     },
+                    signature: Some("c2lnbmVk".to_owned()),
                 }],
             },
             ChatMessage::Tool {
@@ -151,4 +152,18 @@ fn a_json_object_is_asked_for() {
     };
     let format = &sent(&request, COMPATIBLE)["response_format"];
     assert_eq!(format, &json!({"type": "json_object"}));
+}
+
+#[test]
+fn signatures_go_back_with_their_calls_and_only_when_asked_for() {
+    let request = full();
+    let mut said = serde_json::to_value(body(&request, "m", OPENAI)).unwrap();
+    assert!(!said.to_string().contains("c2lnbmVk"), "{said}");
+    sign(&mut said, &request.messages);
+    let expected = json!({"google": {"thought_signature": "c2lnbmVk"}});
+    assert_eq!(
+        said["messages"][2]["tool_calls"][0]["extra_content"],
+        expected
+    );
+    assert_eq!(said.to_string().matches("extra_content").count(), 1);
 }

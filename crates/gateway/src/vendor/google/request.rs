@@ -17,9 +17,10 @@
 //!   way to keep them; nor is what Anthropic's own tools did.
 //! * **Thought signatures**: Gemini 3 refuses a call that comes back without its signature. It is
 //!   handed out, and read, as `extra_content.google.thought_signature` of the tool call, as
-//!   Google's own compatible endpoint does. Where it is lost (a caller that drops fields that it
-//!   does not know, a call that another model made), the stand-in goes that Google documents for
-//!   that purpose. Signatures of texts are not kept: they are not asked for.
+//!   Google's own compatible endpoint does; runs keep it with their step. Where it is lost (a caller
+//!   that drops fields that it does not know, a call that another model made), the stand-in goes
+//!   that Google documents for that purpose. Signatures of texts are not kept: they are not asked
+//!   for.
 //! * **Passed as they are**, in either spelling: `top_k`, `safety_settings`, `cached_content`,
 //!   `thinking_config` (it wins over `thinking`, which wins over `reasoning_effort`).
 //! * **Without effect here**: `user` and `safety_identifier` (there is no place for them), `store`,

@@ -195,3 +195,61 @@ async fn a_saved_config_is_looked_up_anew_for_each_turn() {
     assert_eq!(request.header("authorization"), Some(&*key));
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn a_call_goes_back_to_gemini_with_its_signature_and_to_nobody_else() {
+    let options = format!(
+        "[virtual_keys.gemini]\nprovider = 'google'\nbase_url = '{{one}}'\napi_key = 'k-stage'\n\
+         {NO_RETRIES}"
+    );
+    let stage = Stage::start_with(&options).await;
+    let signature = "c2VhbGVkIHRob3VnaHRz";
+    let kind = [("content-type", "text/event-stream")];
+    let said = |part: Value| {
+        let content = json!({"role": "model", "parts": [part]});
+        let candidate = json!({"content": content, "finishReason": "STOP", "index": 0});
+        format!("data: {}\n\n", json!({"candidates": [candidate]}))
+    };
+    let call = json!({"functionCall": {"name": "f", "args": {}}, "thoughtSignature": signature});
+    let gemini = [said(call), said(json!({"text": "It is done."}))];
+    let extra = json!({"google": {"thought_signature": signature}});
+    let function = json!({"name": "f", "arguments": "{}"});
+    let call = json!({"index": 0, "id": "c", "function": function, "extra_content": extra});
+    let choice =
+        json!({"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"});
+    let compatible = format!("data: {}\n\ndata: [DONE]\n\n", json!({"choices": [choice]}));
+    for (slug, replies) in [
+        (
+            "gemini",
+            gemini.map(|event| Reply::chunked(&kind, &[&event])),
+        ),
+        (
+            "one",
+            [
+                Reply::chunked(&kind, &[&compatible]),
+                Reply::text("It is done."),
+            ],
+        ),
+    ] {
+        for reply in replies {
+            stage.providers[0].push(reply);
+        }
+        let assistant = assistant(&stage, "gemini-3.8-flash").await;
+        let with = |request: RequestBuilder| request.header("x-portkey-virtual-key", slug);
+        let run = begin(&stage, &assistant, with).await;
+        let run = settled(&stage, &run, "requires_action").await;
+        let calls = &run["required_action"]["submit_tool_outputs"]["tool_calls"];
+        let outputs = json!({"tool_outputs": [{"tool_call_id": calls[0]["id"], "output": "ok"}]});
+        let submit = stage.post(&format!("{}/submit_tool_outputs", path(&run)), &outputs);
+        assert_eq!(Answer::of(submit).await.status, 200);
+        let run = settled(&stage, &run, "completed").await;
+        let sent = stage.received().bytes;
+        let sent = std::str::from_utf8(&sent).unwrap();
+        assert_eq!(sent.contains(signature), slug == "gemini", "{sent}");
+        assert!(!sent.contains("skip_thought_signature_validator"), "{sent}");
+        let steps = stage.request(reqwest::Method::GET, &format!("{}/steps", path(&run)));
+        let shown = Answer::of(steps).await.text + &run.to_string();
+        assert!(!shown.contains(signature), "{shown}");
+    }
+    stage.stop().await;
+}
