@@ -13,8 +13,9 @@
 //! caller in ten seconds until a call has ended.
 //! Invariant: a target without failures takes no memory unless its rule is a percentage.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
+use foldhash::HashMap;
 use parking_lot::Mutex;
 
 /// One step of the minute that is counted.

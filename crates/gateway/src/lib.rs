@@ -37,6 +37,7 @@ mod gateway;
 pub mod guardrail;
 pub mod http_client;
 mod ledger;
+mod lenient;
 pub mod meter;
 mod open_runs;
 mod openai;

@@ -23,13 +23,14 @@ mod terms;
 mod window;
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
 
+use foldhash::fast::RandomState;
 use loomgate_domain::limit::{Allowance, Charge, RateKind, UsageKind, UsageLimit};
 use parking_lot::Mutex;
 
@@ -78,7 +79,7 @@ impl Meter {
     pub fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
         }
     }
 

@@ -1,10 +1,8 @@
 //! A plan: a config whose targets are known. What the attempt loop walks through.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
+use foldhash::HashMap;
 use url::Url;
 
 use crate::{
@@ -73,7 +71,7 @@ impl Plan {
         identity: &str,
         mut target: impl FnMut(&Leaf) -> Result<Arc<Target>, E>,
     ) -> Result<Self, E> {
-        let mut targets = HashMap::new();
+        let mut targets = HashMap::default();
         for leaf in config.leaves() {
             targets.insert(Arc::clone(&leaf.path), target(leaf)?);
         }

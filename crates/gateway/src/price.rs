@@ -6,8 +6,7 @@
 //! Invariant: a model that is not in the table has no cost, which is not the same as costing
 //! nothing.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use loomgate_domain::{Usage, limit::Nanodollars};
 use serde::Deserialize;
 

@@ -2,7 +2,8 @@
 
 use loomgate_domain::Usage;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+
+use crate::lenient::{Object, Plain};
 
 /// Counts in the shapes of chat completions (`prompt_tokens`), of responses and runs
 /// (`input_tokens`), and of Anthropic's messages, where what the cache had is counted beside the
@@ -16,30 +17,6 @@ pub(crate) struct RawUsage {
 }
 
 impl RawUsage {
-    fn of(value: &Value) -> Self {
-        let named = |names: [&str; 2]| names.iter().find_map(|name| count(&value[*name]));
-        let details = |names: [&str; 2], field| {
-            let of = |name: &&str| count(&value[*name][field]);
-            names.iter().find_map(of).unwrap_or(0)
-        };
-        let read = count(&value["cache_read_input_tokens"]).unwrap_or(0);
-        let written = count(&value["cache_creation_input_tokens"]).unwrap_or(0);
-        let prompt = named(["prompt_tokens", "input_tokens"]);
-        let cached = details(
-            ["prompt_tokens_details", "input_tokens_details"],
-            "cached_tokens",
-        );
-        Self {
-            prompt: prompt.map(|prompt| prompt.saturating_add(read).saturating_add(written)),
-            completion: named(["completion_tokens", "output_tokens"]),
-            cached: cached.max(read),
-            reasoning: details(
-                ["completion_tokens_details", "output_tokens_details"],
-                "reasoning_tokens",
-            ),
-        }
-    }
-
     /// These counts, and the older ones for what they leave out: some streams tell the prompt's at
     /// their beginning and the answer's at their end. `None`: nothing was counted.
     pub(crate) fn over(self, older: Option<Usage>) -> Option<Usage> {
@@ -62,29 +39,65 @@ impl RawUsage {
     }
 }
 
-impl<'de> Deserialize<'de> for RawUsage {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::of(&Value::deserialize(deserializer)?))
+/// The fields of all shapes.
+#[derive(Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct Fields<'a> {
+    prompt_tokens: Plain<'a>,
+    input_tokens: Plain<'a>,
+    completion_tokens: Plain<'a>,
+    output_tokens: Plain<'a>,
+    cache_read_input_tokens: Plain<'a>,
+    cache_creation_input_tokens: Plain<'a>,
+    prompt_tokens_details: Object<Details<'a>>,
+    input_tokens_details: Object<Details<'a>>,
+    completion_tokens_details: Object<Details<'a>>,
+    output_tokens_details: Object<Details<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct Details<'a> {
+    cached_tokens: Plain<'a>,
+    reasoning_tokens: Plain<'a>,
+}
+
+impl From<Fields<'_>> for RawUsage {
+    fn from(fields: Fields<'_>) -> Self {
+        let either = |one: &Plain<'_>, other: &Plain<'_>| one.count().or_else(|| other.count());
+        let read = fields.cache_read_input_tokens.count().unwrap_or(0);
+        let written = fields.cache_creation_input_tokens.count().unwrap_or(0);
+        let prompt = either(&fields.prompt_tokens, &fields.input_tokens);
+        let prompts = [fields.prompt_tokens_details, fields.input_tokens_details];
+        let answers = [
+            fields.completion_tokens_details,
+            fields.output_tokens_details,
+        ];
+        let cached = prompts
+            .iter()
+            .find_map(|details| details.0.as_ref()?.cached_tokens.count());
+        let reasoning = answers
+            .iter()
+            .find_map(|details| details.0.as_ref()?.reasoning_tokens.count());
+        Self {
+            prompt: prompt.map(|prompt| prompt.saturating_add(read).saturating_add(written)),
+            completion: either(&fields.completion_tokens, &fields.output_tokens),
+            cached: cached.unwrap_or(0).max(read),
+            reasoning: reasoning.unwrap_or(0),
+        }
     }
 }
 
-/// A count, which some servers write as `12.0`.
-fn count(value: &Value) -> Option<u64> {
-    let whole = || {
-        let number = value.as_f64().filter(|number| *number >= 0.0)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "not below 0, and a cast of a float saturates"
-        )]
-        Some(number as u64)
-    };
-    value.as_u64().or_else(whole)
+impl<'de> Deserialize<'de> for RawUsage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = Object::<Fields<'de>>::deserialize(deserializer)?;
+        Ok(fields.0.map_or_else(Self::default, Self::from))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

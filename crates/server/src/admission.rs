@@ -1,7 +1,8 @@
 //! How many requests a key and a workspace may have at the same time.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use foldhash::HashMap;
 use loomgate_domain::{ApiKeyId, WorkspaceId};
 use loomgate_gateway::meter::Admitted;
 use parking_lot::Mutex;

@@ -1,7 +1,8 @@
 //! What was looked up in the store a moment ago, so that it need not be looked up for each request.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
+use std::{hash::Hash, sync::Arc, time::Duration};
 
+use foldhash::HashMap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -30,7 +31,7 @@ pub(crate) struct Look {
 impl<K, V> Default for Recent<K, V> {
     fn default() -> Self {
         Self(Mutex::new(Entries {
-            by_key: HashMap::new(),
+            by_key: HashMap::default(),
             changes: 0,
         }))
     }

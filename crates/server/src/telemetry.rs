@@ -3,12 +3,12 @@
 mod line;
 
 use std::{
-    collections::HashMap,
     io::IsTerminal as _,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use foldhash::HashMap;
 use loomgate_domain::Clock as _;
 use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};

@@ -1,6 +1,6 @@
 //! The accounts behind one lock, and which of them are forgotten.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::{SHARDS, Subject, account::Account};
 

@@ -5,11 +5,15 @@
 use bytes::{Bytes, BytesMut};
 use loomgate_domain::Usage;
 use memchr::memmem;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::frames::Frames;
-use crate::{endpoint::StreamEnd, usage::RawUsage};
+use crate::{
+    endpoint::StreamEnd,
+    lenient::{Object, Plain},
+    usage::RawUsage,
+};
 
 /// The most bytes of an answer in one piece that are kept to look for its usage.
 const WATCHED_BYTES: usize = 4 * 1024 * 1024;
@@ -101,11 +105,11 @@ impl Kept {
         }
     }
 
-    fn glimpse(&self) -> Option<Glimpse> {
+    fn glimpse(&self) -> Option<Glimpse<'_>> {
         if self.is_tail {
             return Some(Glimpse {
                 usage: last_field(&self.all, b"\"usage\""),
-                model: last_field(&self.all, b"\"model\""),
+                model: last_field(&self.all, b"\"model\"").unwrap_or_default(),
                 ..Glimpse::default()
             });
         }
@@ -119,7 +123,7 @@ impl Kept {
 }
 
 /// The value behind the last occurrence of a name.
-fn last_field<T: DeserializeOwned>(bytes: &[u8], name: &[u8]) -> Option<T> {
+fn last_field<'a, T: Deserialize<'a>>(bytes: &'a [u8], name: &[u8]) -> Option<T> {
     let at = memmem::rfind(bytes, name)?;
     let rest = bytes[at + name.len()..].trim_ascii_start();
     let value = rest.strip_prefix(b":")?;
@@ -128,43 +132,36 @@ fn last_field<T: DeserializeOwned>(bytes: &[u8], name: &[u8]) -> Option<T> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Glimpse {
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct Glimpse<'a> {
     usage: Option<RawUsage>,
-    model: Option<Value>,
-    choices: Option<Vec<GlimpsedChoice>>,
-    /// Of `/v1/responses`: the last event carries the whole response.
-    #[serde(deserialize_with = "object")]
-    response: Option<Inner>,
-    /// Of Anthropic's messages: the first event carries the message so far.
-    #[serde(deserialize_with = "object")]
-    message: Option<Inner>,
-    status: Option<Value>,
-    id: Option<Value>,
-    object: Option<Value>,
-    expires_at: Option<Value>,
+    model: Plain<'a>,
+    choices: Option<Vec<GlimpsedChoice<'a>>>,
+    /// Of `/v1/responses`: the last event carries the whole response. In errors it stands for a text.
+    response: Object<Inner<'a>>,
+    /// Of Anthropic's messages: the first event carries the message so far. In errors it is a text.
+    message: Object<Inner<'a>>,
+    status: Option<Plain<'a>>,
+    id: Plain<'a>,
+    object: Plain<'a>,
+    expires_at: Plain<'a>,
     error: Option<Value>,
     #[serde(rename = "type")]
-    kind: Option<Value>,
+    kind: Option<Plain<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct GlimpsedChoice {
-    index: Option<Value>,
-    finish_reason: Option<Value>,
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct GlimpsedChoice<'a> {
+    index: Plain<'a>,
+    finish_reason: Plain<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Inner {
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct Inner<'a> {
     usage: Option<RawUsage>,
-    model: Option<Value>,
-}
-
-/// In errors these names stand for texts.
-fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Inner>, D::Error> {
-    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
+    model: Plain<'a>,
 }
 
 impl Observer {
@@ -245,7 +242,7 @@ impl Seen {
             self.error = Some(error_text(data));
             self.ended = true;
         } else if self.is_worth_a_look(data)
-            && let Ok(glimpse) = serde_json::from_slice::<Glimpse>(data)
+            && let Ok(glimpse) = serde_json::from_slice::<Glimpse<'_>>(data)
         {
             self.glimpse(glimpse);
         }
@@ -263,9 +260,9 @@ impl Seen {
             || self.last.iter().any(|kind| contains(data, kind.as_bytes()))
     }
 
-    fn glimpse(&mut self, glimpse: Glimpse) {
+    fn glimpse(&mut self, glimpse: Glimpse<'_>) {
         self.run(&glimpse);
-        let inner = glimpse.response.or(glimpse.message).unwrap_or_default();
+        let inner = glimpse.response.0.or(glimpse.message.0).unwrap_or_default();
         for usage in [inner.usage, glimpse.usage].into_iter().flatten() {
             let counted = usage.over(self.usage);
             self.usage = counted
@@ -273,10 +270,10 @@ impl Seen {
                 .or(self.usage);
         }
         if self.model.is_none() {
-            let model = glimpse.model.or(inner.model);
-            self.model = model.and_then(|model| model.as_str().map(str::to_owned));
+            let model = glimpse.model.text().or_else(|| inner.model.text());
+            self.model = model.map(str::to_owned);
         }
-        let kind = glimpse.kind.as_ref().and_then(Value::as_str);
+        let kind = glimpse.kind.as_ref().and_then(Plain::text);
         self.ended |= kind.is_some_and(|kind| self.last.contains(&kind));
         for choice in glimpse.choices.iter().flatten() {
             self.finish(choice);
@@ -284,7 +281,7 @@ impl Seen {
         if let Some(error) = glimpse.error.filter(|error| !error.is_null())
             && glimpse.status.is_none()
             && glimpse.choices.is_none()
-            && glimpse.kind.is_none_or(|kind| kind == "error")
+            && glimpse.kind.is_none_or(|kind| kind.text() == Some("error"))
         {
             self.error = Some(error_text(error.to_string().as_bytes()));
             self.ended = true;
@@ -293,9 +290,9 @@ impl Seen {
 }
 
 impl Seen {
-    fn finish(&mut self, choice: &GlimpsedChoice) {
-        let is_finished = choice.finish_reason.as_ref().is_some_and(Value::is_string);
-        let index = choice.index.as_ref().and_then(Value::as_u64).unwrap_or(0);
+    fn finish(&mut self, choice: &GlimpsedChoice<'_>) {
+        let is_finished = choice.finish_reason.text().is_some();
+        let index = choice.index.count().unwrap_or(0);
         if !is_finished || self.finished.contains(&index) {
             return;
         }
@@ -306,21 +303,22 @@ impl Seen {
     }
 
     /// A run that was seen open and then ended is counted once.
-    fn run(&mut self, glimpse: &Glimpse) {
-        let text = |value: &Option<Value>| value.as_ref()?.as_str().map(str::to_owned);
-        if text(&glimpse.object).as_deref() != Some("thread.run") {
+    fn run(&mut self, glimpse: &Glimpse<'_>) {
+        if glimpse.object.text() != Some("thread.run") {
             return;
         }
-        let Some(id) = text(&glimpse.id) else { return };
+        let Some(id) = glimpse.id.text() else { return };
+        let status = glimpse.status.as_ref().and_then(Plain::text);
         let has_ended = matches!(
-            text(&glimpse.status).as_deref(),
+            status,
             Some("completed" | "failed" | "cancelled" | "expired" | "incomplete")
         );
         let before = self.run.take();
         let was_open = before.as_ref().is_some_and(|run| run.was_open);
-        let expires_at = glimpse.expires_at.as_ref().and_then(Value::as_i64);
+        let expires_at = glimpse.expires_at.count();
+        let expires_at = expires_at.and_then(|seconds| i64::try_from(seconds).ok());
         self.run = Some(SeenRun {
-            id,
+            id: id.to_owned(),
             was_open: was_open || !has_ended,
             has_ended,
             expires_at: expires_at.or(before.and_then(|run| run.expires_at)),
@@ -331,7 +329,7 @@ impl Seen {
 /// The chunk that OpenAI sends behind the last choice: `"choices":[]` and a usage.
 pub(super) fn is_usage_alone(data: &[u8]) -> bool {
     contains(data, b"\"usage\"")
-        && serde_json::from_slice::<Glimpse>(data).is_ok_and(|glimpse| {
+        && serde_json::from_slice::<Glimpse<'_>>(data).is_ok_and(|glimpse| {
             glimpse.usage.is_some() && glimpse.choices.is_some_and(|choices| choices.is_empty())
         })
 }

@@ -1,7 +1,8 @@
 //! Which keys are valid, and what they open.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use foldhash::HashMap;
 use loomgate_domain::{ApiKeyId, Timestamp, WorkspaceId, key::KeySettings};
 use loomgate_gateway::{Gateway, meter::Limited};
 use loomgate_store::Store;
@@ -73,7 +74,7 @@ impl Keyring {
     ) -> Result<Self, loomgate_store::Error> {
         let mut keyring = Self {
             hasher,
-            configured: HashMap::new(),
+            configured: HashMap::default(),
             remembered: Recent::default(),
             store,
             gateway,

@@ -1,7 +1,7 @@
 //! Routes and who may use them. A route can only be added together with its [`Access`], and the
 //! one layer here enforces it: a handler that is reached has a [`Caller`].
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -13,6 +13,7 @@ use axum::{
     response::IntoResponse as _,
     routing::{MethodFilter, on},
 };
+use foldhash::HashMap;
 use loomgate_domain::Scope;
 
 use crate::{

@@ -1,8 +1,9 @@
 //! The accounts that virtual keys stand for, and the configs that slugs stand for: those of the
 //! configuration file for everybody, those of the store for their workspace.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use foldhash::HashMap;
 use loomgate_domain::{WorkspaceId, virtual_key::VirtualKey};
 use loomgate_gateway::{Gateway, Target, http_client::Trust};
 use loomgate_store::Store;
@@ -42,7 +43,7 @@ impl Accounts {
         (virtual_keys, saved_configs): (&VirtualKeys, SavedConfigs),
         (store, gateway, vault): (Store, Arc<Gateway>, Arc<Vault>),
     ) -> Result<Self, loomgate_store::Error> {
-        let mut configured = HashMap::new();
+        let mut configured = HashMap::default();
         for (name, configured_key) in virtual_keys.iter() {
             let subject = format!("vk:config/{name}");
             let allowance = (&configured_key.allowance, loomgate_domain::Timestamp(0));

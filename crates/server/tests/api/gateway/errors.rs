@@ -232,6 +232,27 @@ async fn providers_that_can_not_be_reached_are_502() {
 }
 
 #[tokio::test]
+async fn providers_that_never_finish_a_connection_are_503() {
+    // It takes the connection, and never says a word of the handshake.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let options = format!(
+        "[gateway]\nconnect_s = 1\nretries = 0\n\
+         [virtual_keys.silent]\nprovider = 'openai'\nbase_url = 'https://{address}/v1'\n"
+    );
+    let stage = Stage::start_with(&options).await;
+    let answer = stage.chat(&json!({"virtual_key": "silent"})).await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert_eq!(answer.json()["error"]["code"], "connect_timeout");
+    assert_eq!(answer.json()["status"], "failure");
+    for name in FIVE {
+        assert_ne!(answer.header(name), "", "{name}");
+    }
+    stage.stop().await;
+    drop(silent);
+}
+
+#[tokio::test]
 async fn paths_and_methods_that_nobody_serves_are_404_and_405() {
     let stage = Stage::start().await;
     for (method, path, status) in [
