@@ -72,14 +72,18 @@ impl Engine {
     fn perform(&self, run: &RunId, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::Wake => self.shared.wake.notify_one(),
-                Effect::StopModel => match self.shared.running.lock().get(run) {
-                    Some(running) => running.stop.cancel(),
-                    // Nobody here carries it out: the worker takes it up and stops it.
-                    None => self.shared.wake.notify_one(),
-                },
-                // Applied by the draft, inside the transaction.
-                Effect::EndMessage(..) | Effect::EndStep(..) | Effect::FillOutputs(..) => {}
+                // When nobody here carries it out, a worker takes it up and stops it.
+                Effect::StopModel => {
+                    if let Some(running) = self.shared.running.lock().get(run) {
+                        running.stop.cancel();
+                    }
+                }
+                // The store wakes the workers; the rest is applied by the draft, inside the
+                // transaction.
+                Effect::Wake
+                | Effect::EndMessage(..)
+                | Effect::EndStep(..)
+                | Effect::FillOutputs(..) => {}
             }
         }
     }

@@ -19,7 +19,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// How long a worker owns a run without a sign of life.
     pub lease: Duration,
-    /// How often the queue is looked at although nothing woke the worker.
+    /// How often the queue is looked at although nothing woke the worker; up to half as long more,
+    /// so that several do not look at once.
     pub poll: Duration,
     /// Whether runs are carried out here; otherwise by other processes.
     pub workers: bool,
@@ -64,8 +65,8 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<dyn IdGen>,
     pub(crate) settings: Settings,
     pub(crate) bus: Arc<Bus>,
-    /// Wakes the worker: the queue has something, or a place is free.
-    pub(crate) wake: Notify,
+    /// Wakes the worker: a place is free.
+    pub(crate) place_free: Notify,
     /// Tells that a run is no longer carried out.
     pub(crate) ended: Notify,
     /// This process among the owners of leases.
@@ -113,7 +114,7 @@ impl Engine {
                 ids,
                 settings,
                 bus: Arc::default(),
-                wake: Notify::new(),
+                place_free: Notify::new(),
                 ended: Notify::new(),
                 worker,
                 running: Mutex::default(),
@@ -124,14 +125,14 @@ impl Engine {
         }
     }
 
-    /// Takes back what an earlier process left in flight, and starts to carry out runs. The
-    /// embedded store belongs to one process: whatever lease stands in it is void. Without
+    /// Takes back what an earlier process left in flight, and starts to carry out runs. Without
     /// [`Settings::workers`], nothing is started.
     pub async fn start(&self) -> Result<(), loomgate_store::Error> {
         if !self.shared.settings.workers {
             return Ok(());
         }
-        let resumed = self.shared.store.runs().recover().await?;
+        let now_ms = self.shared.clock.now_ms();
+        let resumed = self.shared.store.runs().recover(now_ms).await?;
         if resumed > 0 {
             tracing::info!(runs = resumed, "resuming runs that were in flight");
         }

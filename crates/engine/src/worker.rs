@@ -53,11 +53,13 @@ pub(crate) async fn idle(shared: &Shared) {
 }
 
 async fn claim_loop(shared: Arc<Shared>) {
+    let mut wakeups = shared.store.runs().wakeups();
     while !shared.draining.is_cancelled() {
-        let woken = shared.wake.notified();
-        tokio::pin!(woken);
+        let place_free = shared.place_free.notified();
+        tokio::pin!(place_free);
         // Registered before looking into the queue, so that no wake-up is missed.
-        woken.as_mut().enable();
+        place_free.as_mut().enable();
+        wakeups.arm();
         let running = shared.running.lock().len();
         let free = shared
             .settings
@@ -72,11 +74,20 @@ async fn claim_loop(shared: Arc<Shared>) {
             }
         }
         tokio::select! {
-            () = woken => {}
-            () = tokio::time::sleep(shared.settings.poll) => {}
+            () = wakeups.woken(), if free > 0 => {}
+            () = place_free => {}
+            () = tokio::time::sleep(poll_pause(&shared)) => {}
             () = shared.draining.cancelled() => {}
         }
     }
+}
+
+/// The pause before a look that nothing called for.
+fn poll_pause(shared: &Shared) -> Duration {
+    let mut random = [0];
+    shared.ids.fill(&mut random);
+    let poll = shared.settings.poll;
+    poll + poll * u32::from(random[0]) / 512
 }
 
 /// Claims up to `max` runs and starts them. Returns how many.
@@ -208,7 +219,7 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
     }
     drop(recorder);
     if leave(&shared, &guard) {
-        shared.wake.notify_one();
+        shared.place_free.notify_one();
     }
     shared.ended.notify_waiters();
 }

@@ -3,7 +3,8 @@
 use loomgate_domain::WorkspaceId;
 
 use crate::{
-    Error, Store,
+    Error,
+    pool::Pool,
     tx::{statements, values},
 };
 
@@ -13,14 +14,20 @@ statements! {
     GET = "SELECT target FROM affinity WHERE workspace_id = $1 AND object_id = $2";
 }
 
-/// The affinities of a [`Store`].
+/// The affinities of a [`crate::Store`].
 #[derive(Debug)]
-pub struct Affinity<'s>(pub(crate) &'s Store);
+pub struct Affinity<'s>(pub(crate) &'s Pool);
 
 impl Affinity<'_> {
     /// Remembers objects, each with its target; the last word counts.
-    pub async fn put(&self, ws: &WorkspaceId, kept: Vec<(String, String)>) -> Result<(), Error> {
+    pub async fn put(
+        &self,
+        ws: &WorkspaceId,
+        mut kept: Vec<(String, String)>,
+    ) -> Result<(), Error> {
         let ws = ws.clone();
+        // In the order of all who write such rows; the last word stays the last.
+        kept.sort_by(|(a, _), (b, _)| a.cmp(b));
         self.0
             .write(move |tx| {
                 for (object, target) in &kept {
@@ -41,11 +48,10 @@ impl Affinity<'_> {
         self.0
             .read(move |tx| {
                 let mut found = Vec::new();
-                for object in objects {
-                    let target = tx.row(GET, values![&ws, &object], |row| {
-                        Ok(row.text(0)?.to_owned())
-                    })?;
-                    found.extend(target.map(|target| (object, target)));
+                for object in &objects {
+                    let target =
+                        tx.row(GET, values![&ws, object], |row| Ok(row.text(0)?.to_owned()))?;
+                    found.extend(target.map(|target| (object.clone(), target)));
                 }
                 Ok(found)
             })

@@ -3,8 +3,9 @@
 use loomgate_domain::{Assistant, AssistantId, Page, PageRequest, WorkspaceId};
 
 use crate::{
-    Error, Store,
+    Error,
     page::{List, page},
+    pool::Pool,
     tx::{statements, to_json, values},
 };
 
@@ -26,16 +27,16 @@ const LIST: List = List {
     descending: LIST_DESC,
 };
 
-/// The assistants of a [`Store`].
+/// The assistants of a [`crate::Store`].
 #[derive(Debug)]
-pub struct Assistants<'s>(pub(crate) &'s Store);
+pub struct Assistants<'s>(pub(crate) &'s Pool);
 
 impl Assistants<'_> {
     /// Keeps a new assistant. Error: [`Error::Duplicate`].
     pub async fn insert(&self, ws: &WorkspaceId, assistant: Assistant) -> Result<(), Error> {
         let ws = ws.clone();
         self.0
-            .write(move |tx| {
+            .write_one(move |tx| {
                 let record = to_json(&assistant)?;
                 tx.execute(INSERT, values![&ws, &assistant.id, record])?;
                 Ok(())
@@ -51,7 +52,7 @@ impl Assistants<'_> {
     ) -> Result<Option<Assistant>, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
-            .read(move |tx| tx.row(GET, values![&ws, &id], |row| row.json(0)))
+            .read_one(move |tx| tx.row(GET, values![&ws, &id], |row| row.json(0)))
             .await
     }
 
@@ -60,12 +61,12 @@ impl Assistants<'_> {
         &self,
         ws: &WorkspaceId,
         id: &AssistantId,
-        change: impl FnOnce(Assistant) -> Assistant + Send + 'static,
+        change: impl Fn(Assistant) -> Assistant + Send + 'static,
     ) -> Result<Option<Assistant>, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
             .write(move |tx| {
-                let Some(before) = tx.row(GET, values![&ws, &id], |row| row.json(0))? else {
+                let Some(before) = tx.lock(GET, values![&ws, &id], |row| row.json(0))? else {
                     return Ok(None);
                 };
                 let before: Assistant = before;
@@ -85,7 +86,7 @@ impl Assistants<'_> {
     pub async fn delete(&self, ws: &WorkspaceId, id: &AssistantId) -> Result<bool, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
-            .write(move |tx| Ok(tx.execute(DELETE, values![&ws, &id])? > 0))
+            .write_one(move |tx| Ok(tx.execute(DELETE, values![&ws, &id])? > 0))
             .await
     }
 

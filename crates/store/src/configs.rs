@@ -7,7 +7,8 @@ use loomgate_domain::{
 use serde_json::Value;
 
 use crate::{
-    Error, Store,
+    Error,
+    pool::Pool,
     tx::{Row, Tx, statements, to_json, values},
 };
 
@@ -41,9 +42,9 @@ statements! {
         WHERE workspace_id = $1 AND slug = $2 ORDER BY seq DESC LIMIT $3";
 }
 
-/// The saved configs of a [`Store`].
+/// The saved configs of a [`crate::Store`].
 #[derive(Debug)]
-pub struct Configs<'s>(pub(crate) &'s Store);
+pub struct Configs<'s>(pub(crate) &'s Pool);
 
 impl Configs<'_> {
     /// Keeps a new config with its first version. Error: [`Error::Duplicate`].
@@ -71,14 +72,14 @@ impl Configs<'_> {
     /// A config in its newest version.
     pub async fn get(&self, ws: &WorkspaceId, slug: &str) -> Result<Option<SavedConfig>, Error> {
         let (ws, slug) = (ws.clone(), slug.to_owned());
-        self.0.read(move |tx| get(tx, &ws, &slug)).await
+        self.0.read_one(move |tx| get(tx, &ws, &slug)).await
     }
 
     /// All configs of a workspace in their newest versions, oldest config first.
     pub async fn list(&self, ws: &WorkspaceId) -> Result<Vec<SavedConfig>, Error> {
         let ws = ws.clone();
         self.0
-            .read(move |tx| tx.rows(LIST, values![&ws], read))
+            .read_one(move |tx| tx.rows(LIST, values![&ws], read))
             .await
     }
 
@@ -113,7 +114,7 @@ impl Configs<'_> {
     pub async fn delete(&self, ws: &WorkspaceId, slug: &str) -> Result<bool, Error> {
         let (ws, slug) = (ws.clone(), slug.to_owned());
         self.0
-            .write(move |tx| Ok(tx.execute(DELETE, values![&ws, &slug])? > 0))
+            .write_one(move |tx| Ok(tx.execute(DELETE, values![&ws, &slug])? > 0))
             .await
     }
 

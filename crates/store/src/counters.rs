@@ -9,7 +9,8 @@ use loomgate_domain::{
 };
 
 use crate::{
-    Error, Store,
+    Error,
+    pool::Pool,
     tx::{Row, Tx, statements, values},
 };
 
@@ -34,9 +35,9 @@ statements! {
     ALL_OPEN = "SELECT workspace_id, account, run_id, until FROM open_runs";
 }
 
-/// The counters of a [`Store`].
+/// The counters of a [`crate::Store`].
 #[derive(Debug)]
-pub struct Counters<'s>(pub(crate) &'s Store);
+pub struct Counters<'s>(pub(crate) &'s Pool);
 
 impl Counters<'_> {
     /// Adds to counters (those that are missing begin at 0), opens runs and closes them, all or
@@ -46,11 +47,11 @@ impl Counters<'_> {
         self.0
             .write(move |tx| {
                 add(tx, &owed.charges)?;
-                for run in &owed.opened {
+                for run in sorted(&owed.opened) {
                     let (account, id) = (&*run.account, &*run.run);
                     tx.execute(OPEN, values![&run.workspace, account, id, run.until.0])?;
                 }
-                for run in &owed.closed {
+                for run in sorted(&owed.closed) {
                     let (account, id) = (&*run.account, &*run.run);
                     tx.execute(CLOSE, values![&run.workspace, account, id])?;
                 }
@@ -62,7 +63,7 @@ impl Counters<'_> {
     /// The runs at providers that are still to be counted, in no order.
     pub async fn open_runs(&self) -> Result<Vec<OpenRun>, Error> {
         self.0
-            .read(move |tx| tx.rows(ALL_OPEN, values![], read_open))
+            .read_one(move |tx| tx.rows(ALL_OPEN, values![], read_open))
             .await
     }
 
@@ -70,7 +71,7 @@ impl Counters<'_> {
     pub async fn load(&self, subject: &str) -> Result<Vec<Charge>, Error> {
         let subject = subject.to_owned();
         self.0
-            .read(move |tx| tx.rows(LOAD, values![&subject], read))
+            .read_one(move |tx| tx.rows(LOAD, values![&subject], read))
             .await
     }
 
@@ -82,7 +83,7 @@ impl Counters<'_> {
             let values = move |tx: &mut dyn Tx| {
                 Ok(tx.execute(PURGE, values![before_start, PURGE_CHUNK])? as u64)
             };
-            let chunk = self.0.write(values).await?;
+            let chunk = self.0.write_one(values).await?;
             removed += chunk;
             if chunk < PURGE_CHUNK.unsigned_abs() {
                 return Ok(removed);
@@ -94,13 +95,25 @@ impl Counters<'_> {
     pub async fn reset(&self, subject: &str) -> Result<(), Error> {
         let subject = subject.to_owned();
         self.0
-            .write(move |tx| tx.execute(RESET, values![&subject]).map(|_| ()))
+            .write_one(move |tx| tx.execute(RESET, values![&subject]).map(|_| ()))
             .await
     }
 }
 
-/// Adds to counters, within a transaction.
+/// In the order of all who write such rows.
+fn sorted(runs: &[OpenRun]) -> Vec<&OpenRun> {
+    let mut runs: Vec<_> = runs.iter().collect();
+    runs.sort_by(|a, b| {
+        (&a.workspace, &a.account, &a.run).cmp(&(&b.workspace, &b.account, &b.run))
+    });
+    runs
+}
+
+/// Adds to counters, within a transaction: in the order of all who do, so that none waits for
+/// another that waits for it.
 pub(crate) fn add(tx: &mut dyn Tx, charges: &[Charge]) -> Result<(), Error> {
+    let mut charges: Vec<_> = charges.iter().collect();
+    charges.sort_by(|a, b| (&a.subject, &a.meter, a.start).cmp(&(&b.subject, &b.meter, b.start)));
     for charge in charges {
         let amount = i64::try_from(charge.amount).unwrap_or(i64::MAX);
         let values = values![&*charge.subject, &*charge.meter, charge.start, amount];

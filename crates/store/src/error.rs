@@ -19,9 +19,24 @@ pub enum Error {
     /// A row of this id (or an API key of this hash) is there already; nothing was written.
     #[error("a row of this key exists")]
     Duplicate,
-    /// The store takes no work: it is closing.
+    /// The store takes no work, because it is closing or has no connection. Nothing was written.
     #[error("the store is unavailable: {0}")]
     Unavailable(&'static str),
+    /// The connection to the database was lost while a change was being written: whether it stands
+    /// is not known.
+    #[error("the connection to the database was lost: whether the change stands is not known")]
+    Interrupted,
+    /// There is no way to the database.
+    #[error("cannot connect to the database {to}: {reason}")]
+    Connect {
+        /// `user@host:port/database`
+        to: String,
+        /// What is in the way.
+        reason: String,
+    },
+    /// Others use the tables, and this is for whoever is alone with them; or somebody is.
+    #[error("the database is in use: {0}")]
+    InUse(&'static str),
     /// Another process uses the data folder.
     #[error("the data folder is in use{}: {}", pid.map(|pid| format!(" by process {pid}")).unwrap_or_default(), lock.display())]
     Locked {

@@ -14,7 +14,8 @@ use loomgate_domain::{
 };
 
 use crate::{
-    Error, Guard, Store,
+    Error, Guard,
+    pool::Pool,
     runs::{self, status},
     tx::{Row, Tx, statements, to_json, values},
 };
@@ -50,9 +51,9 @@ statements! {
 /// The most bytes of bodies that one reading brings, the last row apart.
 const READ_BYTES: usize = 256 * 1024;
 
-/// The stream events of a [`Store`].
+/// The stream events of a [`crate::Store`].
 #[derive(Debug)]
-pub struct Events<'s>(pub(crate) &'s Store);
+pub struct Events<'s>(pub(crate) &'s Pool);
 
 /// Events that belong together: of one commit, or of one flush.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,21 +150,12 @@ impl Events<'_> {
     pub async fn append(&self, batch: Vec<Flush>, now_ms: i64) -> Result<Vec<bool>, Error> {
         self.0
             .write(move |tx| {
-                let mut kept = Vec::with_capacity(batch.len());
-                for Flush {
-                    ws,
-                    run,
-                    fence,
-                    after,
-                    row,
-                } in &batch
-                {
-                    let held = tx.exists(HELD, values![ws, run, *fence])?;
-                    let fits = held && last(tx, ws, run)? == *after;
-                    if fits {
-                        insert(tx, (ws, run), row, None, now_ms)?;
-                    }
-                    kept.push(fits);
+                let mut kept = vec![false; batch.len()];
+                // Runs are locked in one order, whoever locks several.
+                let mut sorted: Vec<_> = batch.iter().zip(&mut kept).collect();
+                sorted.sort_by(|(a, _), (b, _)| (&a.ws, &a.run).cmp(&(&b.ws, &b.run)));
+                for (flush, kept) in sorted {
+                    *kept = append(tx, flush, now_ms)?;
                 }
                 Ok(kept)
             })
@@ -234,8 +226,9 @@ impl Events<'_> {
                 let (mut events, mut journals) = (0, 0);
                 for (ws, run) in overdue {
                     let (ws, run): (WorkspaceId, RunId) = (ws, run);
-                    events += tx.execute(PURGE, values![&ws, &run])?;
+                    // The run first, as whoever deletes its thread does.
                     tx.execute(FORGET, values![&ws, &run])?;
+                    events += tx.execute(PURGE, values![&ws, &run])?;
                     journals += 1;
                     if events >= most {
                         break;
@@ -245,6 +238,17 @@ impl Events<'_> {
             })
             .await
     }
+}
+
+/// Keeps deltas, if their worker still has the run: nobody takes it away before they are kept.
+fn append(tx: &mut dyn Tx, flush: &Flush, now_ms: i64) -> Result<bool, Error> {
+    let (ws, run) = (&flush.ws, &flush.run);
+    let held = tx.lock(HELD, values![ws, run, flush.fence], |_| Ok(()))?;
+    let fits = held.is_some() && last(tx, ws, run)? == flush.after;
+    if fits {
+        insert(tx, (ws, run), &flush.row, None, now_ms)?;
+    }
+    Ok(fits)
 }
 
 /// Keeps events. `metadata` is the run's, unless they are deltas.

@@ -2,11 +2,12 @@
 
 use loomgate_domain::{
     ApiKeyId, Timestamp, WorkspaceId,
-    key::{ApiKey, PreviousHash},
+    key::{ApiKey, KeySettings, PreviousHash},
 };
 
 use crate::{
-    Error, Store,
+    Error,
+    pool::Pool,
     tx::{Row, Tx, statements, to_json, values},
 };
 
@@ -39,34 +40,26 @@ statements! {
     DELETE = "DELETE FROM api_keys WHERE workspace_id = $1 AND id = $2";
 }
 
-/// The API keys of a [`Store`]. Some methods name no workspace: the key is what names one.
+/// The API keys of a [`crate::Store`]. Some methods name no workspace: the key is what names one.
 #[derive(Debug)]
-pub struct Keys<'s>(pub(crate) &'s Store);
+pub struct Keys<'s>(pub(crate) &'s Pool);
 
 impl Keys<'_> {
     /// Keeps a new key. Its workspace has to exist. Error: [`Error::Duplicate`].
     pub async fn insert(&self, key: ApiKey) -> Result<(), Error> {
-        self.0.write(move |tx| insert(tx, &key)).await
+        self.0.write_one(move |tx| insert(tx, &key)).await
     }
 
     /// Keeps a key, or changes the one of the same hash: for keys that stand in the config file.
     /// Returns the key as it is now. A revoked key stays revoked, and what was used of a budget
     /// stays used: `usage_since` is that of the first time.
-    pub async fn put(&self, mut key: ApiKey) -> Result<ApiKey, Error> {
-        self.0
-            .write(move |tx| {
-                let Some(before) = tx.row(BY_HASH, values![&key.hash], read)? else {
-                    insert(tx, &key)?;
-                    return Ok(key);
-                };
-                key.settings.usage_since = before.settings.usage_since;
-                let settings = to_json(&key.settings)?;
-                let (ws, name, hint) = (&key.workspace, &key.name, &key.hint);
-                let values = values![ws, name, hint, settings, key.updated_at, &key.hash];
-                tx.row(REPLACE, values, read)?
-                    .ok_or_else(|| Error::corrupt("a key vanished within a transaction"))
-            })
-            .await
+    pub async fn put(&self, key: ApiKey) -> Result<ApiKey, Error> {
+        let again = key.clone();
+        match self.0.write(move |tx| put(tx, &key)).await {
+            // Another server with the same config was faster: now there is one to change.
+            Err(Error::Duplicate) => self.0.write(move |tx| put(tx, &again)).await,
+            other => other,
+        }
     }
 
     /// The key of this hash, revoked or not; or else the one that had it before it was rotated:
@@ -88,7 +81,7 @@ impl Keys<'_> {
     pub async fn get(&self, ws: &WorkspaceId, id: &ApiKeyId) -> Result<Option<ApiKey>, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
-            .read(move |tx| tx.row(GET, values![&ws, &id], read))
+            .read_one(move |tx| tx.row(GET, values![&ws, &id], read))
             .await
     }
 
@@ -96,7 +89,7 @@ impl Keys<'_> {
     pub async fn list(&self, ws: Option<&WorkspaceId>) -> Result<Vec<ApiKey>, Error> {
         let ws = ws.cloned();
         self.0
-            .read(move |tx| match &ws {
+            .read_one(move |tx| match &ws {
                 Some(ws) => tx.rows(LIST_OF_WORKSPACE, values![ws], read),
                 None => tx.rows(LIST, &[], read),
             })
@@ -153,7 +146,7 @@ impl Keys<'_> {
     pub async fn revoke(&self, id: &ApiKeyId, at: Timestamp) -> Result<bool, Error> {
         let id = id.clone();
         self.0
-            .write(move |tx| Ok(tx.execute(REVOKE, values![at, at, &id])? > 0))
+            .write_one(move |tx| Ok(tx.execute(REVOKE, values![at, at, &id])? > 0))
             .await
     }
 
@@ -161,20 +154,36 @@ impl Keys<'_> {
     pub async fn delete(&self, ws: &WorkspaceId, id: &ApiKeyId) -> Result<bool, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
-            .write(move |tx| Ok(tx.execute(DELETE, values![&ws, &id])? > 0))
+            .write_one(move |tx| Ok(tx.execute(DELETE, values![&ws, &id])? > 0))
             .await
     }
 }
 
-/// Whether a key is there, and nobody has changed or revoked it since it was read. A rotation is no
-/// change: what a key may do stays.
+/// Whether a key is there, and nobody has changed or revoked it since it was read; nor can anybody
+/// until the transaction ends. A rotation is no change: what a key may do stays.
 fn is_as_before(tx: &mut dyn Tx, ws: &WorkspaceId, before: &ApiKey) -> Result<bool, Error> {
-    let now = tx.row(GET, values![ws, &before.id], read)?;
+    let now = tx.lock(GET, values![ws, &before.id], read)?;
     Ok(now.is_some_and(|now| {
         now.settings == before.settings
             && now.name == before.name
             && now.revoked_at == before.revoked_at
     }))
+}
+
+fn put(tx: &mut dyn Tx, key: &ApiKey) -> Result<ApiKey, Error> {
+    let Some(before) = tx.lock(BY_HASH, values![&key.hash], read)? else {
+        insert(tx, key)?;
+        return Ok(key.clone());
+    };
+    let settings = KeySettings {
+        usage_since: before.settings.usage_since,
+        ..key.settings.clone()
+    };
+    let (ws, name, hint) = (&key.workspace, &key.name, &key.hint);
+    let settings = to_json(&settings)?;
+    let values = values![ws, name, hint, settings, key.updated_at, &key.hash];
+    tx.row(REPLACE, values, read)?
+        .ok_or_else(|| Error::corrupt("a key vanished within a transaction"))
 }
 
 fn insert(tx: &mut dyn Tx, key: &ApiKey) -> Result<(), Error> {

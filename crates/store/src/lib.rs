@@ -1,14 +1,16 @@
 //! Everything that Loomgate keeps, and the only crate that knows SQL.
 //!
 //! What it is: one async method per thing that happens to the records of `loomgate-domain`, each
-//! one transaction. [`Store`] hands out a view per kind of record; the engine behind is SQLite, with
-//! one database for the records and one for the logs.
+//! one transaction. [`Store`] hands out a view per kind of record. Behind is SQLite, with one
+//! database for the records and one for the logs, or PostgreSQL, with both in one: the same SQL and
+//! the same closures (`tx.rs` is the seam).
 //!
 //! What it is not: it makes no ids, reads no clock, and decides nothing about a run. Decisions
-//! come in as closures ([`Runs::claim`], [`Runs::command`]) that run inside the transaction; they
-//! have to be quick, and must not call the store.
+//! come in as closures ([`Runs::claim`], [`Runs::command`]) that run inside the transaction, once more
+//! when it had to be given up; they have to be quick, and must not call the store.
 //!
-//! Start at [`store::Store::open`], then [`runs`]; the thread that writes is in `writer.rs`.
+//! Start at [`store::Store::open`], then [`runs`]; SQLite's thread that writes is in `writer.rs`,
+//! those of PostgreSQL in `postgres/worker.rs`.
 //!
 //! Invariant: an answered write is on the disk.
 //! Invariant: a job that fails or panics changes nothing, and nothing of its neighbours.
@@ -17,7 +19,7 @@
 //! Invariant: a commit under an old fence or version writes nothing, tells nothing, and charges
 //! nobody.
 //! Invariant: what came sealed with a run is gone once the run has ended.
-//! Invariant: logs never make a record wait: each database has a writer of its own.
+//! Invariant: logs never make a record wait: they have threads and connections of their own.
 //! Invariant: a list reads at most `limit + 1` rows.
 
 pub mod affinity;
@@ -32,6 +34,7 @@ pub mod logs;
 pub mod messages;
 mod page;
 mod pool;
+pub mod postgres;
 mod queue;
 mod reader;
 pub mod runs;
@@ -42,6 +45,7 @@ pub mod store;
 pub mod threads;
 mod tx;
 pub mod virtual_keys;
+pub mod work;
 pub mod workspaces;
 mod writer;
 
@@ -60,12 +64,15 @@ pub use logs::{
     LogFilter, Logs, Measure, Sums,
 };
 pub use messages::Messages;
+pub use postgres::{Postgres, PostgresUrl};
 pub use runs::{
     Claim, ClaimRequest, ClaimedRow, Commanded, Committed, ContextLimits, Guard, Lease, NewRun,
     NewRunThread, RunChange, RunContext, RunSnapshot, Runs,
 };
+pub use schema::Migrated;
 pub use steps::Steps;
-pub use store::{Database, Options, Stats, Store};
+pub use store::{Database, Options, Sharing, Stats, Store};
 pub use threads::{Deleted, Threads};
 pub use virtual_keys::VirtualKeys;
+pub use work::Wakeups;
 pub use workspaces::Workspaces;

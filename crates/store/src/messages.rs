@@ -6,8 +6,9 @@ use loomgate_domain::{
 };
 
 use crate::{
-    Error, Store,
+    Error,
     page::{List, page},
+    pool::Pool,
     runs, threads,
     tx::{Row, Tx, Visit, statements, to_json, values},
 };
@@ -18,6 +19,12 @@ macro_rules! columns {
          state"
     };
 }
+
+/// Where `seq` stands when it follows `columns!`.
+const SEQ: usize = 10;
+
+/// How many messages are read at a time where all might be wanted.
+const CHUNK: i64 = 64;
 
 macro_rules! insert {
     () => {
@@ -51,8 +58,8 @@ statements! {
         AND thread_id = $2 AND run_id = $3 AND seq > $4 AND seq < $5 ORDER BY seq DESC LIMIT $6");
     LIST_OPEN = concat!("SELECT ", columns!(), " FROM messages WHERE workspace_id = $1 \
         AND thread_id = $2 AND run_id = $3 AND status = 'in_progress' ORDER BY seq");
-    LIST_NEWEST = concat!("SELECT ", columns!(), " FROM messages WHERE workspace_id = $1 \
-        AND thread_id = $2 AND status <> 'in_progress' ORDER BY seq DESC LIMIT $3");
+    LIST_NEWEST = concat!("SELECT ", columns!(), ", seq FROM messages WHERE workspace_id = $1 \
+        AND thread_id = $2 AND seq < $3 AND status <> 'in_progress' ORDER BY seq DESC LIMIT $4");
 }
 
 const LIST: List = List {
@@ -67,9 +74,9 @@ const LIST_OF_RUN: List = List {
     descending: LIST_OF_RUN_DESC,
 };
 
-/// The messages of a [`Store`].
+/// The messages of a [`crate::Store`].
 #[derive(Debug)]
-pub struct Messages<'s>(pub(crate) &'s Store);
+pub struct Messages<'s>(pub(crate) &'s Pool);
 
 impl Messages<'_> {
     /// Appends a message to its thread. `None`: no such thread.
@@ -79,7 +86,7 @@ impl Messages<'_> {
         let ws = ws.clone();
         self.0
             .write(move |tx| {
-                if !threads::exists(tx, &ws, &message.thread_id)? {
+                if !threads::lock(tx, &ws, &message.thread_id)? {
                     return Ok(None);
                 }
                 if let Some(run) = runs::active(tx, &ws, &message.thread_id)? {
@@ -99,7 +106,7 @@ impl Messages<'_> {
     ) -> Result<Option<Message>, Error> {
         let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
         self.0
-            .read(move |tx| tx.row(GET, values![&ws, &id, &thread], read))
+            .read_one(move |tx| tx.row(GET, values![&ws, &id, &thread], read))
             .await
     }
 
@@ -114,7 +121,7 @@ impl Messages<'_> {
         let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
         let metadata = to_json(&metadata)?;
         self.0
-            .write(move |tx| tx.row(SET_METADATA, values![metadata, &ws, &id, &thread], read))
+            .write(move |tx| tx.row(SET_METADATA, values![&metadata, &ws, &id, &thread], read))
             .await
     }
 
@@ -127,7 +134,7 @@ impl Messages<'_> {
     ) -> Result<bool, Error> {
         let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
         self.0
-            .write(move |tx| Ok(tx.execute(DELETE, values![&ws, &id, &thread])? > 0))
+            .write_one(move |tx| Ok(tx.execute(DELETE, values![&ws, &id, &thread])? > 0))
             .await
     }
 
@@ -189,7 +196,8 @@ pub(crate) fn open(
     tx.rows(LIST_OPEN, values![ws, thread, run], read)
 }
 
-/// Shows the newest finished messages, newest first, until `visit` breaks.
+/// Shows the newest finished messages, newest first, until `visit` breaks. They are read some at a
+/// time: an engine may send all rows of a statement, wanted or not.
 pub(crate) fn newest(
     tx: &mut dyn Tx,
     ws: &WorkspaceId,
@@ -197,8 +205,27 @@ pub(crate) fn newest(
     limit: Option<u32>,
     visit: &mut Visit<'_>,
 ) -> Result<(), Error> {
-    let limit = limit.map_or(i64::MAX, i64::from);
-    tx.visit(LIST_NEWEST, values![ws, thread, limit], visit)
+    let mut left = limit.map_or(i64::MAX, i64::from);
+    let mut before = i64::MAX;
+    loop {
+        let chunk = left.min(CHUNK);
+        let (mut seen, mut broke) = (0, false);
+        tx.visit(
+            LIST_NEWEST,
+            values![ws, thread, before, chunk],
+            &mut |row| {
+                seen += 1;
+                before = row.integer(SEQ)?;
+                let flow = visit(row)?;
+                broke = flow.is_break();
+                Ok(flow)
+            },
+        )?;
+        left -= seen;
+        if broke || seen < chunk || left == 0 {
+            return Ok(());
+        }
+    }
 }
 
 fn write(

@@ -1,4 +1,6 @@
-//! Asks SQLite how it would run every statement of this crate.
+//! Asks both engines how they would run every statement of this crate; here SQLite.
+
+mod postgres;
 
 use rusqlite::{Connection, StatementStatus};
 

@@ -1,8 +1,8 @@
-//! One database: a thread that writes, threads that read, and the queues before them.
+//! One database: the threads that work on it, and the queues before them.
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     thread,
 };
 
@@ -11,15 +11,17 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Error, Stats,
     lock::FolderLock,
-    queue::{Order, submit},
+    postgres::{Target, Worker},
+    queue::{Access, Order, SharedQueue, submit},
     reader::Reader,
-    schema::Schema,
+    schema::{Migrated, Schema},
     sqlite,
     tx::Tx,
+    work::{Wakeups, WorkSignal},
     writer::{Tally, Writer},
 };
 
-/// How to open a database.
+/// How to open a database of SQLite.
 pub(crate) struct PoolOptions<'p> {
     /// What is in it.
     pub(crate) schema: &'static Schema,
@@ -33,6 +35,8 @@ pub(crate) struct PoolOptions<'p> {
     pub(crate) batch: usize,
     /// The folder, held until the database is closed.
     pub(crate) lock: Option<Arc<FolderLock>>,
+    /// Told when there is something for workers to do.
+    pub(crate) work: WorkSignal,
 }
 
 /// A database in use. When it is dropped, the work that is queued is done and the threads end.
@@ -41,12 +45,13 @@ pub(crate) struct Pool {
     writer: mpsc::Sender<Order>,
     readers: Option<mpsc::Sender<Order>>,
     tally: Arc<Tally>,
+    work: WorkSignal,
     done: watch::Receiver<()>,
 }
 
 impl Pool {
-    /// Opens the database, brings its schema up to date and starts the threads.
-    pub(crate) fn open(options: PoolOptions<'_>) -> Result<Self, Error> {
+    /// Opens a database of SQLite, brings its schema up to date and starts the threads.
+    pub(crate) fn sqlite(options: PoolOptions<'_>) -> Result<(Self, Migrated), Error> {
         let PoolOptions {
             schema,
             path,
@@ -54,12 +59,13 @@ impl Pool {
             queue,
             batch,
             lock,
+            work,
         } = options;
         let mut connection = sqlite::writer(path, schema)?;
-        schema.migrate(&mut connection)?;
+        let migrated = schema.migrate(&mut connection)?;
 
         let (read_sender, read_queue) = mpsc::channel(queue.max(1));
-        let read_queue = Arc::new(Mutex::new(read_queue));
+        let read_queue = Arc::new(SharedQueue::new(read_queue));
         let mut readers = Vec::new();
         for _ in 0..reader_threads {
             let Some(path) = path else { break };
@@ -82,15 +88,53 @@ impl Pool {
             tally: Arc::clone(&tally),
             readers,
             lock,
+            work: work.clone(),
             done: done_sender,
         };
         thread::Builder::new()
             .name(format!("{}-writer", schema.name))
             .spawn(move || writer.run())?;
-        Ok(Self {
+        let pool = Self {
             writer: write_sender,
             readers: read_sender,
             tally,
+            work,
+            done,
+        };
+        Ok((pool, migrated))
+    }
+
+    /// Starts the threads of one schema on PostgreSQL. Each connects when it has something to do.
+    pub(crate) fn postgres(
+        schema: &'static Schema,
+        target: &Arc<Target>,
+        (connections, queue): (usize, usize),
+        (us, work): (&Arc<str>, &WorkSignal),
+    ) -> Result<Self, Error> {
+        let tally = Arc::new(Tally::default());
+        let (sender, queue) = mpsc::channel(queue.max(1));
+        let queue = Arc::new(SharedQueue::new(queue));
+        let (done_sender, done) = watch::channel(());
+        let done_sender = Arc::new(done_sender);
+        for index in 0..connections.max(1) {
+            let worker = Worker {
+                target: Arc::clone(target),
+                durability: schema.durability,
+                queue: Arc::clone(&queue),
+                tally: Arc::clone(&tally),
+                work: work.clone(),
+                us: Arc::clone(us),
+                done: Arc::clone(&done_sender),
+            };
+            thread::Builder::new()
+                .name(format!("{}-db-{index}", schema.name))
+                .spawn(move || worker.run())?;
+        }
+        Ok(Self {
+            writer: sender,
+            readers: None,
+            tally,
+            work: work.clone(),
             done,
         })
     }
@@ -107,6 +151,11 @@ impl Pool {
         while done.changed().await.is_ok() {}
     }
 
+    /// Tells when there is something for workers to do.
+    pub(crate) fn wakeups(&self) -> Wakeups {
+        self.work.wakeups()
+    }
+
     /// How much was written so far.
     pub(crate) fn stats(&self) -> Stats {
         Stats {
@@ -115,22 +164,44 @@ impl Pool {
         }
     }
 
-    /// Runs a job on the thread that writes; answers once it is committed.
+    /// Runs a job that writes; answers once it is committed.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
+        F: Fn(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
     {
-        submit(&self.writer, work).await
+        submit(&self.writer, Access::Write, work).await
     }
 
-    /// Runs a job on a thread that reads.
+    /// The same for a job of one statement that can not fail once that is done.
+    pub(crate) async fn write_one<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Fn(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
+    {
+        submit(&self.writer, Access::WriteOne, work).await
+    }
+
+    /// Runs a job that reads, from one consistent state.
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
+        F: Fn(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
     {
-        submit(self.readers.as_ref().unwrap_or(&self.writer), work).await
+        submit(self.readers(), Access::Read, work).await
+    }
+
+    /// The same for a job of one statement.
+    pub(crate) async fn read_one<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Fn(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
+    {
+        submit(self.readers(), Access::ReadOne, work).await
+    }
+
+    fn readers(&self) -> &mpsc::Sender<Order> {
+        self.readers.as_ref().unwrap_or(&self.writer)
     }
 }
 
@@ -141,29 +212,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_database_ends_its_threads_after_the_queued_work() {
-        let pool = Pool::open(PoolOptions {
+        let (pool, _) = Pool::sqlite(PoolOptions {
             schema: &schema::RECORDS,
             path: None,
             reader_threads: 0,
             queue: 4,
             batch: 4,
             lock: None,
+            work: WorkSignal::new(),
         })
         .unwrap();
         let mut done = pool.done.clone();
-        let (report, reported) = tokio::sync::oneshot::channel();
+        let (report, mut reported) = mpsc::channel(1);
         let writer = pool.writer.clone();
-        let job = submit(&writer, move |_| {
+        let job = submit(&writer, Access::Write, move |_| {
             report
-                .send(())
-                .map_err(|()| Error::Unavailable("nobody listens"))
+                .try_send(())
+                .map_err(|_| Error::Unavailable("nobody listens"))
         });
         drop(pool);
         assert!(!writer.is_closed());
         // One sender is left: it sends, and is the last.
         job.await.unwrap();
         drop(writer);
-        reported.await.unwrap();
+        reported.recv().await.unwrap();
         assert!(done.changed().await.is_err(), "the writer has ended");
     }
 }

@@ -3,23 +3,67 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, PoisonError},
+    time::Instant,
 };
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Error, error::Panicked, tx::Tx};
 
+/// What a job does, as far as an engine has to know before it runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reads, from one consistent state.
+    Read,
+    /// Reads with one statement, which is consistent by itself.
+    ReadOne,
+    /// Writes.
+    Write,
+    /// Writes with one statement, and can not fail once that is done: there is nothing to undo, so
+    /// no transaction has to be opened around it.
+    WriteOne,
+}
+
+/// A job in a queue.
+pub(crate) struct Ticket {
+    pub(crate) job: Box<dyn Job>,
+    pub(crate) access: Access,
+    pub(crate) sent: Instant,
+}
+
 /// What a thread's queue carries.
 pub(crate) enum Order {
     /// Run this.
-    Job(Box<dyn Job>),
+    Job(Ticket),
     /// Take no more orders, and end once those that are queued are done.
     Close,
 }
 
+/// The end of a queue that several threads share.
+pub(crate) struct SharedQueue(Mutex<mpsc::Receiver<Order>>);
+
+impl SharedQueue {
+    pub(crate) fn new(queue: mpsc::Receiver<Order>) -> Self {
+        Self(Mutex::new(queue))
+    }
+
+    /// Waits for a job. `None`: the queue is closed, and all jobs in it were taken.
+    pub(crate) fn next(&self) -> Option<Ticket> {
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match queue.blocking_recv()? {
+                Order::Job(ticket) => return Some(ticket),
+                // Under the same guard: another thread would wait for orders while holding it.
+                Order::Close => queue.close(),
+            }
+        }
+    }
+}
+
 /// A closure over a transaction, with somebody who waits for its result.
 pub(crate) trait Job: Send {
-    /// Runs it. Returns whether its changes shall stand.
+    /// Runs it, perhaps again. Returns whether its changes shall stand.
     fn run(&mut self, tx: &mut dyn Tx) -> bool;
 
     /// Hands the result over, or the reason why it does not count.
@@ -27,7 +71,7 @@ pub(crate) trait Job: Send {
 }
 
 struct Task<T, F> {
-    work: Option<F>,
+    work: F,
     /// None until it has run.
     result: Option<Result<T, Error>>,
     reply: oneshot::Sender<Result<T, Error>>,
@@ -36,15 +80,12 @@ struct Task<T, F> {
 impl<T, F> Job for Task<T, F>
 where
     T: Send,
-    F: FnOnce(&mut dyn Tx) -> Result<T, Error> + Send,
+    F: Fn(&mut dyn Tx) -> Result<T, Error> + Send,
 {
     fn run(&mut self, tx: &mut dyn Tx) -> bool {
-        if let Some(work) = self.work.take() {
-            let result = catch_unwind(AssertUnwindSafe(|| work(tx)))
-                .unwrap_or_else(|panic| Err(Error::driver(Panicked(panic_text(&*panic)))));
-            self.result = Some(result);
-        }
-        matches!(self.result, Some(Ok(_)))
+        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
+            .unwrap_or_else(|panic| Err(Error::driver(Panicked(panic_text(&*panic)))));
+        self.result.insert(result).is_ok()
     }
 
     fn answer(self: Box<Self>, kept: Result<(), Error>) {
@@ -65,18 +106,27 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Sends a job and waits for its result. Waits for room in the queue first.
-pub(crate) async fn submit<T, F>(queue: &mpsc::Sender<Order>, work: F) -> Result<T, Error>
+pub(crate) async fn submit<T, F>(
+    queue: &mpsc::Sender<Order>,
+    access: Access,
+    work: F,
+) -> Result<T, Error>
 where
     T: Send + 'static,
-    F: FnOnce(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
+    F: Fn(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
     let task = Task {
-        work: Some(work),
+        work,
         result: None,
         reply,
     };
-    let sent = queue.send(Order::Job(Box::new(task))).await;
+    let ticket = Ticket {
+        job: Box::new(task),
+        access,
+        sent: Instant::now(),
+    };
+    let sent = queue.send(Order::Job(ticket)).await;
     sent.map_err(|_| Error::Unavailable("closing"))?;
     answer.await.map_err(|_| Error::Unavailable("closing"))?
 }

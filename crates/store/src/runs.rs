@@ -17,8 +17,9 @@ use loomgate_domain::{
 };
 
 use crate::{
-    Error, EventRow, Store, events, messages,
+    Error, EventRow, events, messages,
     page::{List, page},
+    pool::Pool,
     threads,
     tx::{Row, Tx, statements, to_json, values},
 };
@@ -38,7 +39,8 @@ use row::{COLUMNS, RunRow, columns};
 
 #[cfg(test)]
 pub(crate) use {
-    advance::STATEMENTS as ADVANCE_STATEMENTS, queue::STATEMENTS as QUEUE_STATEMENTS,
+    advance::STATEMENTS as ADVANCE_STATEMENTS,
+    queue::POSTGRES_STATEMENTS as QUEUE_POSTGRES_STATEMENTS, queue::STATEMENTS as QUEUE_STATEMENTS,
     sealed::STATEMENTS as SEALED_STATEMENTS,
 };
 
@@ -69,9 +71,9 @@ const LIST: List = List {
     descending: LIST_DESC,
 };
 
-/// The runs of a [`Store`].
+/// The runs of a [`crate::Store`].
 #[derive(Debug)]
-pub struct Runs<'s>(pub(crate) &'s Store);
+pub struct Runs<'s>(pub(crate) &'s Pool);
 
 /// A run to create, and where.
 #[derive(Debug, Clone)]
@@ -126,7 +128,7 @@ impl Runs<'_> {
     ) -> Result<Option<Run>, Error> {
         let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
         self.0
-            .read(move |tx| tx.row(GET, values![&ws, &id, &thread], row::read))
+            .read_one(move |tx| tx.row(GET, values![&ws, &id, &thread], row::read))
             .await
     }
 
@@ -136,7 +138,7 @@ impl Runs<'_> {
         let read = |row: &dyn Row| Ok(row.optional_text(0)?.map(str::to_owned));
         let found = self
             .0
-            .read(move |tx| tx.row(SEALED, values![&ws, &id], read));
+            .read_one(move |tx| tx.row(SEALED, values![&ws, &id], read));
         Ok(found.await?.flatten())
     }
 
@@ -153,8 +155,8 @@ impl Runs<'_> {
         let metadata = to_json(&metadata)?;
         let row = self
             .0
-            .write(move |tx| {
-                let values = values![metadata, &ws, &id, &thread];
+            .write_one(move |tx| {
+                let values = values![&metadata, &ws, &id, &thread];
                 tx.row(SET_METADATA, values, RunRow::read)
             })
             .await?;
@@ -187,7 +189,7 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
     match &new.thread {
         NewRunThread::New { thread, messages } => threads::insert(tx, ws, thread, messages)?,
         NewRunThread::Existing { messages } => {
-            if !threads::exists(tx, ws, &run.thread_id)? {
+            if !threads::lock(tx, ws, &run.thread_id)? {
                 return Ok(None);
             }
             if let Some(run) = active(tx, ws, &run.thread_id)? {
@@ -225,6 +227,9 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
     if let Some(row) = &new.events {
         events::insert(tx, (ws, &run.id), row, Some(&run.metadata), new.at_ms)?;
     }
+    if row::wants_worker(status) {
+        tx.announce_work()?;
+    }
     Ok(Some(()))
 }
 
@@ -248,6 +253,15 @@ pub(crate) fn active(
     thread: &ThreadId,
 ) -> Result<Option<RunId>, Error> {
     tx.row(ACTIVE, values![ws, thread], |row| row.id(0))
+}
+
+/// The same; nobody else changes it until the transaction ends.
+pub(crate) fn lock_active(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    thread: &ThreadId,
+) -> Result<Option<RunId>, Error> {
+    tx.lock(ACTIVE, values![ws, thread], |row| row.id(0))
 }
 
 pub(crate) fn exists(

@@ -2,43 +2,70 @@
 
 use rusqlite::Connection;
 
-use crate::Error;
+use crate::{Error, postgres::Steps};
 
 /// What keeps the assistants, the runs, and everything else that must not be lost: "Loom".
-pub(crate) const RECORDS: Schema = Schema {
+pub(crate) static RECORDS: Schema = Schema {
     name: "store",
     application_id: 0x4c6f_6f6d,
+    version_table: "schema_version",
     durability: Durability::EachCommit,
-    migrations: &[
+    sqlite: &[
         include_str!("../migrations/sqlite/0001_initial.sql"),
         include_str!("../migrations/sqlite/0002_gateway.sql"),
         include_str!("../migrations/sqlite/0003_open_runs.sql"),
         include_str!("../migrations/sqlite/0004_run_events.sql"),
     ],
-};
-
-/// What keeps the logs, apart from the records, so that a flood of logs delays no run: "Lool".
-pub(crate) const LOGS: Schema = Schema {
-    name: "logs",
-    application_id: 0x4c6f_6f6c,
-    durability: Durability::Checkpoints,
-    migrations: &[
-        include_str!("../migrations/sqlite/logs/0001_initial.sql"),
-        include_str!("../migrations/sqlite/logs/0002_exports.sql"),
+    postgres: &[
+        include_str!("../migrations/postgres/0001_initial.sql"),
+        include_str!("../migrations/postgres/0002_gateway.sql"),
+        include_str!("../migrations/postgres/0003_open_runs.sql"),
+        include_str!("../migrations/postgres/0004_run_events.sql"),
     ],
 };
 
-/// One of the databases.
+/// What keeps the logs, apart from the records, so that a flood of logs delays no run: "Lool".
+pub(crate) static LOGS: Schema = Schema {
+    name: "logs",
+    application_id: 0x4c6f_6f6c,
+    version_table: "logs_schema_version",
+    durability: Durability::Checkpoints,
+    sqlite: &[
+        include_str!("../migrations/sqlite/logs/0001_initial.sql"),
+        include_str!("../migrations/sqlite/logs/0002_exports.sql"),
+    ],
+    postgres: &[
+        include_str!("../migrations/postgres/logs/0001_initial.sql"),
+        include_str!("../migrations/postgres/logs/0002_exports.sql"),
+    ],
+};
+
+/// One of the databases; in PostgreSQL, its tables among the others.
 #[derive(Debug)]
 pub(crate) struct Schema {
     /// What its threads are called.
     pub(crate) name: &'static str,
     /// Marks its file, for `file(1)` and so that no other file is taken for it.
     pub(crate) application_id: i64,
+    /// The table of its version, where it shares a database with the other.
+    version_table: &'static str,
     /// What outlives a loss of power.
     pub(crate) durability: Durability,
     /// Step `n` of this list, counted from 1, leads to version `n`.
-    migrations: &'static [&'static str],
+    sqlite: &'static [&'static str],
+    /// The same steps in the other language.
+    postgres: &'static [&'static str],
+}
+
+/// What became of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migrated {
+    /// `store` or `logs`
+    pub name: &'static str,
+    /// The version that it had; 0: it was empty.
+    pub from: i64,
+    /// The version that it has.
+    pub to: i64,
 }
 
 /// What outlives a loss of power. A crash of the process loses nothing either way.
@@ -52,12 +79,32 @@ pub(crate) enum Durability {
 
 impl Schema {
     /// Brings a database to the newest version, in one transaction; refuses one that is newer.
-    pub(crate) fn migrate(&self, connection: &mut Connection) -> Result<(), Error> {
-        apply(connection, self.migrations)
+    pub(crate) fn migrate(&self, connection: &mut Connection) -> Result<Migrated, Error> {
+        let from = apply(connection, self.sqlite)?;
+        Ok(Migrated {
+            name: self.name,
+            from,
+            to: newest(self.sqlite),
+        })
+    }
+
+    /// What PostgreSQL is brought to the newest version by.
+    pub(crate) fn steps(&self) -> Steps {
+        Steps {
+            name: self.name,
+            version_table: self.version_table,
+            migrations: self.postgres,
+        }
     }
 }
 
-fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> {
+/// The version that the last step leads to.
+pub(crate) fn newest(migrations: &[&str]) -> i64 {
+    i64::try_from(migrations.len()).unwrap_or(i64::MAX)
+}
+
+/// Returns the version that was found.
+fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<i64, Error> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     transaction
@@ -73,22 +120,29 @@ fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> 
             transaction.execute("INSERT INTO schema_version VALUES ($1)", [version])?;
         }
     }
-    let known: i64 = migrations
-        .iter()
-        .zip(1..)
-        .map(|(_, version)| version)
-        .max()
-        .unwrap_or(0);
+    let known = newest(migrations);
     if found > known {
         return Err(Error::NewerSchema { found, known });
     }
     transaction.commit()?;
-    Ok(())
+    Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_step_has_its_twin() {
+        for schema in [&RECORDS, &LOGS] {
+            assert_eq!(
+                schema.sqlite.len(),
+                schema.postgres.len(),
+                "{}",
+                schema.name
+            );
+        }
+    }
 
     #[test]
     fn steps_are_applied_once_and_in_order() {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, types::ValueRef};
 use crate::{
     Error,
     schema::{Durability, Schema},
-    tx::{Row, Tx, Value, Visit},
+    tx::{Dialect, Row, Tx, Value, Visit},
 };
 
 /// How long a statement waits for a tool that looks into the file, a backup for example.
@@ -94,11 +94,28 @@ fn make_private(path: &Path) -> Result<(), Error> {
 }
 
 /// A transaction that is open on a connection. Whoever opened it ends it.
-pub(crate) struct Open<'c>(pub(crate) &'c Connection);
+pub(crate) struct Open<'c> {
+    connection: &'c Connection,
+    /// Whether workers have to be told, once it is committed.
+    pub(crate) has_work: bool,
+}
+
+impl<'c> Open<'c> {
+    pub(crate) fn new(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            has_work: false,
+        }
+    }
+}
 
 impl Tx for Open<'_> {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         bind(&mut statement, values)?;
         Ok(statement.raw_execute()?)
     }
@@ -109,7 +126,7 @@ impl Tx for Open<'_> {
         values: &[Value<'_>],
         visit: &mut Visit<'_>,
     ) -> Result<(), Error> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         bind(&mut statement, values)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {
@@ -117,6 +134,21 @@ impl Tx for Open<'_> {
                 break;
             }
         }
+        Ok(())
+    }
+
+    /// Whoever writes is alone anyway.
+    fn visit_locked(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error> {
+        self.visit(sql, values, visit)
+    }
+
+    fn announce_work(&mut self) -> Result<(), Error> {
+        self.has_work = true;
         Ok(())
     }
 }

@@ -5,8 +5,9 @@ use loomgate_domain::{
 };
 
 use crate::{
-    Error, Store,
+    Error,
     page::{List, page},
+    pool::Pool,
     runs,
     tx::{Row, Tx, statements, to_json, values},
 };
@@ -41,9 +42,9 @@ const LIST: List = List {
     descending: LIST_DESC,
 };
 
-/// The run steps of a [`Store`]. They are written by [`crate::Runs`].
+/// The run steps of a [`crate::Store`]. They are written by [`crate::Runs`].
 #[derive(Debug)]
-pub struct Steps<'s>(pub(crate) &'s Store);
+pub struct Steps<'s>(pub(crate) &'s Pool);
 
 impl Steps<'_> {
     /// A step.
@@ -56,7 +57,7 @@ impl Steps<'_> {
     ) -> Result<Option<RunStep>, Error> {
         let (ws, thread, run, id) = (ws.clone(), thread.clone(), run.clone(), id.clone());
         self.0
-            .read(move |tx| tx.row(GET, values![&ws, &id, &thread, &run], read))
+            .read_one(move |tx| tx.row(GET, values![&ws, &id, &thread, &run], read))
             .await
     }
 

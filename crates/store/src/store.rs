@@ -1,9 +1,10 @@
 //! Opening, using and closing the store.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::{
@@ -11,8 +12,10 @@ use crate::{
     Threads, VirtualKeys, Workspaces,
     lock::FolderLock,
     pool::{Pool, PoolOptions},
-    schema,
-    tx::{Tx, statements},
+    postgres::{self, Listener, Postgres, Presence, Target},
+    schema::{self, Migrated},
+    tx::statements,
+    work::WorkSignal,
 };
 
 /// The file of the logs, beside that of the records.
@@ -33,6 +36,21 @@ pub enum Database {
     File(PathBuf),
     /// In memory, for tests: gone with the store. One thread both reads and writes.
     Memory,
+    /// In tables of a PostgreSQL, and the logs in others beside them. Any number of processes share
+    /// them.
+    Postgres(Box<Postgres>),
+}
+
+/// Who else may use the database at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// For servers: tools may look in, or change what no server caches, such as API keys; where the
+    /// database is a PostgreSQL, other servers share it.
+    Server,
+    /// For tools beside a server.
+    Tool,
+    /// For what can not go on beside a server.
+    Alone,
 }
 
 /// How to open a store.
@@ -41,16 +59,15 @@ pub struct Options {
     /// Where the records are kept.
     pub database: Database,
     /// Threads that read the records, and as many that read the logs, each with a connection of
-    /// its own; 0: the writers read too.
+    /// its own; 0: the writers read too. PostgreSQL has its own number of connections.
     pub reader_threads: usize,
     /// Jobs that may wait for the writer, and again for the readers, before callers wait. Of those
     /// that carry logs, 64 at most.
     pub queue: usize,
-    /// The most jobs in one commit.
+    /// The most jobs in one commit of SQLite.
     pub batch: usize,
-    /// Whether the folder of a file is to be had alone, which is what a server needs. Without it
-    /// a second process may look in, or change what no server caches, such as API keys.
-    pub exclusive: bool,
+    /// Who else may use the database.
+    pub sharing: Sharing,
 }
 
 impl Options {
@@ -61,7 +78,7 @@ impl Options {
             reader_threads: 2,
             queue: 1024,
             batch: 512,
-            exclusive: true,
+            sharing: Sharing::Server,
         }
     }
 
@@ -69,6 +86,14 @@ impl Options {
     pub fn memory() -> Self {
         Self {
             database: Database::Memory,
+            ..Self::file("")
+        }
+    }
+
+    /// Tables of a PostgreSQL.
+    pub fn postgres(postgres: Postgres) -> Self {
+        Self {
+            database: Database::Postgres(Box::new(postgres)),
             ..Self::file("")
         }
     }
@@ -94,61 +119,137 @@ pub struct Store {
 struct Inner {
     records: Pool,
     logs: Pool,
+    migrated: Vec<Migrated>,
+    /// Where the database is shared.
+    shared: Option<Shared>,
+}
+
+/// What belongs to a database that others use too.
+#[derive(Debug)]
+struct Shared {
+    target: Arc<Target>,
+    /// None: a tool's store, or one that is closed.
+    listener: Mutex<Option<Listener>>,
 }
 
 impl Store {
     /// Opens both databases, brings their schemas up to date and starts the threads. Blocks the
-    /// calling thread for some milliseconds.
+    /// calling thread for some milliseconds; on PostgreSQL for as long as it takes to connect, and
+    /// for others to migrate.
     ///
-    /// Errors: [`Error::Locked`], [`Error::NewerSchema`], [`Error::Corrupt`] (not a database, or
-    /// another program's), [`Error::Driver`].
+    /// Errors: [`Error::Locked`], [`Error::InUse`], [`Error::NewerSchema`], [`Error::Corrupt`] (not
+    /// a database, or another program's), [`Error::Connect`], [`Error::Driver`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are made for the one store that is opened with them"
+    )]
     pub fn open(options: Options) -> Result<Self, Error> {
+        match &options.database {
+            Database::File(path) => Self::open_sqlite(&options, Some(path)),
+            Database::Memory => Self::open_sqlite(&options, None),
+            Database::Postgres(postgres) => Self::open_postgres(&options, postgres),
+        }
+    }
+
+    fn open_sqlite(options: &Options, path: Option<&Path>) -> Result<Self, Error> {
         let Options {
-            database,
             reader_threads,
             queue,
             batch,
-            exclusive,
-        } = options;
-        let (path, logs_path) = match &database {
-            Database::File(path) => (Some(path.as_path()), Some(path.with_file_name(LOGS_FILE))),
-            Database::Memory => (None, None),
-        };
+            sharing,
+            ..
+        } = *options;
+        let logs_path = path.map(|path| path.with_file_name(LOGS_FILE));
         if path.is_some() && path == logs_path.as_deref() {
             let taken = format!("{LOGS_FILE} is the name of the database of the logs");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, taken).into());
         }
         let folder = path.map(folder_of).transpose()?;
-        let folder = folder.filter(|_| exclusive);
+        let folder = folder.filter(|_| sharing != Sharing::Tool);
         let lock = folder
             .map(|folder| FolderLock::acquire(&folder))
             .transpose()?
             .map(Arc::new);
-        let records = Pool::open(PoolOptions {
+        let work = WorkSignal::new();
+        let (records, migrated) = Pool::sqlite(PoolOptions {
             schema: &schema::RECORDS,
             path,
             reader_threads,
             queue,
             batch,
             lock: lock.clone(),
+            work: work.clone(),
         })?;
-        let logs = Pool::open(PoolOptions {
+        let (logs, logs_migrated) = Pool::sqlite(PoolOptions {
             schema: &schema::LOGS,
             path: logs_path.as_deref(),
             reader_threads,
             queue: queue.min(LOGS_QUEUE),
             batch: batch.min(LOGS_QUEUE),
             lock,
+            work,
         })?;
-        Ok(Self {
-            inner: Arc::new(Inner { records, logs }),
-        })
+        Ok(Self::of(Inner {
+            records,
+            logs,
+            migrated: vec![migrated, logs_migrated],
+            shared: None,
+        }))
+    }
+
+    fn open_postgres(options: &Options, postgres: &Postgres) -> Result<Self, Error> {
+        let target = Target::new(postgres)?;
+        let migrated = postgres::migrate(&target, &[&schema::RECORDS, &schema::LOGS])?;
+        // Told to others, who do not tell it back.
+        let us: Arc<str> = format!("{:016x}", RandomState::new().hash_one(())).into();
+        let work = WorkSignal::new();
+        let presence = match options.sharing {
+            Sharing::Server => Some(Presence::Shared),
+            Sharing::Alone => Some(Presence::Alone),
+            Sharing::Tool => None,
+        };
+        let listen = |presence| {
+            Listener::start(Arc::clone(&target), presence, Arc::clone(&us), work.clone())
+        };
+        let listener = presence.map(listen).transpose()?;
+        let pool = |schema, connections, queue| {
+            Pool::postgres(schema, &target, (connections, queue), (&us, &work))
+        };
+        let logs_queue = options.queue.min(LOGS_QUEUE);
+        Ok(Self::of(Inner {
+            records: pool(&schema::RECORDS, postgres.connections, options.queue)?,
+            logs: pool(&schema::LOGS, postgres.log_connections, logs_queue)?,
+            migrated,
+            shared: Some(Shared {
+                target,
+                listener: Mutex::new(listener),
+            }),
+        }))
+    }
+
+    fn of(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// What opening did to the schemas.
+    pub fn migrated(&self) -> &[Migrated] {
+        &self.inner.migrated
     }
 
     /// Whether the database of the records answers. The logs are not asked: the server does its
-    /// work without them.
+    /// work without them. Does not wait where the database is known to be out of reach.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.read(|tx| tx.exists(PING, &[]).map(|_| ())).await
+        if let Some(shared) = &self.inner.shared
+            && !shared.target.is_up()
+        {
+            return Err(Error::Unavailable("the database can not be reached"));
+        }
+        self.inner
+            .records
+            .read_one(|tx| tx.exists(PING, &[]).map(|_| ()))
+            .await
     }
 
     /// Takes no more work from any clone, does what is queued, folds the write-ahead logs into
@@ -157,6 +258,13 @@ impl Store {
     pub async fn close(self) {
         self.inner.records.close().await;
         self.inner.logs.close().await;
+        if let Some(shared) = &self.inner.shared {
+            let listener = shared.listener.lock();
+            let listener = listener.unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(listener) = listener {
+                listener.stop();
+            }
+        }
     }
 
     /// How much was written to the records so far.
@@ -171,85 +279,67 @@ impl Store {
 
     /// The assistants.
     pub fn assistants(&self) -> Assistants<'_> {
-        Assistants(self)
+        Assistants(&self.inner.records)
     }
 
     /// The threads.
     pub fn threads(&self) -> Threads<'_> {
-        Threads(self)
+        Threads(&self.inner.records)
     }
 
     /// The messages.
     pub fn messages(&self) -> Messages<'_> {
-        Messages(self)
+        Messages(&self.inner.records)
     }
 
     /// The runs.
     pub fn runs(&self) -> Runs<'_> {
-        Runs(self)
+        Runs(&self.inner.records)
     }
 
     /// The run steps.
     pub fn steps(&self) -> Steps<'_> {
-        Steps(self)
+        Steps(&self.inner.records)
     }
 
     /// The stream events of runs.
     pub fn events(&self) -> Events<'_> {
-        Events(self)
+        Events(&self.inner.records)
     }
 
     /// The API keys.
     pub fn keys(&self) -> Keys<'_> {
-        Keys(self)
+        Keys(&self.inner.records)
     }
 
     /// The workspaces.
     pub fn workspaces(&self) -> Workspaces<'_> {
-        Workspaces(self)
+        Workspaces(&self.inner.records)
     }
 
     /// The virtual keys.
     pub fn virtual_keys(&self) -> VirtualKeys<'_> {
-        VirtualKeys(self)
+        VirtualKeys(&self.inner.records)
     }
 
     /// The saved configs.
     pub fn configs(&self) -> Configs<'_> {
-        Configs(self)
+        Configs(&self.inner.records)
     }
 
     /// The counters of limits.
     pub fn counters(&self) -> Counters<'_> {
-        Counters(self)
+        Counters(&self.inner.records)
     }
 
     /// Which target keeps which object.
     pub fn affinity(&self) -> Affinity<'_> {
-        Affinity(self)
+        Affinity(&self.inner.records)
     }
 
     /// The logs, and what people thought of what is in them.
     pub fn logs(&self) -> Logs<'_> {
         Logs(&self.inner.logs)
-    }
-
-    /// Runs a job on the thread that writes the records; answers once it is committed.
-    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
-    {
-        self.inner.records.write(work).await
-    }
-
-    /// Runs a job on a thread that reads the records.
-    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
-    {
-        self.inner.records.read(work).await
     }
 }
 
@@ -279,14 +369,14 @@ mod tests {
     async fn a_record_is_written_while_the_logs_are_stuck() {
         let store = Store::open(Options::memory()).unwrap();
         let (release, released) = std::sync::mpsc::channel::<()>();
-        let (busy, is_busy) = tokio::sync::oneshot::channel();
+        let (busy, mut is_busy) = tokio::sync::mpsc::channel(1);
         let stuck = store.inner.logs.write(move |_| {
-            busy.send(()).unwrap();
+            busy.try_send(()).unwrap();
             released.recv().unwrap();
             Ok(())
         });
         let work = async {
-            is_busy.await.unwrap();
+            is_busy.recv().await.unwrap();
             let thread = Thread {
                 id: ThreadId::trusted("thread_1"),
                 created_at: Timestamp(0),

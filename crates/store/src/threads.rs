@@ -3,7 +3,9 @@
 use loomgate_domain::{Message, RunId, Thread, ThreadId, WorkspaceId};
 
 use crate::{
-    Error, Store, messages, runs,
+    Error, messages,
+    pool::Pool,
+    runs,
     tx::{Row, Tx, statements, to_json, values},
 };
 
@@ -25,9 +27,9 @@ pub struct Deleted {
     pub active_run: Option<RunId>,
 }
 
-/// The threads of a [`Store`].
+/// The threads of a [`crate::Store`].
 #[derive(Debug)]
-pub struct Threads<'s>(pub(crate) &'s Store);
+pub struct Threads<'s>(pub(crate) &'s Pool);
 
 impl Threads<'_> {
     /// Keeps a new thread with its first messages, in order. Error: [`Error::Duplicate`].
@@ -47,7 +49,7 @@ impl Threads<'_> {
     pub async fn get(&self, ws: &WorkspaceId, id: &ThreadId) -> Result<Option<Thread>, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
-            .read(move |tx| tx.row(GET, values![&ws, &id], read))
+            .read_one(move |tx| tx.row(GET, values![&ws, &id], read))
             .await
     }
 
@@ -56,12 +58,12 @@ impl Threads<'_> {
         &self,
         ws: &WorkspaceId,
         id: &ThreadId,
-        change: impl FnOnce(Thread) -> Thread + Send + 'static,
+        change: impl Fn(Thread) -> Thread + Send + 'static,
     ) -> Result<Option<Thread>, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
             .write(move |tx| {
-                let Some(before) = tx.row(GET, values![&ws, &id], read)? else {
+                let Some(before) = tx.lock(GET, values![&ws, &id], read)? else {
                     return Ok(None);
                 };
                 let created_at = before.created_at;
@@ -83,9 +85,13 @@ impl Threads<'_> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
             .write(move |tx| {
-                let active_run = runs::active(tx, &ws, &id)?;
-                let deleted = tx.execute(DELETE, values![&ws, &id])? > 0;
-                Ok(deleted.then_some(Deleted { active_run }))
+                if !lock(tx, &ws, &id)? {
+                    return Ok(None);
+                }
+                // What its worker writes at this moment is waited for.
+                let active_run = runs::lock_active(tx, &ws, &id)?;
+                tx.execute(DELETE, values![&ws, &id])?;
+                Ok(Some(Deleted { active_run }))
             })
             .await
     }
@@ -93,6 +99,12 @@ impl Threads<'_> {
 
 pub(crate) fn exists(tx: &mut dyn Tx, ws: &WorkspaceId, id: &ThreadId) -> Result<bool, Error> {
     tx.exists(EXISTS, values![ws, id])
+}
+
+/// Whether there is such a thread: then nobody else begins a run on it, or appends to it, until
+/// the transaction ends. This is what gives the messages of a thread their order.
+pub(crate) fn lock(tx: &mut dyn Tx, ws: &WorkspaceId, id: &ThreadId) -> Result<bool, Error> {
+    Ok(tx.lock(EXISTS, values![ws, id], |_| Ok(()))?.is_some())
 }
 
 pub(crate) fn insert(

@@ -1,7 +1,8 @@
 //! The seam between the store's methods and a database engine.
 //!
 //! A method is a closure over [`Tx`]; each engine implements `Tx` and [`Row`]. SQL is `const`
-//! text with `$1` placeholders, which appear in the order of their numbers.
+//! text with `$1` placeholders, which appear in the order of their numbers. A closure may be run
+//! again, when the engine had to give a transaction up: it changes nothing but through its `Tx`.
 
 use std::{borrow::Cow, ops::ControlFlow};
 
@@ -13,8 +14,18 @@ use crate::Error;
 /// What looks at the rows of a statement, until it breaks.
 pub(crate) type Visit<'v> = dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Error> + 'v;
 
+/// Whose SQL is spoken: for the few statements that have two texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
 /// An open transaction.
 pub(crate) trait Tx {
+    /// Whose SQL it speaks.
+    fn dialect(&self) -> Dialect;
+
     /// Runs a statement and returns how many rows it changed.
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error>;
 
@@ -25,6 +36,19 @@ pub(crate) trait Tx {
         values: &[Value<'_>],
         visit: &mut Visit<'_>,
     ) -> Result<(), Error>;
+
+    /// The same of a plain `SELECT`, whose rows nobody else changes or locks until the transaction
+    /// ends. Locks are taken in one order everywhere, so that no two transactions wait for each
+    /// other: the thread, its run, then messages, steps and counters.
+    fn visit_locked(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error>;
+
+    /// Tells the workers, once this is committed, that a run waits for one.
+    fn announce_work(&mut self) -> Result<(), Error>;
 }
 
 impl dyn Tx + '_ {
@@ -51,6 +75,22 @@ impl dyn Tx + '_ {
         read: impl Fn(&dyn Row) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         Ok(self.rows(sql, values, read)?.pop())
+    }
+
+    /// The same of a `SELECT` whose row is to be written by what it says: nobody else changes it
+    /// meanwhile.
+    pub(crate) fn lock<T>(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        read: impl Fn(&dyn Row) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let mut found = None;
+        self.visit_locked(sql, values, &mut |row| {
+            found = Some(read(row)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
     }
 
     /// Whether a statement has a row.
@@ -142,6 +182,16 @@ macro_rules! statements {
     };
 }
 pub(crate) use statements;
+
+/// The same for the second texts that only PostgreSQL reads.
+macro_rules! postgres_statements {
+    ($($name:ident = $sql:expr;)*) => {
+        $(const $name: &str = $sql;)*
+        #[cfg(test)]
+        pub(crate) const POSTGRES_STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+pub(crate) use postgres_statements;
 
 impl From<i64> for Value<'_> {
     fn from(value: i64) -> Self {

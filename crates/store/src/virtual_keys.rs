@@ -3,7 +3,8 @@
 use loomgate_domain::{WorkspaceId, virtual_key::VirtualKey};
 
 use crate::{
-    Error, Store,
+    Error,
+    pool::Pool,
     tx::{Row, statements, to_json, values},
 };
 
@@ -29,15 +30,15 @@ statements! {
     DELETE = "DELETE FROM virtual_keys WHERE workspace_id = $1 AND slug = $2";
 }
 
-/// The virtual keys of a [`Store`].
+/// The virtual keys of a [`crate::Store`].
 #[derive(Debug)]
-pub struct VirtualKeys<'s>(pub(crate) &'s Store);
+pub struct VirtualKeys<'s>(pub(crate) &'s Pool);
 
 impl VirtualKeys<'_> {
     /// Keeps a new virtual key. Error: [`Error::Duplicate`].
     pub async fn insert(&self, key: VirtualKey) -> Result<(), Error> {
         self.0
-            .write(move |tx| {
+            .write_one(move |tx| {
                 let values = values![
                     &key.workspace,
                     &key.slug,
@@ -59,7 +60,7 @@ impl VirtualKeys<'_> {
     pub async fn get(&self, ws: &WorkspaceId, slug: &str) -> Result<Option<VirtualKey>, Error> {
         let (ws, slug) = (ws.clone(), slug.to_owned());
         self.0
-            .read(move |tx| tx.row(GET, values![&ws, &slug], read))
+            .read_one(move |tx| tx.row(GET, values![&ws, &slug], read))
             .await
     }
 
@@ -67,7 +68,7 @@ impl VirtualKeys<'_> {
     pub async fn list(&self, ws: &WorkspaceId) -> Result<Vec<VirtualKey>, Error> {
         let ws = ws.clone();
         self.0
-            .read(move |tx| tx.rows(LIST, values![&ws], read))
+            .read_one(move |tx| tx.rows(LIST, values![&ws], read))
             .await
     }
 
@@ -83,7 +84,7 @@ impl VirtualKeys<'_> {
         self.0
             .write(move |tx| {
                 let slug = &before.slug;
-                if tx.row(GET, values![&ws, slug], read)?.as_ref() != Some(&before) {
+                if tx.lock(GET, values![&ws, slug], read)?.as_ref() != Some(&before) {
                     return Ok(false);
                 }
                 let values = values![
@@ -105,13 +106,13 @@ impl VirtualKeys<'_> {
     pub async fn delete(&self, ws: &WorkspaceId, slug: &str) -> Result<bool, Error> {
         let (ws, slug) = (ws.clone(), slug.to_owned());
         self.0
-            .write(move |tx| Ok(tx.execute(DELETE, values![&ws, &slug])? > 0))
+            .write_one(move |tx| Ok(tx.execute(DELETE, values![&ws, &slug])? > 0))
             .await
     }
 
     /// The virtual keys of every workspace, oldest first: for sealing them anew.
     pub async fn all(&self) -> Result<Vec<VirtualKey>, Error> {
-        self.0.read(|tx| tx.rows(LIST_ALL, &[], read)).await
+        self.0.read_one(|tx| tx.rows(LIST_ALL, &[], read)).await
     }
 
     /// Replaces a sealed secret. False: it is not `old_sealed` any more, or the virtual key is gone.
@@ -125,7 +126,7 @@ impl VirtualKeys<'_> {
         let (ws, slug) = (ws.clone(), slug.to_owned());
         let (old, new) = (old_sealed.to_owned(), new_sealed.to_owned());
         self.0
-            .write(move |tx| Ok(tx.execute(RESEAL, values![&new, &ws, &slug, &old])? > 0))
+            .write_one(move |tx| Ok(tx.execute(RESEAL, values![&new, &ws, &slug, &old])? > 0))
             .await
     }
 }

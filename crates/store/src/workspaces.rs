@@ -3,19 +3,20 @@
 use loomgate_domain::{IdKind, WorkspaceId, id::WorkspaceKind};
 
 use crate::{
-    Error, Store,
+    Error,
+    pool::Pool,
     tx::{statements, values},
 };
 
 statements! {
-    ENSURE = "INSERT INTO workspaces (id, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    ENSURE = "INSERT INTO workspaces (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     BY_NAME = "SELECT id FROM workspaces WHERE name = $1";
     LIST = "SELECT id FROM workspaces ORDER BY seq";
 }
 
-/// The workspaces of a [`Store`].
+/// The workspaces of a [`crate::Store`].
 #[derive(Debug)]
-pub struct Workspaces<'s>(pub(crate) &'s Store);
+pub struct Workspaces<'s>(pub(crate) &'s Pool);
 
 impl Workspaces<'_> {
     /// The workspace of this name, made when missing: its id is then `ws_` and the name.
@@ -33,6 +34,8 @@ impl Workspaces<'_> {
 
     /// All of them, oldest first: for whoever runs the server.
     pub async fn list(&self) -> Result<Vec<WorkspaceId>, Error> {
-        self.0.read(|tx| tx.rows(LIST, &[], |row| row.id(0))).await
+        self.0
+            .read_one(|tx| tx.rows(LIST, &[], |row| row.id(0)))
+            .await
     }
 }

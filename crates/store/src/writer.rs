@@ -19,6 +19,7 @@ use crate::{
     lock::FolderLock,
     queue::{Job, Order},
     sqlite::Open,
+    work::WorkSignal,
 };
 
 /// Counts what the writer has done.
@@ -38,6 +39,8 @@ pub(crate) struct Writer {
     pub(crate) readers: Vec<JoinHandle<()>>,
     /// Shared with the writer of the other database.
     pub(crate) lock: Option<Arc<FolderLock>>,
+    /// Told when a commit leaves something for workers to do.
+    pub(crate) work: WorkSignal,
     /// Dropped when all is done.
     pub(crate) done: watch::Sender<()>,
 }
@@ -61,7 +64,7 @@ impl Writer {
 
     fn take(&mut self, order: Order, batch: &mut Vec<Box<dyn Job>>) {
         match order {
-            Order::Job(job) => batch.push(job),
+            Order::Job(ticket) => batch.push(ticket.job),
             Order::Close => self.queue.close(),
         }
     }
@@ -82,18 +85,22 @@ impl Writer {
     /// Runs the jobs in one transaction; those that fail are rolled back alone.
     fn transaction(&self, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
         self.statement("BEGIN IMMEDIATE")?;
-        let result = self.jobs(batch).and_then(|()| self.statement("COMMIT"));
+        let mut tx = Open::new(&self.connection);
+        let ran = self.jobs(&mut tx, batch);
+        let result = ran.and_then(|()| self.statement("COMMIT"));
         if result.is_err() && !self.connection.is_autocommit() {
             self.statement("ROLLBACK")?;
+        }
+        if result.is_ok() && tx.has_work {
+            self.work.send();
         }
         result
     }
 
-    fn jobs(&self, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
-        let mut tx = Open(&self.connection);
+    fn jobs(&self, tx: &mut Open<'_>, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
         for job in batch {
             self.statement("SAVEPOINT job")?;
-            if !job.run(&mut tx) {
+            if !job.run(tx) {
                 // A full disk makes SQLite roll the whole transaction back by itself: then this
                 // fails, and with it the batch.
                 self.statement("ROLLBACK TO job")?;

@@ -153,7 +153,6 @@ impl Engine {
             }
             Err(error) => return Err(error.into()),
         }
-        self.shared.wake.notify_one();
         let events = reader.map(|reader| {
             let mut of = run.clone();
             let told = entry::slots(&told, first, &mut of);

@@ -97,8 +97,8 @@ async fn modify(
 ) -> Result<Response, ApiError> {
     let assistants = app.store.assistants();
     let modified = assistants
-        .update(&caller.workspace, &path.assistant, |assistant| {
-            apply(assistant, body)
+        .update(&caller.workspace, &path.assistant, move |assistant| {
+            apply(assistant, body.clone())
         })
         .await?;
     let assistant = modified.ok_or_else(|| ApiError::not_found(&path.assistant))?;

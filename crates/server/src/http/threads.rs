@@ -72,11 +72,16 @@ async fn modify(
 ) -> Result<Response, ApiError> {
     let threads = app.store.threads();
     let modified = threads
-        .update(&caller.workspace, &path.thread, |mut thread: Thread| {
-            body.metadata.apply(&mut thread.metadata);
-            body.tool_resources.apply(&mut thread.tool_resources);
-            thread
-        })
+        .update(
+            &caller.workspace,
+            &path.thread,
+            move |mut thread: Thread| {
+                let body = body.clone();
+                body.metadata.apply(&mut thread.metadata);
+                body.tool_resources.apply(&mut thread.tool_resources);
+                thread
+            },
+        )
         .await?;
     let thread = modified.ok_or_else(|| ApiError::not_found(&path.thread))?;
     reply::json(&object::Thread::from(&thread))

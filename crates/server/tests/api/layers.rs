@@ -31,6 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Library, and the only crates that may import it.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["loomgate-store"]),
+    ("tokio-postgres", &["loomgate-store", "loomgate-testkit"]),
     ("chacha20poly1305", &["loomgate-vault"]),
     ("axum", &["loomgate-server", "loomgate-testkit"]),
     (

@@ -43,7 +43,7 @@ impl Logs<'_> {
     ) -> Result<Option<LogExport>, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
-            .read(move |tx| tx.row(GET, values![&ws, &id], read))
+            .read_one(move |tx| tx.row(GET, values![&ws, &id], read))
             .await
     }
 
@@ -51,7 +51,7 @@ impl Logs<'_> {
     pub async fn exports(&self, ws: &WorkspaceId) -> Result<Vec<LogExport>, Error> {
         let ws = ws.clone();
         self.0
-            .read(move |tx| tx.rows(LIST, values![&ws, EXPORTS], read))
+            .read_one(move |tx| tx.rows(LIST, values![&ws, EXPORTS], read))
             .await
     }
 
@@ -61,12 +61,12 @@ impl Logs<'_> {
         &self,
         ws: &WorkspaceId,
         id: &ExportId,
-        change: impl FnOnce(LogExport) -> LogExport + Send + 'static,
+        change: impl Fn(LogExport) -> LogExport + Send + 'static,
     ) -> Result<Option<LogExport>, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
             .write(move |tx| {
-                let Some(before) = tx.row(GET, values![&ws, &id], read)? else {
+                let Some(before) = tx.lock(GET, values![&ws, &id], read)? else {
                     return Ok(None);
                 };
                 let after = LogExport {

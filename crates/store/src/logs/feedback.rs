@@ -64,7 +64,7 @@ impl Logs<'_> {
     /// Keeps feedback. Error: [`Error::Duplicate`].
     pub async fn add_feedback(&self, feedback: Feedback) -> Result<(), Error> {
         self.0
-            .write(move |tx| {
+            .write_one(move |tx| {
                 let values = values![
                     &feedback.workspace,
                     &feedback.id,
@@ -90,13 +90,13 @@ impl Logs<'_> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
             .write(move |tx| {
-                let Some(before) = tx.row(GET, values![&ws, &id], read)? else {
+                let Some(before) = tx.lock(GET, values![&ws, &id], read)? else {
                     return Ok(false);
                 };
                 let after = Feedback {
                     value,
                     weight,
-                    metadata,
+                    metadata: metadata.clone(),
                     ..before
                 };
                 tx.execute(UPDATE, values![to_json(&after)?, &ws, &id])?;
@@ -109,7 +109,7 @@ impl Logs<'_> {
     pub async fn feedback(&self, ws: &WorkspaceId, trace_id: &str) -> Result<Vec<Feedback>, Error> {
         let (ws, trace) = (ws.clone(), trace_id.to_owned());
         self.0
-            .read(move |tx| tx.rows(LIST_OF_TRACE, values![&ws, &trace, OF_TRACE], read))
+            .read_one(move |tx| tx.rows(LIST_OF_TRACE, values![&ws, &trace, OF_TRACE], read))
             .await
     }
 
@@ -125,7 +125,7 @@ impl Logs<'_> {
     ) -> Result<Vec<FeedbackPoint>, Error> {
         let ws = ws.clone();
         self.0
-            .read(move |tx| graph(tx, &ws, seconds(from_ms), seconds(to_ms), bucket_ms))
+            .read_one(move |tx| graph(tx, &ws, seconds(from_ms), seconds(to_ms), bucket_ms))
             .await
     }
 }

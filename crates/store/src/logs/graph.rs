@@ -125,7 +125,9 @@ impl Logs<'_> {
         query: GraphQuery,
     ) -> Result<Vec<GraphPoint>, Error> {
         let ws = ws.clone();
-        self.0.read(move |tx| graph(tx, &ws, query)).await
+        self.0
+            .read_one(move |tx| graph(tx, &ws, query.clone()))
+            .await
     }
 }
 

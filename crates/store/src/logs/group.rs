@@ -91,7 +91,9 @@ impl Logs<'_> {
     /// The largest groups of the records of a span of time.
     pub async fn group(&self, ws: &WorkspaceId, query: GroupQuery) -> Result<Groups, Error> {
         let ws = ws.clone();
-        self.0.read(move |tx| group(tx, &ws, query)).await
+        self.0
+            .read_one(move |tx| group(tx, &ws, query.clone()))
+            .await
     }
 }
 

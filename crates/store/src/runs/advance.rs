@@ -165,7 +165,7 @@ impl Runs<'_> {
     ) -> Result<Option<(Run, i64)>, Error> {
         let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
         self.0
-            .read(move |tx| {
+            .read_one(move |tx| {
                 tx.row(RELOAD, values![&ws, &id, &thread, fence], |row| {
                     Ok((row::read(row)?, row.integer(COLUMNS)?))
                 })
@@ -173,7 +173,7 @@ impl Runs<'_> {
             .await
     }
 
-    /// Reads a run, lets `decide` say what becomes of it, and writes that, all in one
+    /// Reads a run, lets `decide` say what becomes of it (perhaps again), and writes that, all in one
     /// transaction. The outer `None`: no such run. `Ok(None)` from `decide` leaves the run as it
     /// is; its error is handed through.
     ///
@@ -189,22 +189,22 @@ impl Runs<'_> {
     ) -> Result<Option<Result<Commanded, E>>, Error>
     where
         E: Send + 'static,
-        F: FnOnce(RunSnapshot) -> Result<Option<RunChange>, E> + Send + 'static,
+        F: Fn(RunSnapshot) -> Result<Option<RunChange>, E> + Send + 'static,
     {
         let (ws, thread, run) = (ws.clone(), thread.clone(), id.clone());
-        let mut guard = Guard {
-            ws,
-            thread,
-            run,
-            fence: 0,
-            version: 0,
-        };
         self.0
             .write(move |tx| {
+                let mut guard = Guard {
+                    ws: ws.clone(),
+                    thread: thread.clone(),
+                    run: run.clone(),
+                    fence: 0,
+                    version: 0,
+                };
                 let Some(snapshot) = snapshot(tx, &mut guard, now_ms)? else {
                     return Ok(None);
                 };
-                let run = snapshot.run.clone();
+                let (run, leased) = (snapshot.run.clone(), snapshot.leased);
                 let change = match decide(snapshot) {
                     Ok(Some(change)) => change,
                     Ok(None) => {
@@ -216,6 +216,9 @@ impl Runs<'_> {
                 if apply(tx, &guard, &change)?.is_none() {
                     return Err(Error::corrupt("a run changed within a transaction"));
                 }
+                if !leased && row::wants_worker(change.state.status()) {
+                    tx.announce_work()?;
+                }
                 let run = after(run, change);
                 Ok(Some(Ok(Commanded { run, changed: true })))
             })
@@ -226,7 +229,7 @@ impl Runs<'_> {
 /// Reads what a command decides on, and completes its guard.
 fn snapshot(tx: &mut dyn Tx, guard: &mut Guard, now_ms: i64) -> Result<Option<RunSnapshot>, Error> {
     let key = values![&guard.ws, &guard.run, &guard.thread];
-    let row = tx.row(SNAPSHOT, key, |row| {
+    let row = tx.lock(SNAPSHOT, key, |row| {
         Ok((
             row::read(row)?,
             row.integer(COLUMNS)?,
@@ -309,6 +312,9 @@ pub(super) fn apply(
     let Some((committed, has_journal)) = committed else {
         return Ok(None);
     };
+    if sql == RELEASE {
+        tx.announce_work()?;
+    }
     for message in &change.remove_messages {
         messages::delete(tx, &guard.ws, &guard.thread, message)?;
     }

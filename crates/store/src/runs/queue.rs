@@ -1,7 +1,8 @@
 //! The work queue: who may take which run, and until when.
 
 use loomgate_domain::{
-    Message, Run, RunId, RunStep, ThreadId, Timestamp, WorkspaceId, run::RunStatus,
+    Message, Run, RunId, RunStep, ThreadId, Timestamp, WorkspaceId,
+    run::{Journal, RunStatus},
 };
 
 use super::{
@@ -9,23 +10,49 @@ use super::{
     row::{self, COLUMNS, columns},
 };
 use crate::{
-    Error, Guard, JournalState, RunChange, Runs, StoredEvents, events, messages, steps,
-    tx::{Tx, statements, values},
+    Error, Guard, JournalState, RunChange, Runs, StoredEvents, Wakeups, events, messages, steps,
+    tx::{Dialect, Row, Tx, Value, postgres_statements, statements, values},
 };
 
+/// Expired leases go back to where new runs stand, so that the oldest run goes first. `$locking`
+/// passes over the rows that others are writing.
+macro_rules! void {
+    ($locking:literal) => {
+        concat!(
+            "WITH expired AS (SELECT workspace_id, id FROM runs \
+             WHERE lease_until > 0 AND lease_until < $1",
+            $locking,
+            ") UPDATE runs SET lease_until = 0 \
+             WHERE (workspace_id, id) IN (SELECT workspace_id, id FROM expired)"
+        )
+    };
+}
+
+/// Takes the oldest runs that are free.
+macro_rules! claim {
+    ($locking:literal) => {
+        concat!(
+            "WITH next AS (SELECT workspace_id, id FROM runs \
+             WHERE lease_until = 0 ORDER BY seq LIMIT $1",
+            $locking,
+            ") UPDATE runs SET fence = fence + 1, attempt = attempt + 1, \
+             lease_owner = $2, lease_until = $3 \
+             WHERE (workspace_id, id) IN (SELECT workspace_id, id FROM next) RETURNING ",
+            columns!(),
+            ", fence, version, attempt, sealed, journal, workspace_id, seq"
+        )
+    };
+}
+
 statements! {
-    // Expired leases go back to where new runs stand, so that the oldest run goes first.
-    VOID_EXPIRED = "UPDATE runs SET lease_until = 0 \
-        WHERE lease_until > 0 AND lease_until < $1";
-    NEXT = "SELECT workspace_id, id FROM runs WHERE lease_until = 0 ORDER BY seq LIMIT $1";
-    TAKE = concat!("UPDATE runs SET fence = fence + 1, attempt = attempt + 1, \
-        lease_owner = $1, lease_until = $2 WHERE workspace_id = $3 AND id = $4 \
-        RETURNING ", columns!(), ", fence, version, attempt, sealed, journal");
+    VOID_EXPIRED = void!("");
+    CLAIM = claim!("");
     HEARTBEAT = "UPDATE runs SET lease_until = $1 \
         WHERE workspace_id = $2 AND id = $3 AND fence = $4 AND lease_owner = $5";
     RELEASE_ALL = "UPDATE runs SET lease_owner = NULL, lease_until = 0 \
         WHERE lease_until IS NOT NULL AND lease_owner = $1";
-    RECOVER = "UPDATE runs SET lease_owner = NULL, lease_until = 0 WHERE lease_until > 0";
+    RECOVER = "UPDATE runs SET lease_owner = NULL, lease_until = 0 \
+        WHERE lease_until > 0 AND lease_until < $1";
     // Whoever has a run ends it by itself when its time is over.
     DUE = "SELECT workspace_id, thread_id, id FROM runs \
         WHERE expires_at <= $1 AND status <> 'cancelling' \
@@ -33,6 +60,11 @@ statements! {
     NEXT_DEADLINE = "SELECT expires_at FROM runs \
         WHERE expires_at IS NOT NULL AND status <> 'cancelling' ORDER BY expires_at LIMIT 1";
     CENSUS = "SELECT status, COUNT(*) FROM runs WHERE expires_at IS NOT NULL GROUP BY status";
+}
+
+postgres_statements! {
+    VOID_EXPIRED_BESIDE_OTHERS = void!(" FOR NO KEY UPDATE SKIP LOCKED");
+    CLAIM_BESIDE_OTHERS = claim!(" FOR NO KEY UPDATE SKIP LOCKED");
 }
 
 /// Who asks for work, and how much.
@@ -93,6 +125,11 @@ pub struct Lease {
 }
 
 impl Runs<'_> {
+    /// Tells when a run may have become free.
+    pub fn wakeups(&self) -> Wakeups {
+        self.0.wakeups()
+    }
+
     /// Takes runs that wait for a worker, oldest first: those that are queued or cancelling and
     /// leased to nobody, and those whose lease ended before `now_ms`. What `start` says becomes
     /// of each is written with its lease, all in one transaction.
@@ -103,15 +140,17 @@ impl Runs<'_> {
     ) -> Result<Vec<Claim>, Error> {
         self.0
             .write(move |tx| {
-                tx.execute(VOID_EXPIRED, values![request.now_ms])?;
-                let next = tx.rows(NEXT, values![i64::from(request.max)], |row| {
-                    Ok((row.id(0)?, row.id(1)?))
-                })?;
-                let mut claims = Vec::with_capacity(next.len());
-                for (ws, run) in next {
-                    claims.push(take(tx, &request, ws, &run, &start)?);
-                }
-                Ok(claims)
+                let (void, claim) = match tx.dialect() {
+                    Dialect::Sqlite => (VOID_EXPIRED, CLAIM),
+                    Dialect::Postgres => (VOID_EXPIRED_BESIDE_OTHERS, CLAIM_BESIDE_OTHERS),
+                };
+                tx.execute(void, values![request.now_ms])?;
+                let until_ms = request.now_ms.saturating_add(request.lease_ms);
+                let values = values![i64::from(request.max), &request.worker, until_ms];
+                let mut taken = tx.rows(claim, values, Taken::read)?;
+                taken.sort_by_key(|taken| taken.seq);
+                let claims = taken.into_iter().map(|taken| begin(tx, taken, &start));
+                claims.collect()
             })
             .await
     }
@@ -121,17 +160,19 @@ impl Runs<'_> {
     pub async fn heartbeat(
         &self,
         worker: &str,
-        leases: Vec<Lease>,
+        mut leases: Vec<Lease>,
         until_ms: i64,
     ) -> Result<Vec<RunId>, Error> {
         let worker = worker.to_owned();
+        // In one order, so that two do not wait for each other.
+        leases.sort_by(|a, b| (&a.ws, &a.run).cmp(&(&b.ws, &b.run)));
         self.0
             .write(move |tx| {
                 let mut held = Vec::with_capacity(leases.len());
-                for Lease { ws, run, fence } in leases {
-                    let values = values![until_ms, &ws, &run, fence, &worker];
+                for Lease { ws, run, fence } in &leases {
+                    let values = values![until_ms, ws, run, *fence, &worker];
                     if tx.execute(HEARTBEAT, values)? > 0 {
-                        held.push(run);
+                        held.push(run.clone());
                     }
                 }
                 Ok(held)
@@ -144,15 +185,22 @@ impl Runs<'_> {
     pub async fn release_all(&self, worker: &str) -> Result<u64, Error> {
         let worker = worker.to_owned();
         self.0
-            .write(move |tx| Ok(tx.execute(RELEASE_ALL, values![&worker])? as u64))
+            .write(move |tx| void(tx, RELEASE_ALL, values![&worker]))
             .await
     }
 
-    /// Voids every lease and returns how many there were: for the start of a process that is
-    /// alone with its database.
-    pub async fn recover(&self) -> Result<u64, Error> {
+    /// Voids the leases of processes that are gone, for the start of a process, and returns how many
+    /// there were. Whoever has a file for itself is certain that no other process lives: every
+    /// lease is void. Others may live beside us elsewhere: a lease is void once it has ended.
+    pub async fn recover(&self, now_ms: i64) -> Result<u64, Error> {
         self.0
-            .write(|tx| Ok(tx.execute(RECOVER, &[])? as u64))
+            .write(move |tx| {
+                let ended_before = match tx.dialect() {
+                    Dialect::Sqlite => i64::MAX,
+                    Dialect::Postgres => now_ms,
+                };
+                void(tx, RECOVER, values![ended_before])
+            })
             .await
     }
 
@@ -164,7 +212,7 @@ impl Runs<'_> {
         max: u32,
     ) -> Result<Vec<(WorkspaceId, ThreadId, RunId)>, Error> {
         self.0
-            .read(move |tx| {
+            .read_one(move |tx| {
                 let now_ms = now.0.saturating_mul(1000);
                 tx.rows(DUE, values![now, now_ms, i64::from(max)], |row| {
                     Ok((row.id(0)?, row.id(1)?, row.id(2)?))
@@ -177,14 +225,14 @@ impl Runs<'_> {
     /// count.
     pub async fn next_deadline(&self) -> Result<Option<Timestamp>, Error> {
         self.0
-            .read(|tx| tx.row(NEXT_DEADLINE, &[], |row| row.time(0)))
+            .read_one(|tx| tx.row(NEXT_DEADLINE, &[], |row| row.time(0)))
             .await
     }
 
     /// How many active runs there are in each status. A status without runs is left out.
     pub async fn census(&self) -> Result<Vec<(RunStatus, u64)>, Error> {
         self.0
-            .read(|tx| {
+            .read_one(|tx| {
                 tx.rows(CENSUS, &[], |row| {
                     let status = row::status(row.text(0)?)?;
                     Ok((status, u64::try_from(row.integer(1)?).unwrap_or(0)))
@@ -194,39 +242,71 @@ impl Runs<'_> {
     }
 }
 
-fn take(
-    tx: &mut dyn Tx,
-    request: &ClaimRequest,
+/// Frees runs, and tells the workers if there were any.
+fn void(tx: &mut dyn Tx, sql: &'static str, values: &[Value<'_>]) -> Result<u64, Error> {
+    let freed = tx.execute(sql, values)?;
+    if freed > 0 {
+        tx.announce_work()?;
+    }
+    Ok(freed as u64)
+}
+
+/// A run that was taken; what becomes of it is not decided yet.
+struct Taken {
+    run: Run,
+    fence: i64,
+    version: i64,
+    attempt: i64,
+    sealed: Option<String>,
+    journal: Option<Journal>,
     ws: WorkspaceId,
-    id: &RunId,
+    seq: i64,
+}
+
+impl Taken {
+    fn read(row: &dyn Row) -> Result<Self, Error> {
+        Ok(Self {
+            run: row::read(row)?,
+            fence: row.integer(COLUMNS)?,
+            version: row.integer(COLUMNS + 1)?,
+            attempt: row.integer(COLUMNS + 2)?,
+            sealed: row.optional_text(COLUMNS + 3)?.map(str::to_owned),
+            journal: row::journal(row, COLUMNS + 4)?,
+            ws: row.id(COLUMNS + 5)?,
+            seq: row.integer(COLUMNS + 6)?,
+        })
+    }
+}
+
+fn begin(
+    tx: &mut dyn Tx,
+    taken: Taken,
     start: &impl Fn(&ClaimedRow) -> RunChange,
 ) -> Result<Claim, Error> {
-    let until = request.now_ms.saturating_add(request.lease_ms);
-    let values = values![&request.worker, until, &ws, id];
-    let taken = tx.row(TAKE, values, |row| {
-        Ok((
-            row::read(row)?,
-            row.integer(COLUMNS)?,
-            row.integer(COLUMNS + 1)?,
-            row.integer(COLUMNS + 2)?,
-            row.optional_text(COLUMNS + 3)?.map(str::to_owned),
-            row::journal(row, COLUMNS + 4)?,
-        ))
-    })?;
-    let (run, fence, version, attempt, sealed, journal) =
-        taken.ok_or_else(|| Error::corrupt("a run vanished within a transaction"))?;
+    let Taken { run, ws, .. } = taken;
+    // Whatever is open was left behind by whoever had it before.
+    let had = taken.fence > 1;
     let mut before = ClaimedRow {
-        steps: steps::open(tx, &ws, &run.id)?,
-        messages: messages::open(tx, &ws, &run.thread_id, &run.id)?,
+        steps: if had {
+            steps::open(tx, &ws, &run.id)?
+        } else {
+            Vec::new()
+        },
+        messages: if had {
+            messages::open(tx, &ws, &run.thread_id, &run.id)?
+        } else {
+            Vec::new()
+        },
         run,
         recording: None,
         told: Vec::new(),
     };
-    if let Some(journal) = journal.filter(|journal| journal.recording) {
+    if let Some(journal) = taken.journal.filter(|journal| journal.recording) {
+        let id = &before.run.id;
         before.recording = Some(JournalState {
             journal: Some(journal),
             last: events::last(tx, &ws, id)?,
-            attempt: fence,
+            attempt: taken.fence,
         });
         if !before.steps.is_empty() {
             before.told = events::all_after(tx, (&ws, id), journal.after)?;
@@ -237,18 +317,18 @@ fn take(
         ws,
         thread: before.run.thread_id.clone(),
         run: before.run.id.clone(),
-        fence,
-        version,
+        fence: taken.fence,
+        version: taken.version,
     };
     let committed = apply(tx, &guard, &change)?
         .ok_or_else(|| Error::corrupt("a run changed within a transaction"))?;
     let run = after(before.run, change);
     Ok(Claim {
         ws: guard.ws,
-        sealed: sealed.filter(|_| run.state.status().is_active()),
+        sealed: taken.sealed.filter(|_| run.state.status().is_active()),
         run,
-        fence,
+        fence: taken.fence,
         version: committed.version,
-        attempt,
+        attempt: taken.attempt,
     })
 }

@@ -24,7 +24,7 @@ impl Runs<'_> {
     ) -> Result<Vec<(WorkspaceId, RunId, String)>, Error> {
         let pattern = format!("{start}%");
         self.0
-            .read(move |tx| {
+            .read_one(move |tx| {
                 let values = values![&pattern, i64::from(most)];
                 tx.rows(SEALED_OTHERWISE, values, |row| {
                     Ok((row.id(0)?, row.id(1)?, row.text(2)?.to_owned()))
@@ -45,7 +45,7 @@ impl Runs<'_> {
         let (ws, id) = (ws.clone(), id.clone());
         let (old, new) = (old_sealed.to_owned(), new_sealed.to_owned());
         self.0
-            .write(move |tx| Ok(tx.execute(RESEAL, values![&new, &ws, &id, &old])? > 0))
+            .write_one(move |tx| Ok(tx.execute(RESEAL, values![&new, &ws, &id, &old])? > 0))
             .await
     }
 }

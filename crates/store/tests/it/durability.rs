@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use loomgate_store::{Error, Options, Store};
+use loomgate_store::{Error, Options, Sharing, Store};
 
 use crate::fixtures::{assistant, id, ws};
 
@@ -90,7 +90,7 @@ async fn a_tool_may_look_in_beside_the_owner() {
     let path = database(&folder);
     let owner = open(&path).unwrap();
     let options = Options {
-        exclusive: false,
+        sharing: Sharing::Tool,
         ..Options::file(&path)
     };
     let tool = Store::open(options).unwrap();

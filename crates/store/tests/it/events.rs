@@ -8,10 +8,24 @@ use loomgate_store::{
     Claim, ClaimRequest, EventRow, Flush, Found, NewRun, NewRunThread, RunChange, Store,
 };
 
-use crate::fixtures::{
-    LEASE_MS, NOW_MS, claim, completed, guard, id, in_progress, metadata, queued, requires_action,
-    run, step, store, thread, ws,
+use crate::{
+    fixtures::{
+        LEASE_MS, NOW_MS, claim, completed, guard, id, in_progress, metadata, queued,
+        requires_action, run, step, thread, ws,
+    },
+    home::Home,
 };
+
+on_both_engines! {
+    events_are_kept_with_what_they_tell_and_read_in_their_order,
+    a_commit_that_is_refused_tells_nothing,
+    a_flush_is_kept_once_in_its_place_and_by_who_has_the_run,
+    a_run_that_is_taken_over_is_lost_to_its_worker,
+    a_leg_is_recorded_or_not,
+    it_is_known_where_an_event_is_and_whether_it_can_have_been_told,
+    journals_are_deleted_whole_once_their_time_is_over,
+    a_deleted_thread_takes_its_events_with_it,
+}
 
 fn at(attempt: i64, number: i64) -> EventId {
     EventId { attempt, number }
@@ -102,9 +116,8 @@ async fn commanded(store: &Store, n: u32, change: RunChange) -> (Option<Journal>
     (state.journal, state.last, state.attempt)
 }
 
-#[tokio::test]
-async fn events_are_kept_with_what_they_tell_and_read_in_their_order() {
-    let store = store();
+async fn events_are_kept_with_what_they_tell_and_read_in_their_order(home: Home) {
+    let store = home.open();
     let run = streamed(&store, 1).await;
     let worker = claimed(&store, "a").await;
     assert!(append(&store, flush(&worker, at(0, 2), row(at(1, 9), 7, false))).await);
@@ -160,9 +173,8 @@ async fn events_are_kept_with_what_they_tell_and_read_in_their_order() {
     assert_eq!(one.rows.len(), 1);
 }
 
-#[tokio::test]
-async fn a_commit_that_is_refused_tells_nothing() {
-    let store = store();
+async fn a_commit_that_is_refused_tells_nothing(home: Home) {
+    let store = home.open();
     let run = streamed(&store, 1).await;
     let old = claimed(&store, "a").await;
     let mut forged = guard(&old);
@@ -172,9 +184,8 @@ async fn a_commit_that_is_refused_tells_nothing() {
     assert_eq!(kept(&store, &run, EventId::START).await, [at(0, 2)]);
 }
 
-#[tokio::test]
-async fn a_flush_is_kept_once_in_its_place_and_by_who_has_the_run() {
-    let store = store();
+async fn a_flush_is_kept_once_in_its_place_and_by_who_has_the_run(home: Home) {
+    let store = home.open();
     let run = streamed(&store, 1).await;
     let old = claimed(&store, "a").await;
     assert!(append(&store, flush(&old, at(0, 2), row(at(1, 5), 3, false))).await);
@@ -218,9 +229,8 @@ async fn a_flush_is_kept_once_in_its_place_and_by_who_has_the_run() {
     assert!(!append(&store, flush(&new, at(2, 7), row(at(2, 8), 1, false))).await);
 }
 
-#[tokio::test]
-async fn a_run_that_is_taken_over_is_lost_to_its_worker() {
-    let store = store();
+async fn a_run_that_is_taken_over_is_lost_to_its_worker(home: Home) {
+    let store = home.open();
     streamed(&store, 1).await;
     let old = claimed(&store, "a").await;
     let end = RunChange {
@@ -234,9 +244,8 @@ async fn a_run_that_is_taken_over_is_lost_to_its_worker() {
     assert_eq!((last, attempt), (at(2, 3), 2));
 }
 
-#[tokio::test]
-async fn a_leg_is_recorded_or_not() {
-    let store = store();
+async fn a_leg_is_recorded_or_not(home: Home) {
+    let store = home.open();
     let run = streamed(&store, 1).await;
     let first = Journal {
         recording: true,
@@ -307,9 +316,8 @@ async fn a_leg_is_recorded_or_not() {
     assert_eq!(told, [at(0, 2), at(1, 3)]);
 }
 
-#[tokio::test]
-async fn it_is_known_where_an_event_is_and_whether_it_can_have_been_told() {
-    let store = store();
+async fn it_is_known_where_an_event_is_and_whether_it_can_have_been_told(home: Home) {
+    let store = home.open();
     streamed(&store, 1).await;
     let old = claimed(&store, "a").await;
     append(&store, flush(&old, at(0, 2), row(at(1, 5), 3, false))).await;
@@ -355,9 +363,8 @@ async fn it_is_known_where_an_event_is_and_whether_it_can_have_been_told() {
     assert_eq!(find(&store, 2, at(1, 1)).await, Found::NoJournal);
 }
 
-#[tokio::test]
-async fn journals_are_deleted_whole_once_their_time_is_over() {
-    let store = store();
+async fn journals_are_deleted_whole_once_their_time_is_over(home: Home) {
+    let store = home.open();
     for n in 1..=3 {
         streamed(&store, n).await;
     }
@@ -401,9 +408,8 @@ async fn journals_are_deleted_whole_once_their_time_is_over() {
     assert_eq!(events.sweep(i64::MAX, 1).await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn a_deleted_thread_takes_its_events_with_it() {
-    let store = store();
+async fn a_deleted_thread_takes_its_events_with_it(home: Home) {
+    let store = home.open();
     let run = streamed(&store, 1).await;
     store
         .threads()

@@ -4,10 +4,20 @@ use loomgate_domain::{
     ExportId, WorkspaceId,
     export::{ExportStatus, LogExport},
 };
-use loomgate_store::{Error, Options, Store};
+use loomgate_store::Error;
 use serde_json::json;
 
-use crate::fixtures::{NOW, id, store, ws};
+use crate::{
+    fixtures::{NOW, id, ws},
+    home::Home,
+};
+
+on_both_engines! {
+    an_export_outlives_a_restart,
+    an_export_is_changed_but_not_moved,
+    exports_of_another_workspace_are_not_found,
+    the_oldest_exports_make_room,
+}
 
 fn export(n: u32) -> LogExport {
     LogExport {
@@ -23,25 +33,22 @@ fn export(n: u32) -> LogExport {
     }
 }
 
-#[tokio::test]
-async fn an_export_outlives_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.db");
-    let store = Store::open(Options::file(&path)).unwrap();
+async fn an_export_outlives_a_restart(home: Home) {
+    let home = home.kept();
+    let store = home.open();
     store.logs().add_export(export(1)).await.unwrap();
     let again = store.logs().add_export(export(1)).await;
     assert!(matches!(again, Err(Error::Duplicate)), "{again:?}");
     store.close().await;
 
-    let store = Store::open(Options::file(&path)).unwrap();
+    let store = home.open();
     let found = store.logs().export(&ws(), &id(1)).await.unwrap();
     assert_eq!(found, Some(export(1)));
     store.close().await;
 }
 
-#[tokio::test]
-async fn an_export_is_changed_but_not_moved() {
-    let store = store();
+async fn an_export_is_changed_but_not_moved(home: Home) {
+    let store = home.open();
     store.logs().add_export(export(1)).await.unwrap();
     let (ws, first, second): (_, ExportId, ExportId) = (ws(), id(1), id(2));
     let logs = store.logs();
@@ -63,9 +70,8 @@ async fn an_export_is_changed_but_not_moved() {
     assert_eq!(none.await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn exports_of_another_workspace_are_not_found() {
-    let store = store();
+async fn exports_of_another_workspace_are_not_found(home: Home) {
+    let store = home.open();
     store.logs().add_export(export(1)).await.unwrap();
     let (foreign, first): (WorkspaceId, ExportId) = (id(2), id(1));
     let logs = store.logs();
@@ -76,9 +82,8 @@ async fn exports_of_another_workspace_are_not_found() {
     assert_eq!(logs.exports(&ws()).await.unwrap(), [export(1)]);
 }
 
-#[tokio::test]
-async fn the_oldest_exports_make_room() {
-    let store = store();
+async fn the_oldest_exports_make_room(home: Home) {
+    let store = home.open();
     for n in 1..=1_003 {
         store.logs().add_export(export(n)).await.unwrap();
     }

@@ -9,9 +9,26 @@ use loomgate_domain::{
 use loomgate_store::{Error, Guard, RunChange};
 use serde_json::json;
 
-use crate::fixtures::{
-    LEASE_MS, NOW, NOW_MS, claim, completed, guard, id, in_progress, queued, running, store, ws,
+use crate::{
+    fixtures::{
+        LEASE_MS, NOW, NOW_MS, claim, completed, guard, id, in_progress, queued, running, ws,
+    },
+    home::Home,
 };
+
+on_both_engines! {
+    a_virtual_key_is_kept_changed_and_removed,
+    a_secret_is_sealed_anew_only_if_it_is_still_the_same,
+    a_config_has_versions,
+    a_deleted_config_leaves_no_versions_behind,
+    counters_add_up_and_never_wrap,
+    a_run_at_a_provider_is_kept_until_it_is_counted,
+    old_windows_are_purged_and_budgets_stay,
+    an_object_is_found_where_it_was_put_last,
+    a_commit_charges_once_and_a_stale_worker_nothing,
+    what_came_sealed_with_a_run_is_erased_when_it_ends,
+    what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on,
+}
 
 pub(crate) fn virtual_key(slug: &str) -> VirtualKey {
     VirtualKey {
@@ -68,9 +85,8 @@ fn open_run(run: &str, until: Timestamp) -> OpenRun {
     }
 }
 
-#[tokio::test]
-async fn a_virtual_key_is_kept_changed_and_removed() {
-    let store = store();
+async fn a_virtual_key_is_kept_changed_and_removed(home: Home) {
+    let store = home.open();
     let keys = store.virtual_keys();
     keys.insert(virtual_key("main")).await.unwrap();
     keys.insert(virtual_key("other")).await.unwrap();
@@ -108,9 +124,8 @@ async fn a_virtual_key_is_kept_changed_and_removed() {
     assert_eq!(keys.get(&ws(), "main").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_secret_is_sealed_anew_only_if_it_is_still_the_same() {
-    let store = store();
+async fn a_secret_is_sealed_anew_only_if_it_is_still_the_same(home: Home) {
+    let store = home.open();
     let keys = store.virtual_keys();
     let elsewhere = VirtualKey {
         workspace: id(2),
@@ -129,9 +144,8 @@ async fn a_secret_is_sealed_anew_only_if_it_is_still_the_same() {
     assert_eq!(all, ["sealed-main", "new"]);
 }
 
-#[tokio::test]
-async fn a_config_has_versions() {
-    let store = store();
+async fn a_config_has_versions(home: Home) {
+    let store = home.open();
     let configs = store.configs();
     configs.insert(config("pc-main")).await.unwrap();
     let again = configs.insert(config("pc-main")).await;
@@ -187,9 +201,8 @@ async fn a_config_has_versions() {
     assert_eq!(missing.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_deleted_config_leaves_no_versions_behind() {
-    let store = store();
+async fn a_deleted_config_leaves_no_versions_behind(home: Home) {
+    let store = home.open();
     let configs = store.configs();
     configs.insert(config("pc-main")).await.unwrap();
     assert!(configs.delete(&ws(), "pc-main").await.unwrap());
@@ -201,9 +214,8 @@ async fn a_deleted_config_leaves_no_versions_behind() {
     assert_eq!(versions.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn counters_add_up_and_never_wrap() {
-    let store = store();
+async fn counters_add_up_and_never_wrap(home: Home) {
+    let store = home.open();
     let counters = store.counters();
     let first = vec![
         charge("key:1", "requests:rph", 3600, 1),
@@ -232,9 +244,8 @@ async fn counters_add_up_and_never_wrap() {
     assert_eq!(counters.load("key:2").await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_run_at_a_provider_is_kept_until_it_is_counted() {
-    let store = store();
+async fn a_run_at_a_provider_is_kept_until_it_is_counted(home: Home) {
+    let store = home.open();
     let counters = store.counters();
     let opened = ["run_1", "run_2"].map(|run| open_run(run, NOW));
     let foreign = OpenRun {
@@ -258,9 +269,8 @@ async fn a_run_at_a_provider_is_kept_until_it_is_counted() {
     assert_eq!(counters.load("key:1").await.unwrap()[0].amount, 12);
 }
 
-#[tokio::test]
-async fn old_windows_are_purged_and_budgets_stay() {
-    let store = store();
+async fn old_windows_are_purged_and_budgets_stay(home: Home) {
+    let store = home.open();
     let counters = store.counters();
     let mut charges: Vec<_> = (0..2500)
         .map(|n| charge("key:1", "requests:rph", n, 1))
@@ -276,9 +286,8 @@ async fn old_windows_are_purged_and_budgets_stay() {
     assert_eq!(counters.load("key:1").await.unwrap(), expected);
 }
 
-#[tokio::test]
-async fn an_object_is_found_where_it_was_put_last() {
-    let store = store();
+async fn an_object_is_found_where_it_was_put_last(home: Home) {
+    let store = home.open();
     let affinity = store.affinity();
     let pair = |object: &str, target: &str| (object.to_owned(), target.to_owned());
     let put = vec![
@@ -292,9 +301,8 @@ async fn an_object_is_found_where_it_was_put_last() {
     assert_eq!(found, [pair("run_1", "a"), pair("thread_1", "b")]);
 }
 
-#[tokio::test]
-async fn a_commit_charges_once_and_a_stale_worker_nothing() {
-    let store = store();
+async fn a_commit_charges_once_and_a_stale_worker_nothing(home: Home) {
+    let store = home.open();
     let lost = running(&store, 1).await;
     let spent = |state| RunChange {
         charges: vec![charge("key:1", "budget:tokens", 0, 7)],
@@ -327,10 +335,9 @@ async fn a_commit_charges_once_and_a_stale_worker_nothing() {
     assert_eq!(store.counters().load("key:1").await.unwrap(), expected);
 }
 
-#[tokio::test]
-async fn what_came_sealed_with_a_run_is_erased_when_it_ends() {
+async fn what_came_sealed_with_a_run_is_erased_when_it_ends(home: Home) {
     use loomgate_store::{ClaimRequest, NewRun, NewRunThread};
-    let store = store();
+    let store = home.open();
     queued(&store, 9).await;
     claim(&store, "w", NOW_MS, 1).await;
     for n in 1..=3 {
@@ -381,10 +388,9 @@ async fn what_came_sealed_with_a_run_is_erased_when_it_ends() {
     assert_eq!(sealed(9).await, None);
 }
 
-#[tokio::test]
-async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on() {
+async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on(home: Home) {
     use loomgate_store::{NewRun, NewRunThread};
-    let store = store();
+    let store = home.open();
     for n in 1..=3 {
         let thread = crate::fixtures::thread(n);
         let new = NewRun {

@@ -8,13 +8,23 @@ use loomgate_store::{
 };
 
 use crate::{
-    fixtures::{NOW, NOW_MS, id, store, ws},
+    fixtures::{NOW, NOW_MS, id, ws},
+    home::Home,
     logs::record,
 };
 
+on_both_engines! {
+    every_measure_counts_what_it_says,
+    points_say_when_they_begin_and_how_much_they_are_made_of,
+    a_graph_has_a_thousand_points_at_most,
+    groups_are_sorted_by_size_and_the_rest_is_summed,
+    groups_beyond_the_limit_are_counted_among_the_others,
+    feedback_is_averaged_by_time_and_weight,
+}
+
 /// Six records in the first two of three buckets of ten milliseconds, and one of somebody else.
-async fn filled() -> Store {
-    let store = store();
+async fn filled(home: &Home) -> Store {
+    let store = home.open();
     let user = |name: &str| BTreeMap::from([("_user".to_owned(), name.to_owned())]);
     let with_tokens = |record: LogRecord, tokens: u64| LogRecord {
         usage: Some(Usage {
@@ -93,9 +103,8 @@ async fn figures(store: &Store, query: GraphQuery) -> Vec<Figure> {
     points.into_iter().map(|point| point.figure).collect()
 }
 
-#[tokio::test]
-async fn every_measure_counts_what_it_says() {
-    let store = filled().await;
+async fn every_measure_counts_what_it_says(home: Home) {
+    let store = filled(&home).await;
     for (measure, expected) in [
         (Measure::Requests, [3, 3, 0]),
         (Measure::Errors, [1, 1, 0]),
@@ -140,9 +149,8 @@ async fn every_measure_counts_what_it_says() {
     );
 }
 
-#[tokio::test]
-async fn points_say_when_they_begin_and_how_much_they_are_made_of() {
-    let store = filled().await;
+async fn points_say_when_they_begin_and_how_much_they_are_made_of(home: Home) {
+    let store = filled(&home).await;
     let graph = store
         .logs()
         .graph(&ws(), query(Measure::Errors))
@@ -185,9 +193,8 @@ async fn points_say_when_they_begin_and_how_much_they_are_made_of() {
     assert_eq!(figures(&store, of_ann).await, [2, 0, 0].map(Figure::Count));
 }
 
-#[tokio::test]
-async fn a_graph_has_a_thousand_points_at_most() {
-    let store = filled().await;
+async fn a_graph_has_a_thousand_points_at_most(home: Home) {
+    let store = filled(&home).await;
     let endless = GraphQuery {
         from_ms: i64::MIN,
         to_ms: i64::MAX,
@@ -213,9 +220,8 @@ async fn a_graph_has_a_thousand_points_at_most() {
     );
 }
 
-#[tokio::test]
-async fn groups_are_sorted_by_size_and_the_rest_is_summed() {
-    let store = filled().await;
+async fn groups_are_sorted_by_size_and_the_rest_is_summed(home: Home) {
+    let store = filled(&home).await;
     let group = async |by: GroupBy, most: usize| {
         let query = GroupQuery {
             from_ms: NOW_MS,
@@ -270,9 +276,8 @@ async fn groups_are_sorted_by_size_and_the_rest_is_summed() {
     assert_eq!((groups.rows.len(), groups.others), (1, others));
 }
 
-#[tokio::test]
-async fn groups_beyond_the_limit_are_counted_among_the_others() {
-    let store = store();
+async fn groups_beyond_the_limit_are_counted_among_the_others(home: Home) {
+    let store = home.open();
     let records = (0..10_005).map(|n| LogRecord {
         metadata: [("_user".to_owned(), n.to_string())].into(),
         ..record(&ws(), n)
@@ -289,9 +294,8 @@ async fn groups_beyond_the_limit_are_counted_among_the_others() {
     assert_eq!((groups.rows.len(), groups.others.requests), (10_000, 5));
 }
 
-#[tokio::test]
-async fn feedback_is_averaged_by_time_and_weight() {
-    let store = store();
+async fn feedback_is_averaged_by_time_and_weight(home: Home) {
+    let store = home.open();
     for (n, value, weight) in [(0, 10, 1.0), (1, -5, 0.5), (25, 3, 0.0)] {
         let feedback = Feedback {
             id: id(n),

@@ -6,7 +6,21 @@ use loomgate_domain::{
 };
 use loomgate_store::Error;
 
-use crate::fixtures::{NOW, id, store};
+use crate::{
+    fixtures::{NOW, id},
+    home::Home,
+};
+
+on_both_engines! {
+    a_workspace_is_made_once,
+    a_key_is_found_by_its_hash_until_and_after_it_is_revoked,
+    a_key_of_the_config_is_put_again_and_again,
+    keys_are_listed_oldest_first,
+    a_key_is_kept_whole_and_changed,
+    a_key_that_was_changed_meanwhile_is_left_as_it_is,
+    a_rotated_key_is_found_by_both_hashes,
+    keys_are_listed_by_workspace,
+}
 
 pub(crate) fn key(ws: &WorkspaceId, n: u32) -> ApiKey {
     ApiKey {
@@ -26,18 +40,16 @@ pub(crate) fn key(ws: &WorkspaceId, n: u32) -> ApiKey {
     }
 }
 
-#[tokio::test]
-async fn a_workspace_is_made_once() {
-    let store = store();
+async fn a_workspace_is_made_once(home: Home) {
+    let store = home.open();
     let default = store.workspaces().ensure("default").await.unwrap();
     assert_eq!(store.workspaces().ensure("default").await.unwrap(), default);
     let other = store.workspaces().ensure("other").await.unwrap();
     assert_ne!(other, default);
 }
 
-#[tokio::test]
-async fn a_key_is_found_by_its_hash_until_and_after_it_is_revoked() {
-    let store = store();
+async fn a_key_is_found_by_its_hash_until_and_after_it_is_revoked(home: Home) {
+    let store = home.open();
     let ws = store.workspaces().ensure("default").await.unwrap();
     let one = key(&ws, 1);
     store.keys().insert(one.clone()).await.unwrap();
@@ -55,9 +67,8 @@ async fn a_key_is_found_by_its_hash_until_and_after_it_is_revoked() {
     assert_eq!(found.revoked_at, Some(at));
 }
 
-#[tokio::test]
-async fn a_key_of_the_config_is_put_again_and_again() {
-    let store = store();
+async fn a_key_of_the_config_is_put_again_and_again(home: Home) {
+    let store = home.open();
     let ws = store.workspaces().ensure("default").await.unwrap();
     let first = store.keys().put(key(&ws, 1)).await.unwrap();
     assert_eq!(first, key(&ws, 1));
@@ -86,9 +97,8 @@ async fn a_key_of_the_config_is_put_again_and_again() {
     assert_eq!(third.revoked_at, Some(NOW), "stays revoked");
 }
 
-#[tokio::test]
-async fn keys_are_listed_oldest_first() {
-    let store = store();
+async fn keys_are_listed_oldest_first(home: Home) {
+    let store = home.open();
     let ws = store.workspaces().ensure("default").await.unwrap();
     for n in [3, 1, 2] {
         store.keys().insert(key(&ws, n)).await.unwrap();
@@ -98,9 +108,8 @@ async fn keys_are_listed_oldest_first() {
     assert_eq!(ids, [id(3), id(1), id(2)]);
 }
 
-#[tokio::test]
-async fn a_key_is_kept_whole_and_changed() {
-    let store = store();
+async fn a_key_is_kept_whole_and_changed(home: Home) {
+    let store = home.open();
     let ws = store.workspaces().ensure("default").await.unwrap();
     let mut one = key(&ws, 1);
     one.previous = Some(PreviousHash {
@@ -138,9 +147,8 @@ async fn a_key_is_kept_whole_and_changed() {
     assert_eq!(store.keys().by_hash("hash-1").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_key_that_was_changed_meanwhile_is_left_as_it_is() {
-    let store = store();
+async fn a_key_that_was_changed_meanwhile_is_left_as_it_is(home: Home) {
+    let store = home.open();
     let ws = store.workspaces().ensure("default").await.unwrap();
     let read = key(&ws, 1);
     store.keys().insert(read.clone()).await.unwrap();
@@ -167,9 +175,8 @@ async fn a_key_that_was_changed_meanwhile_is_left_as_it_is() {
     assert_eq!(late.unwrap(), None, "revoked");
 }
 
-#[tokio::test]
-async fn a_rotated_key_is_found_by_both_hashes() {
-    let store = store();
+async fn a_rotated_key_is_found_by_both_hashes(home: Home) {
+    let store = home.open();
     let ws = store.workspaces().ensure("default").await.unwrap();
     let one = key(&ws, 1);
     store.keys().insert(one.clone()).await.unwrap();
@@ -210,9 +217,8 @@ async fn a_rotated_key_is_found_by_both_hashes() {
     assert_eq!(rotate("fourth", 4).await.unwrap(), None, "revoked");
 }
 
-#[tokio::test]
-async fn keys_are_listed_by_workspace() {
-    let store = store();
+async fn keys_are_listed_by_workspace(home: Home) {
+    let store = home.open();
     let one = store.workspaces().ensure("one").await.unwrap();
     let two = store.workspaces().ensure("two").await.unwrap();
     for (ws, n) in [(&one, 1), (&two, 2), (&one, 3)] {

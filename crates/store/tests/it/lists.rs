@@ -4,16 +4,28 @@ use loomgate_domain::{MessageId, Order, Page, PageRequest};
 use loomgate_store::{Error, RunChange, Store};
 use proptest::prelude::*;
 
-use crate::fixtures::{
-    assistant, completed, draft, guard, id, message, message_ids, running, step, step_ids, store,
-    thread, ws,
+use crate::{
+    fixtures::{
+        assistant, completed, draft, guard, id, message, message_ids, running, step, step_ids,
+        thread, ws,
+    },
+    home::Home,
 };
+
+on_both_engines! {
+    before_alone_keeps_the_start_of_the_list,
+    following_after_visits_every_item_once,
+    a_cursor_from_elsewhere_is_refused_by_name,
+    lists_under_what_is_not_there_are_none,
+    assistants_are_listed_newest_first,
+    messages_runs_and_steps_of_runs_are_listed,
+}
 
 /// How many messages the thread of the model has.
 const COUNT: u32 = 12;
 
-async fn filled() -> Store {
-    let store = store();
+async fn filled(home: &Home) -> Store {
+    let store = home.open();
     let messages = (1..=COUNT).map(|n| message(&id(1), n)).collect();
     let inserted = store.threads().insert(&ws(), thread(1), messages).await;
     inserted.unwrap();
@@ -65,19 +77,24 @@ fn request() -> impl Strategy<Value = PageRequest<MessageId>> {
 
 #[test]
 fn pages_are_those_of_the_model() {
+    for home in [Home::Memory, Home::postgres()] {
+        pages_agree(&home);
+    }
+}
+
+fn pages_agree(home: &Home) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let store = runtime.block_on(filled());
+    let store = runtime.block_on(filled(home));
     proptest!(ProptestConfig::with_cases(512), |(request in request())| {
         let expected = model(&request);
         prop_assert_eq!(runtime.block_on(page(&store, request)), expected);
     });
 }
 
-#[tokio::test]
-async fn before_alone_keeps_the_start_of_the_list() {
-    let store = filled().await;
+async fn before_alone_keeps_the_start_of_the_list(home: Home) {
+    let store = filled(&home).await;
     let request = PageRequest {
         order: Order::Asc,
         before: Some(id(4)),
@@ -88,9 +105,8 @@ async fn before_alone_keeps_the_start_of_the_list() {
     assert!(!page.has_more);
 }
 
-#[tokio::test]
-async fn following_after_visits_every_item_once() {
-    let store = filled().await;
+async fn following_after_visits_every_item_once(home: Home) {
+    let store = filled(&home).await;
     let mut seen = Vec::new();
     let mut request = PageRequest {
         limit: 5,
@@ -108,9 +124,8 @@ async fn following_after_visits_every_item_once() {
     assert_eq!(seen, expected);
 }
 
-#[tokio::test]
-async fn a_cursor_from_elsewhere_is_refused_by_name() {
-    let store = filled().await;
+async fn a_cursor_from_elsewhere_is_refused_by_name(home: Home) {
+    let store = filled(&home).await;
     for unknown in [id(999), id(101)] {
         let request = PageRequest {
             after: Some(unknown),
@@ -125,9 +140,8 @@ async fn a_cursor_from_elsewhere_is_refused_by_name() {
     }
 }
 
-#[tokio::test]
-async fn lists_under_what_is_not_there_are_none() {
-    let store = filled().await;
+async fn lists_under_what_is_not_there_are_none(home: Home) {
+    let store = filled(&home).await;
     let none = store
         .messages()
         .list(&ws(), &id(3), None, PageRequest::default())
@@ -145,9 +159,8 @@ async fn lists_under_what_is_not_there_are_none() {
     assert_eq!(none.unwrap(), None);
 }
 
-#[tokio::test]
-async fn assistants_are_listed_newest_first() {
-    let store = store();
+async fn assistants_are_listed_newest_first(home: Home) {
+    let store = home.open();
     for n in 1..=3 {
         store
             .assistants()
@@ -164,9 +177,8 @@ async fn assistants_are_listed_newest_first() {
     assert!(page.has_more);
 }
 
-#[tokio::test]
-async fn messages_runs_and_steps_of_runs_are_listed() {
-    let store = store();
+async fn messages_runs_and_steps_of_runs_are_listed(home: Home) {
+    let store = home.open();
     let claim = running(&store, 1).await;
     let run = claim.run.clone();
     let change = RunChange {

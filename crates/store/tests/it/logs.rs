@@ -11,7 +11,20 @@ use loomgate_domain::{
 use loomgate_store::{Error, LogFilter, Options, Store};
 use serde_json::json;
 
-use crate::fixtures::{NOW, NOW_MS, id, store, ws};
+use crate::{
+    fixtures::{NOW, NOW_MS, id, ws},
+    home::Home,
+};
+
+on_both_engines! {
+    a_record_is_kept_whole_and_once,
+    an_id_of_another_time_is_refused_with_its_batch,
+    every_filter_filters,
+    a_failure_with_a_good_status_is_an_error_too,
+    pages_follow_each_other_in_both_directions,
+    a_purge_takes_the_oldest_of_everyone_and_stops_where_it_should,
+    feedback_is_kept_changed_found_by_its_trace_and_purged,
+}
 
 /// The id of the record that begins `n` milliseconds after [`NOW_MS`].
 pub(crate) fn log_id(n: u32) -> LogId {
@@ -110,9 +123,8 @@ async fn found(store: &Store, filter: LogFilter) -> Vec<LogId> {
     page.items.into_iter().map(|record| record.id).collect()
 }
 
-#[tokio::test]
-async fn a_record_is_kept_whole_and_once() {
-    let store = store();
+async fn a_record_is_kept_whole_and_once(home: Home) {
+    let store = home.open();
     let kept = vec![full(1), record(&ws(), 2)];
     assert_eq!(store.logs().insert(kept.clone()).await.unwrap(), 2);
     let mut again = full(1);
@@ -126,9 +138,8 @@ async fn a_record_is_kept_whole_and_once() {
     assert_eq!(store.logs().get(&ws(), &log_id(9)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn an_id_of_another_time_is_refused_with_its_batch() {
-    let store = store();
+async fn an_id_of_another_time_is_refused_with_its_batch(home: Home) {
+    let store = home.open();
     for wrong in [log_id(2).as_str(), &log_id_prefix(NOW_MS + 1), "log_", "x"] {
         let misfiled = LogRecord {
             id: LogId::trusted(wrong),
@@ -150,9 +161,8 @@ fn span(from_ms: i64, to_ms: i64) -> LogFilter {
     filter(|it| (it.from_ms, it.to_ms) = (Some(from_ms), Some(to_ms)))
 }
 
-#[tokio::test]
-async fn every_filter_filters() {
-    let store = store();
+async fn every_filter_filters(home: Home) {
+    let store = home.open();
     let records = vec![record(&ws(), 1), full(2), record(&ws(), 3)];
     store.logs().insert(records).await.unwrap();
     let text = |text: &str| Some(text.to_owned());
@@ -197,9 +207,8 @@ async fn every_filter_filters() {
     assert_eq!(good, [3, 1].map(log_id));
 }
 
-#[tokio::test]
-async fn a_failure_with_a_good_status_is_an_error_too() {
-    let store = store();
+async fn a_failure_with_a_good_status_is_an_error_too(home: Home) {
+    let store = home.open();
     let broken = LogRecord {
         error: Some("the stream broke off".into()),
         ..record(&ws(), 1)
@@ -216,9 +225,8 @@ async fn a_failure_with_a_good_status_is_an_error_too() {
     assert_eq!(found(&store, errors).await, [log_id(1)]);
 }
 
-#[tokio::test]
-async fn pages_follow_each_other_in_both_directions() {
-    let store = store();
+async fn pages_follow_each_other_in_both_directions(home: Home) {
+    let store = home.open();
     let records: Vec<_> = (1..=2500)
         .map(|n| LogRecord {
             metadata: [("odd".to_owned(), (n % 2).to_string())].into(),
@@ -273,9 +281,8 @@ async fn pages_follow_each_other_in_both_directions() {
     assert_eq!(ids, [9, 8, 7, 6].map(log_id));
 }
 
-#[tokio::test]
-async fn a_purge_takes_the_oldest_of_everyone_and_stops_where_it_should() {
-    let store = store();
+async fn a_purge_takes_the_oldest_of_everyone_and_stops_where_it_should(home: Home) {
+    let store = home.open();
     let other: WorkspaceId = id(2);
     let of = |ws: &WorkspaceId| (1..=10).map(|n| record(ws, n)).collect::<Vec<_>>();
     store.logs().insert(of(&ws())).await.unwrap();
@@ -298,9 +305,8 @@ async fn a_purge_takes_the_oldest_of_everyone_and_stops_where_it_should() {
     assert_eq!(store.logs().get(&ws(), &log_id(1)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn feedback_is_kept_changed_found_by_its_trace_and_purged() {
-    let store = store();
+async fn feedback_is_kept_changed_found_by_its_trace_and_purged(home: Home) {
+    let store = home.open();
     let logs = store.logs();
     for (n, trace) in [(3, "a"), (1, "b"), (2, "a")] {
         logs.add_feedback(feedback(n, trace, 5)).await.unwrap();

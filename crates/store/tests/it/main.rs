@@ -1,6 +1,13 @@
 //! Every method of the store, through its public face.
 
-#![expect(clippy::unwrap_used, reason = "what a test sets up has to work")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test sets up has to work"
+)]
+
+#[macro_use]
+mod home;
 
 mod durability;
 mod events;

@@ -6,7 +6,14 @@ use loomgate_domain::{
 };
 use loomgate_store::{Options, Store};
 
-use crate::fixtures::{NOW, NOW_MS, claim, id, queued, run_ids, running, store, ws};
+use crate::{
+    fixtures::{NOW, NOW_MS, claim, id, queued, run_ids, running, ws},
+    home::Home,
+};
+
+on_both_engines! {
+    a_new_store_has_both_databases,
+}
 
 /// What the first release left behind.
 const OLD: &str = r#"
@@ -57,7 +64,7 @@ async fn an_old_database_keeps_its_rows() {
         .await;
     assert_eq!(found.unwrap(), Some(leased.run.clone()));
     assert_eq!(store.runs().sealed(&ws(), &queued.id).await.unwrap(), None);
-    store.runs().recover().await.unwrap();
+    store.runs().recover(NOW_MS).await.unwrap();
     let claims = claim(&store, "w", NOW_MS, 10).await;
     assert_eq!(run_ids(&claims), [leased.run.id, queued.id]);
 
@@ -91,9 +98,8 @@ async fn an_old_database_keeps_its_rows() {
     store.close().await;
 }
 
-#[tokio::test]
-async fn a_new_store_has_both_databases() {
-    let store = store();
+async fn a_new_store_has_both_databases(home: Home) {
+    let store = home.open();
     assert_eq!(store.log_stats().jobs, 0);
     assert_eq!(store.logs().insert(Vec::new()).await.unwrap(), 0);
     assert_eq!((store.log_stats().jobs, store.stats().jobs), (1, 0));

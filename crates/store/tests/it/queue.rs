@@ -6,10 +6,34 @@ use loomgate_domain::{
 };
 use loomgate_store::{Claim, ClaimRequest, Lease, RunChange, Store};
 
-use crate::fixtures::{
-    LEASE_MS, NOW, NOW_MS, cancelling, claim, completed, draft, get_run, guard, id, in_progress,
-    message_ids, queued, requires_action, run_ids, running, step, step_ids, store, ws,
+use crate::{
+    fixtures::{
+        LEASE_MS, NOW, NOW_MS, cancelling, claim, completed, draft, get_run, guard, id,
+        in_progress, message_ids, queued, requires_action, run_ids, running, step, step_ids, ws,
+    },
+    home::Home,
 };
+
+on_both_engines! {
+    a_run_is_claimed_once,
+    the_oldest_run_goes_first_even_when_its_lease_has_ended,
+    a_worker_that_lost_its_lease_writes_nothing,
+    a_heartbeat_prolongs_the_leases_that_are_still_held,
+    a_claim_shows_what_a_lost_worker_left_open,
+    a_released_run_is_free_at_once,
+    a_draining_worker_frees_its_runs_and_no_others,
+    recovery_voids_leases_that_have_ended,
+    a_cancelled_run_that_nobody_has_is_claimed,
+    ended_runs_are_never_claimed_nor_due,
+    runs_are_due_when_their_time_is_over,
+    a_run_that_a_worker_has_is_its_workers_to_end,
+    the_census_counts_active_runs,
+}
+
+on_both_engines! {
+    multi_thread:
+    of_claims_at_the_same_time_each_run_goes_to_one,
+}
 
 fn lease(claim: &Claim) -> Lease {
     Lease {
@@ -28,9 +52,8 @@ async fn become_cancelling(store: &Store, n: u32) {
     assert!(commanded.unwrap().unwrap().unwrap().changed);
 }
 
-#[tokio::test]
-async fn a_run_is_claimed_once() {
-    let store = store();
+async fn a_run_is_claimed_once(home: Home) {
+    let store = home.open();
     let run = queued(&store, 1).await;
     let first = claim(&store, "a", NOW_MS, 10).await;
     let second = claim(&store, "b", NOW_MS, 10).await;
@@ -44,9 +67,8 @@ async fn a_run_is_claimed_once() {
     assert_eq!(get_run(&store, &run).await, taken.run);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_claims_at_the_same_time_each_run_goes_to_one() {
-    let store = store();
+async fn of_claims_at_the_same_time_each_run_goes_to_one(home: Home) {
+    let store = home.open();
     for n in 1..=40 {
         queued(&store, n).await;
     }
@@ -65,9 +87,8 @@ async fn of_claims_at_the_same_time_each_run_goes_to_one() {
     assert_eq!(ids, expected);
 }
 
-#[tokio::test]
-async fn the_oldest_run_goes_first_even_when_its_lease_has_ended() {
-    let store = store();
+async fn the_oldest_run_goes_first_even_when_its_lease_has_ended(home: Home) {
+    let store = home.open();
     for n in 1..=3 {
         queued(&store, n).await;
     }
@@ -78,9 +99,8 @@ async fn the_oldest_run_goes_first_even_when_its_lease_has_ended() {
     assert_eq!(run_ids(&claims), [id(1), id(3)]);
 }
 
-#[tokio::test]
-async fn a_worker_that_lost_its_lease_writes_nothing() {
-    let store = store();
+async fn a_worker_that_lost_its_lease_writes_nothing(home: Home) {
+    let store = home.open();
     let old = running(&store, 1).await;
     let late = NOW_MS + LEASE_MS + 1;
     let new = claim(&store, "other", late, 1).await.remove(0);
@@ -104,9 +124,8 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     assert_eq!(committed.unwrap().version, new.version + 1);
 }
 
-#[tokio::test]
-async fn a_heartbeat_prolongs_the_leases_that_are_still_held() {
-    let store = store();
+async fn a_heartbeat_prolongs_the_leases_that_are_still_held(home: Home) {
+    let store = home.open();
     let first = running(&store, 1).await;
     let second = running(&store, 2).await;
     let ended = running(&store, 3).await;
@@ -122,9 +141,8 @@ async fn a_heartbeat_prolongs_the_leases_that_are_still_held() {
     assert_eq!(run_ids(&claims), [second.run.id]);
 }
 
-#[tokio::test]
-async fn a_claim_shows_what_a_lost_worker_left_open() {
-    let store = store();
+async fn a_claim_shows_what_a_lost_worker_left_open(home: Home) {
+    let store = home.open();
     let old = running(&store, 1).await;
     let open = RunChange {
         put_steps: vec![step(&old.run, 1)],
@@ -155,9 +173,8 @@ async fn a_claim_shows_what_a_lost_worker_left_open() {
     assert_eq!(found, None, "removed in the same transaction");
 }
 
-#[tokio::test]
-async fn a_released_run_is_free_at_once() {
-    let store = store();
+async fn a_released_run_is_free_at_once(home: Home) {
+    let store = home.open();
     let taken = running(&store, 1).await;
     let release = RunChange {
         release: true,
@@ -168,9 +185,8 @@ async fn a_released_run_is_free_at_once() {
     assert_eq!(run_ids(&claim(&store, "b", NOW_MS, 9).await), [id(1)]);
 }
 
-#[tokio::test]
-async fn a_draining_worker_frees_its_runs_and_no_others() {
-    let store = store();
+async fn a_draining_worker_frees_its_runs_and_no_others(home: Home) {
+    let store = home.open();
     let taken = running(&store, 1).await;
     queued(&store, 2).await;
     claim(&store, "other", NOW_MS, 1).await;
@@ -185,9 +201,8 @@ async fn a_draining_worker_frees_its_runs_and_no_others() {
     assert_eq!(run_ids(&claims), [id(1)]);
 }
 
-#[tokio::test]
-async fn recovery_voids_every_lease() {
-    let store = store();
+async fn recovery_voids_leases_that_have_ended(home: Home) {
+    let store = home.open();
     running(&store, 1).await;
     running(&store, 2).await;
     become_cancelling(&store, 2).await;
@@ -195,24 +210,40 @@ async fn recovery_voids_every_lease() {
     let pause = RunChange::to(requires_action());
     store.runs().commit(guard(&paused), pause).await.unwrap();
     queued(&store, 4).await;
-    assert_eq!(store.runs().recover().await.unwrap(), 2);
+    let late = NOW_MS + LEASE_MS + 1;
+    assert_eq!(store.runs().recover(late).await.unwrap(), 2);
     let claims = claim(&store, "b", NOW_MS, 9).await;
     assert_eq!(run_ids(&claims), [id(1), id(2), id(4)]);
     assert_eq!(claims[1].run.state, cancelling());
 }
 
 #[tokio::test]
-async fn a_cancelled_run_that_nobody_has_is_claimed() {
-    let store = store();
+async fn recovery_of_a_file_voids_leases_that_go_on() {
+    let store = Home::Memory.open();
+    running(&store, 1).await;
+    assert_eq!(store.runs().recover(NOW_MS).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn recovery_leaves_the_leases_of_living_processes_alone() {
+    let store = Home::postgres().open();
+    let taken = running(&store, 1).await;
+    assert_eq!(store.runs().recover(NOW_MS).await.unwrap(), 0);
+    let change = RunChange::to(completed());
+    let committed = store.runs().commit(guard(&taken), change).await;
+    assert!(committed.unwrap().is_some());
+}
+
+async fn a_cancelled_run_that_nobody_has_is_claimed(home: Home) {
+    let store = home.open();
     queued(&store, 1).await;
     become_cancelling(&store, 1).await;
     let claims = claim(&store, "b", NOW_MS, 9).await;
     assert_eq!(run_ids(&claims), [id(1)]);
 }
 
-#[tokio::test]
-async fn ended_runs_are_never_claimed_nor_due() {
-    let store = store();
+async fn ended_runs_are_never_claimed_nor_due(home: Home) {
+    let store = home.open();
     let taken = running(&store, 1).await;
     let end = RunChange::to(RunState::Expired { started_at: None });
     store.runs().commit(guard(&taken), end).await.unwrap();
@@ -222,9 +253,8 @@ async fn ended_runs_are_never_claimed_nor_due() {
     assert_eq!(store.runs().next_deadline().await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn runs_are_due_when_their_time_is_over() {
-    let store = store();
+async fn runs_are_due_when_their_time_is_over(home: Home) {
+    let store = home.open();
     queued(&store, 1).await;
     let paused = running(&store, 2).await;
     assert_eq!(paused.run.id, id(1), "the oldest");
@@ -241,9 +271,8 @@ async fn runs_are_due_when_their_time_is_over() {
     assert_eq!(due, [(ws(), id(2), id(2))], "cancelling does not expire");
 }
 
-#[tokio::test]
-async fn a_run_that_a_worker_has_is_its_workers_to_end() {
-    let store = store();
+async fn a_run_that_a_worker_has_is_its_workers_to_end(home: Home) {
+    let store = home.open();
     let taken = running(&store, 1).await;
     let deadline = NOW.plus(600);
     let until_ms = deadline.0 * 1000;
@@ -258,9 +287,8 @@ async fn a_run_that_a_worker_has_is_its_workers_to_end() {
     assert_eq!(due, [(ws(), id(1), id(1))], "its worker is gone");
 }
 
-#[tokio::test]
-async fn the_census_counts_active_runs() {
-    let store = store();
+async fn the_census_counts_active_runs(home: Home) {
+    let store = home.open();
     let ended = running(&store, 1).await;
     let end = RunChange::to(completed());
     store.runs().commit(guard(&ended), end).await.unwrap();

@@ -6,14 +6,27 @@ use loomgate_domain::{
 };
 use loomgate_store::{Deleted, Error, RunChange};
 
-use crate::fixtures::{
-    assistant, completed, draft, guard, id, message, message_ids, metadata, queued, running, step,
-    store, thread, ws,
+use crate::{
+    fixtures::{
+        assistant, completed, draft, guard, id, message, message_ids, metadata, queued, running,
+        step, thread, ws,
+    },
+    home::Home,
 };
 
-#[tokio::test]
-async fn an_assistant_is_kept_changed_and_removed() {
-    let store = store();
+on_both_engines! {
+    an_assistant_is_kept_changed_and_removed,
+    a_thread_is_kept_with_its_first_messages_and_changed,
+    a_thread_whose_messages_are_refused_is_not_kept,
+    a_deleted_thread_takes_all_with_it_and_names_its_active_run,
+    a_thread_without_active_run_says_so_when_deleted,
+    a_message_is_kept_changed_and_removed,
+    an_active_run_locks_its_thread_for_messages,
+    the_store_answers_a_ping,
+}
+
+async fn an_assistant_is_kept_changed_and_removed(home: Home) {
+    let store = home.open();
     let one = assistant(1);
     store.assistants().insert(&ws(), one.clone()).await.unwrap();
     let again = store.assistants().insert(&ws(), one.clone()).await;
@@ -40,9 +53,8 @@ async fn an_assistant_is_kept_changed_and_removed() {
     assert_eq!(store.assistants().get(&ws(), &id(1)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_thread_is_kept_with_its_first_messages_and_changed() {
-    let store = store();
+async fn a_thread_is_kept_with_its_first_messages_and_changed(home: Home) {
+    let store = home.open();
     let one = thread(1);
     let first = vec![message(&one.id, 1), message(&one.id, 2)];
     let inserted = store.threads().insert(&ws(), one.clone(), first).await;
@@ -72,7 +84,7 @@ async fn a_thread_is_kept_with_its_first_messages_and_changed() {
         .threads()
         .update(&ws(), &one.id, move |mut it| {
             it.metadata = Metadata::default();
-            it.tool_resources = resources;
+            it.tool_resources = resources.clone();
             it
         })
         .await
@@ -91,18 +103,16 @@ async fn a_thread_is_kept_with_its_first_messages_and_changed() {
     assert_eq!(missing.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_thread_whose_messages_are_refused_is_not_kept() {
-    let store = store();
+async fn a_thread_whose_messages_are_refused_is_not_kept(home: Home) {
+    let store = home.open();
     let twice = vec![message(&id(1), 1), message(&id(1), 1)];
     let refused = store.threads().insert(&ws(), thread(1), twice).await;
     assert!(matches!(refused, Err(Error::Duplicate)), "{refused:?}");
     assert_eq!(store.threads().get(&ws(), &id(1)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_deleted_thread_takes_all_with_it_and_names_its_active_run() {
-    let store = store();
+async fn a_deleted_thread_takes_all_with_it_and_names_its_active_run(home: Home) {
+    let store = home.open();
     let claim = running(&store, 1).await;
     let run = claim.run.clone();
     let change = RunChange {
@@ -139,9 +149,8 @@ async fn a_deleted_thread_takes_all_with_it_and_names_its_active_run() {
     assert_eq!(late, None);
 }
 
-#[tokio::test]
-async fn a_thread_without_active_run_says_so_when_deleted() {
-    let store = store();
+async fn a_thread_without_active_run_says_so_when_deleted(home: Home) {
+    let store = home.open();
     let claim = running(&store, 1).await;
     let end = RunChange::to(completed());
     store.runs().commit(guard(&claim), end).await.unwrap();
@@ -149,9 +158,8 @@ async fn a_thread_without_active_run_says_so_when_deleted() {
     assert_eq!(deleted, Some(Deleted { active_run: None }));
 }
 
-#[tokio::test]
-async fn a_message_is_kept_changed_and_removed() {
-    let store = store();
+async fn a_message_is_kept_changed_and_removed(home: Home) {
+    let store = home.open();
     let thread_id: ThreadId = id(1);
     let one = message(&thread_id, 1);
     let early = store.messages().insert(&ws(), one.clone()).await.unwrap();
@@ -193,9 +201,8 @@ async fn a_message_is_kept_changed_and_removed() {
     assert!(!delete(id(1)).await.unwrap());
 }
 
-#[tokio::test]
-async fn an_active_run_locks_its_thread_for_messages() {
-    let store = store();
+async fn an_active_run_locks_its_thread_for_messages(home: Home) {
+    let store = home.open();
     let claim = running(&store, 1).await;
     let new = message(&id(1), 1);
     let refused = store.messages().insert(&ws(), new.clone()).await;
@@ -209,7 +216,6 @@ async fn an_active_run_locks_its_thread_for_messages() {
     assert_eq!(inserted, Some(()));
 }
 
-#[tokio::test]
-async fn the_store_answers_a_ping() {
-    store().ping().await.unwrap();
+async fn the_store_answers_a_ping(home: Home) {
+    home.open().ping().await.unwrap();
 }

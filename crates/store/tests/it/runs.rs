@@ -9,11 +9,28 @@ use loomgate_store::{
     Commanded, Committed, ContextLimits, Error, Guard, NewRun, NewRunThread, RunChange, Store,
 };
 
-use crate::fixtures::{
-    LEASE_MS, NOW, NOW_MS, cancelling, claim, completed, draft, get_run, guard, id, in_progress,
-    message, message_ids, metadata, queued, requires_action, run, run_ids, running, step, step_ids,
-    store, thread, ws,
+use crate::{
+    fixtures::{
+        LEASE_MS, NOW, NOW_MS, cancelling, claim, completed, draft, get_run, guard, id,
+        in_progress, message, message_ids, metadata, queued, requires_action, run, run_ids,
+        running, step, step_ids, thread, ws,
+    },
+    home::Home,
 };
+
+on_both_engines! {
+    a_run_is_created_with_its_thread_or_on_one,
+    a_refused_run_leaves_no_thread_behind,
+    metadata_never_collides_with_the_worker,
+    a_commit_writes_everything_or_nothing,
+    a_replaced_message_keeps_its_place,
+    a_command_sees_what_is_open_and_what_it_decides_is_written,
+    a_command_that_changes_nothing_or_fails_writes_nothing,
+    a_lease_that_is_over_does_not_show_as_one,
+    a_cancelled_worker_keeps_its_lease_and_learns_of_the_cancel,
+    a_command_frees_a_run_that_waited_for_its_client,
+    the_context_is_the_newest_messages_in_order,
+}
 
 async fn command(
     store: &Store,
@@ -21,7 +38,7 @@ async fn command(
     state: RunState,
     now_ms: i64,
 ) -> Option<Result<Commanded, &'static str>> {
-    let decide = move |_| Ok(Some(RunChange::to(state)));
+    let decide = move |_| Ok(Some(RunChange::to(state.clone())));
     let commanded = store
         .runs()
         .command(&ws(), &id(n), &id(n), decide, now_ms)
@@ -29,9 +46,8 @@ async fn command(
     commanded.unwrap()
 }
 
-#[tokio::test]
-async fn a_run_is_created_with_its_thread_or_on_one() {
-    let store = store();
+async fn a_run_is_created_with_its_thread_or_on_one(home: Home) {
+    let store = home.open();
     let first = queued(&store, 1).await;
     assert_eq!(get_run(&store, &first).await, first);
     let on = |thread: u32, n: u32| NewRun {
@@ -62,9 +78,8 @@ async fn a_run_is_created_with_its_thread_or_on_one() {
     assert_eq!(elsewhere, None, "under another thread");
 }
 
-#[tokio::test]
-async fn a_refused_run_leaves_no_thread_behind() {
-    let store = store();
+async fn a_refused_run_leaves_no_thread_behind(home: Home) {
+    let store = home.open();
     queued(&store, 1).await;
     let new = NewRun {
         thread: NewRunThread::New {
@@ -81,9 +96,8 @@ async fn a_refused_run_leaves_no_thread_behind() {
     assert_eq!(store.threads().get(&ws(), &id(2)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn metadata_never_collides_with_the_worker() {
-    let store = store();
+async fn metadata_never_collides_with_the_worker(home: Home) {
+    let store = home.open();
     let claim = running(&store, 1).await;
     let new = metadata("modified", "yes");
     let changed = store
@@ -106,9 +120,8 @@ async fn metadata_never_collides_with_the_worker() {
     assert_eq!(missing.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_commit_writes_everything_or_nothing() {
-    let store = store();
+async fn a_commit_writes_everything_or_nothing(home: Home) {
+    let store = home.open();
     let claim = running(&store, 1).await;
     let run = claim.run.clone();
     let usage = Usage {
@@ -171,9 +184,8 @@ async fn a_commit_writes_everything_or_nothing() {
     );
 }
 
-#[tokio::test]
-async fn a_replaced_message_keeps_its_place() {
-    let store = store();
+async fn a_replaced_message_keeps_its_place(home: Home) {
+    let store = home.open();
     let claim = running(&store, 1).await;
     let run = claim.run.clone();
     let open = RunChange {
@@ -209,9 +221,8 @@ async fn a_replaced_message_keeps_its_place() {
     assert_eq!(step_ids(&context.steps), [id(1), id(2)]);
 }
 
-#[tokio::test]
-async fn a_command_sees_what_is_open_and_what_it_decides_is_written() {
-    let store = store();
+async fn a_command_sees_what_is_open_and_what_it_decides_is_written(home: Home) {
+    let store = home.open();
     let claim = running(&store, 1).await;
     let run = claim.run.clone();
     let done = loomgate_domain::RunStep {
@@ -246,9 +257,8 @@ async fn a_command_sees_what_is_open_and_what_it_decides_is_written() {
     assert_eq!(get_run(&store, &run).await, commanded.run);
 }
 
-#[tokio::test]
-async fn a_command_that_changes_nothing_or_fails_writes_nothing() {
-    let store = store();
+async fn a_command_that_changes_nothing_or_fails_writes_nothing(home: Home) {
+    let store = home.open();
     let claim = running(&store, 1).await;
     let runs = store.runs();
     let none = runs
@@ -268,9 +278,8 @@ async fn a_command_that_changes_nothing_or_fails_writes_nothing() {
     assert!(committed.is_some());
 }
 
-#[tokio::test]
-async fn a_lease_that_is_over_does_not_show_as_one() {
-    let store = store();
+async fn a_lease_that_is_over_does_not_show_as_one(home: Home) {
+    let store = home.open();
     running(&store, 1).await;
     for (late_ms, leased) in [(0, true), (1, false)] {
         let decide = |snapshot: loomgate_store::RunSnapshot| Err::<Option<_>, _>(snapshot.leased);
@@ -283,9 +292,8 @@ async fn a_lease_that_is_over_does_not_show_as_one() {
     }
 }
 
-#[tokio::test]
-async fn a_cancelled_worker_keeps_its_lease_and_learns_of_the_cancel() {
-    let store = store();
+async fn a_cancelled_worker_keeps_its_lease_and_learns_of_the_cancel(home: Home) {
+    let store = home.open();
     let taken = running(&store, 1).await;
     command(&store, 1, cancelling(), NOW_MS).await;
     let late = RunChange::to(completed());
@@ -309,10 +317,9 @@ async fn a_cancelled_worker_keeps_its_lease_and_learns_of_the_cancel() {
     assert!(store.runs().commit(guard, stop).await.unwrap().is_some());
 }
 
-#[tokio::test]
-async fn a_command_frees_a_run_that_waited_for_its_client() {
+async fn a_command_frees_a_run_that_waited_for_its_client(home: Home) {
     for state in [RunState::Queued { started_at: None }, cancelling()] {
-        let store = store();
+        let store = home.another().open();
         let taken = running(&store, 1).await;
         let pause = RunChange::to(requires_action());
         store.runs().commit(guard(&taken), pause).await.unwrap();
@@ -330,9 +337,8 @@ async fn a_command_frees_a_run_that_waited_for_its_client() {
     }
 }
 
-#[tokio::test]
-async fn the_context_is_the_newest_messages_in_order() {
-    let store = store();
+async fn the_context_is_the_newest_messages_in_order(home: Home) {
+    let store = home.open();
     let first = (1..=5).map(|n| message(&id(1), n)).collect();
     let inserted = store.threads().insert(&ws(), thread(1), first).await;
     inserted.unwrap();

@@ -13,16 +13,23 @@ use loomgate_store::{
 use crate::{
     fixtures::{
         NOW, NOW_MS, assistant, completed, draft, get_run, guard, id, message, metadata, run,
-        running, step, store, thread, ws,
+        running, step, thread, ws,
     },
     gateway::{config, virtual_key},
+    home::Home,
     keys::key,
     logs::{log_id, record},
 };
 
-#[tokio::test]
-async fn a_foreign_workspace_sees_and_changes_nothing() {
-    let store = store();
+on_both_engines! {
+    a_foreign_workspace_sees_and_changes_nothing,
+    two_workspaces_may_hold_the_same_ids,
+    a_foreign_workspace_sees_and_changes_nothing_of_the_gateway,
+    a_foreign_workspace_sees_and_changes_nothing_of_the_logs,
+}
+
+async fn a_foreign_workspace_sees_and_changes_nothing(home: Home) {
+    let store = home.open();
     store
         .assistants()
         .insert(&ws(), assistant(1))
@@ -164,9 +171,8 @@ async fn sees_no_events(store: &Store, ws2: &WorkspaceId, claim: &Claim) {
     assert_eq!(events.append(vec![flush], NOW_MS).await.unwrap(), [false]);
 }
 
-#[tokio::test]
-async fn two_workspaces_may_hold_the_same_ids() {
-    let store = store();
+async fn two_workspaces_may_hold_the_same_ids(home: Home) {
+    let store = home.open();
     let (one, two): (WorkspaceId, WorkspaceId) = (id(1), id(2));
     for ws in [&one, &two] {
         let first = vec![message(&id(1), 1)];
@@ -177,9 +183,8 @@ async fn two_workspaces_may_hold_the_same_ids() {
     assert_eq!(kept, Some(message(&id(1), 1)));
 }
 
-#[tokio::test]
-async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway() {
-    let store = store();
+async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway(home: Home) {
+    let store = home.open();
     let own = store.workspaces().ensure("own").await.unwrap();
     let foreign: WorkspaceId = id(2);
     let ws2 = &foreign;
@@ -259,9 +264,8 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway() {
     assert_eq!(kept.as_deref(), Some("sealed"));
 }
 
-#[tokio::test]
-async fn a_foreign_workspace_sees_and_changes_nothing_of_the_logs() {
-    let store = store();
+async fn a_foreign_workspace_sees_and_changes_nothing_of_the_logs(home: Home) {
+    let store = home.open();
     let foreign: WorkspaceId = id(2);
     let (ws2, logs) = (&foreign, store.logs());
     logs.insert(vec![record(&ws(), 1)]).await.unwrap();

@@ -20,18 +20,18 @@ async fn hold_writer(store: &Store, jobs: &mut JoinSet<Result<(), Error>>) -> mp
         .await
         .unwrap();
     let (gate, opened) = mpsc::channel::<()>();
-    let (busy, is_busy) = tokio::sync::oneshot::channel();
+    let (busy, mut is_busy) = tokio::sync::mpsc::channel(1);
     let store = store.clone();
     jobs.spawn(async move {
         let wait = move |it: Assistant| {
-            busy.send(()).unwrap();
+            busy.try_send(()).unwrap();
             opened.recv().unwrap();
             it
         };
         let updated = store.assistants().update(&ws(), &id(0), wait).await;
         updated.map(|_| ())
     });
-    is_busy.await.unwrap();
+    is_busy.recv().await.unwrap();
     gate
 }
 

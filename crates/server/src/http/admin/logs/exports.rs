@@ -178,7 +178,9 @@ async fn update(
     let total = total(&app, &changed).await?;
     let (workspace, id) = (changed.workspace.clone(), changed.id.clone());
     let logs = app.store.logs();
-    let updated = logs.update_export(&workspace, &id, |_| changed).await?;
+    let updated = logs
+        .update_export(&workspace, &id, move |_| changed.clone())
+        .await?;
     if updated.is_none() {
         return Err(not_found(id.as_str()));
     }

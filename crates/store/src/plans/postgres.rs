@@ -1,0 +1,109 @@
+//! The same of PostgreSQL. It would rather read a whole table as long as it is empty, so it is told
+//! not to: what it then still reads whole, or sorts, has no index.
+
+use loomgate_testkit::postgres::Database;
+use serde_json::Value as Json;
+use tokio_postgres::types::Type;
+
+use super::{LARGE, SMALL_INDEXES, Statement, all};
+use crate::{
+    postgres::{self, POSTGRES_STATEMENTS, Postgres, PostgresUrl, Session, Target},
+    runs, schema,
+};
+
+/// Plans for any values, and reasons to use indexes.
+const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+    SET enable_sort = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
+    SET enable_mergejoin = off";
+
+fn statements() -> Vec<Statement> {
+    let shared = all().into_iter().map(|(_, statement)| statement);
+    let second_texts = [POSTGRES_STATEMENTS, runs::QUEUE_POSTGRES_STATEMENTS];
+    shared
+        .chain(second_texts.into_iter().flatten().copied())
+        .collect()
+}
+
+fn session(settings: &str) -> Session {
+    let database = Database::new();
+    let options = Postgres::at(PostgresUrl::parse(database.url()).unwrap());
+    let target = Target::new(&options).unwrap();
+    postgres::migrate(&target, &[&schema::RECORDS, &schema::LOGS]).unwrap();
+    Session::open(&target, settings).unwrap()
+}
+
+/// Asks for the plan of every statement, or of one more.
+fn plans(more: &[Statement]) -> Vec<(Statement, Json)> {
+    let session = session(SETTINGS);
+    let statements = statements().into_iter().chain(more.iter().copied());
+    session.run(async |client| {
+        let mut plans = Vec::new();
+        for (name, sql) in statements {
+            let values = (1..).take_while(|n| sql.contains(&format!("${n}")));
+            let nulls = vec!["NULL"; values.count()].join(", ");
+            let execute = if nulls.is_empty() {
+                "EXECUTE it".to_owned()
+            } else {
+                format!("EXECUTE it({nulls})")
+            };
+            let prepare = format!("DEALLOCATE ALL; PREPARE it AS {sql}");
+            client.batch_execute(&prepare).await.expect(name);
+            let explain = format!("EXPLAIN (FORMAT JSON) {execute}");
+            let rows = client.simple_query(&explain).await.expect(name);
+            let text = rows.iter().find_map(|row| match row {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+                _ => None,
+            });
+            let plan: Json = serde_json::from_str(text.unwrap()).unwrap();
+            plans.push(((name, sql), plan[0]["Plan"].clone()));
+        }
+        plans
+    })
+}
+
+/// All nodes of a plan.
+fn nodes(plan: &Json) -> Vec<&Json> {
+    let below = plan["Plans"].as_array().into_iter().flatten();
+    std::iter::once(plan).chain(below.flat_map(nodes)).collect()
+}
+
+/// Whether a node walks through a large table.
+fn walks(node: &Json) -> bool {
+    let text = |key: &str| node[key].as_str().unwrap_or_default();
+    text("Node Type").contains("Scan")
+        && LARGE.contains(&text("Relation Name"))
+        && node["Index Cond"].is_null()
+        && !SMALL_INDEXES.contains(&text("Index Name"))
+}
+
+#[test]
+fn no_statement_walks_through_a_large_table_or_sorts_a_list() {
+    let walk = (
+        "WALK",
+        "SELECT id FROM runs WHERE attempt = $1 ORDER BY fence",
+    );
+    for ((name, sql), plan) in plans(&[walk]) {
+        let nodes = nodes(&plan);
+        let walks = nodes.iter().any(|node| walks(node));
+        let is_sort = |node: &&&Json| node["Node Type"].as_str().unwrap().contains("Sort");
+        let sorts = sql.contains("ORDER BY") && nodes.iter().any(|node| is_sort(&node));
+        // The rule notices one that does.
+        let expected = name == "WALK";
+        assert_eq!((walks, sorts), (expected, expected), "{name}: {plan:#}");
+    }
+}
+
+#[test]
+fn values_and_columns_are_of_the_types_that_the_store_knows() {
+    let mut session = session("");
+    for (name, sql) in statements() {
+        let statement = session.statement(sql, false).expect(name);
+        for kind in statement.params() {
+            assert!([Type::TEXT, Type::INT8].contains(kind), "{name}: {kind}");
+        }
+        for column in statement.columns() {
+            let known = [Type::TEXT, Type::INT8, Type::INT4, Type::VOID];
+            assert!(known.contains(column.type_()), "{name}: {column:?}");
+        }
+    }
+}

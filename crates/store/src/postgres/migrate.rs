@@ -1,0 +1,171 @@
+//! Bringing a database up to date: numbered steps, forward only, one process at a time.
+
+use std::sync::Arc;
+
+use tokio_postgres::{Client, error::SqlState};
+
+use super::{Session, Target, fault};
+use crate::{
+    Error,
+    schema::{Migrated, Schema, newest},
+};
+
+/// One row that is locked by whoever migrates. A row does the same on every database that speaks
+/// PostgreSQL's language, and is let go of with the transaction.
+const LOCK_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_lock (id BIGINT PRIMARY KEY)";
+const LOCK_ROW: &str = "INSERT INTO schema_lock (id) VALUES (1) ON CONFLICT DO NOTHING";
+const LOCK: &str = "SELECT id FROM schema_lock WHERE id = 1 FOR UPDATE";
+
+/// How often the table of the lock is made again: two who make it at once may both fail.
+const ATTEMPTS: u32 = 5;
+
+/// Brings the tables of all schemas up to date. One that is newer than this release is refused, and
+/// nothing is changed then.
+///
+/// A database that is up to date is only read, so that a server's user needs no right to change
+/// tables where `loomgate migrate` was run by one who has it.
+pub(crate) fn migrate(target: &Arc<Target>, schemas: &[&Schema]) -> Result<Vec<Migrated>, Error> {
+    let target = Arc::clone(target);
+    let schemas: Vec<_> = schemas.iter().map(|schema| schema.steps()).collect();
+    // Not on this thread, which may belong to a runtime.
+    let work = std::thread::Builder::new().name("store-migrate".to_owned());
+    let work = work.spawn(move || {
+        let session = Session::open(
+            &target,
+            "SET default_transaction_isolation = 'read committed'",
+        )?;
+        let migrated = session.run(async |client| run(client, &schemas).await);
+        session.close();
+        migrated
+    })?;
+    let ended = work.join();
+    ended.unwrap_or(Err(Error::Unavailable("the migration ended in a panic")))
+}
+
+/// A schema as it is migrated to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Steps {
+    /// Whose it is.
+    pub(crate) name: &'static str,
+    /// The table of its version.
+    pub(crate) version_table: &'static str,
+    /// Step `n`, counted from 1, leads to version `n`.
+    pub(crate) migrations: &'static [&'static str],
+}
+
+impl Steps {
+    async fn found(&self, client: &Client) -> Result<Option<i64>, Error> {
+        let sql = format!(
+            "SELECT COALESCE(MAX(version), 0) FROM {}",
+            self.version_table
+        );
+        match client.query_one(&sql, &[]).await {
+            Ok(row) => Ok(Some(row.try_get(0).map_err(|error| fault::error(&error))?)),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(None),
+            Err(error) => Err(fault::error(&error)),
+        }
+    }
+
+    fn outcome(&self, from: i64) -> Result<Migrated, Error> {
+        let known = newest(self.migrations);
+        if from > known {
+            return Err(Error::NewerSchema { found: from, known });
+        }
+        Ok(Migrated {
+            name: self.name,
+            from,
+            to: known,
+        })
+    }
+}
+
+async fn run(client: &Client, schemas: &[Steps]) -> Result<Vec<Migrated>, Error> {
+    expect_utf8(client).await?;
+    let mut found = Vec::new();
+    for schema in schemas {
+        let from = schema.found(client).await?;
+        found.push(schema.outcome(from.unwrap_or(0))?);
+    }
+    if found.iter().all(|schema| schema.from == schema.to) {
+        return Ok(found);
+    }
+    make_lock(client).await?;
+    told(client, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    let migrated = migrate_locked(client, schemas).await;
+    let end = if migrated.is_ok() {
+        "COMMIT"
+    } else {
+        "ROLLBACK"
+    };
+    let ended = told(client, end).await;
+    migrated.and_then(|migrated| ended.map(|()| migrated))
+}
+
+async fn migrate_locked(client: &Client, schemas: &[Steps]) -> Result<Vec<Migrated>, Error> {
+    told(client, LOCK).await?;
+    let mut migrated = Vec::new();
+    for schema in schemas {
+        let table = schema.version_table;
+        let create = format!("CREATE TABLE IF NOT EXISTS {table} (version BIGINT PRIMARY KEY)");
+        told(client, &create).await?;
+        let from = schema.found(client).await?.unwrap_or(0);
+        migrated.push(schema.outcome(from)?);
+        for (sql, version) in schema.migrations.iter().zip(1_i64..) {
+            if version > from {
+                told(client, sql).await?;
+                let insert = format!("INSERT INTO {table} (version) VALUES ({version})");
+                told(client, &insert).await?;
+            }
+        }
+    }
+    Ok(migrated)
+}
+
+async fn make_lock(client: &Client) -> Result<(), Error> {
+    let mut attempt = 1;
+    loop {
+        match client.batch_execute(LOCK_TABLE).await {
+            Ok(()) => break,
+            Err(error)
+                if attempt < ATTEMPTS
+                    && [
+                        Some(&SqlState::UNIQUE_VIOLATION),
+                        Some(&SqlState::DUPLICATE_TABLE),
+                    ]
+                    .contains(&error.code()) =>
+            {
+                attempt += 1;
+            }
+            Err(error) => return Err(fault::error(&error)),
+        }
+    }
+    told(client, LOCK_ROW).await
+}
+
+/// Texts of any language are kept.
+async fn expect_utf8(client: &Client) -> Result<(), Error> {
+    let row = client.query_one("SHOW server_encoding", &[]).await;
+    let row = row.map_err(|error| fault::error(&error))?;
+    let encoding: String = row.try_get(0).map_err(|error| fault::error(&error))?;
+    if encoding.eq_ignore_ascii_case("UTF8") {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!(
+        "its encoding is {encoding}; Loomgate needs one that was created with ENCODING 'UTF8'"
+    )))
+}
+
+async fn told(client: &Client, sql: &str) -> Result<(), Error> {
+    match client.batch_execute(sql).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.code() == Some(&SqlState::DUPLICATE_TABLE) => {
+            let said = fault::error(&error);
+            let said = std::error::Error::source(&said).map(ToString::to_string);
+            Err(Error::corrupt(format!(
+                "it has tables of another program: {}",
+                said.unwrap_or_default()
+            )))
+        }
+        Err(error) => Err(fault::error(&error)),
+    }
+}

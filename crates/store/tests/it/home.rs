@@ -1,0 +1,86 @@
+//! Where a test keeps its store: each of them runs on both engines.
+
+use std::time::Duration;
+
+use loomgate_store::{Options, Postgres, PostgresUrl, Store};
+use loomgate_testkit::postgres::Database;
+use tempfile::TempDir;
+
+/// A place of a test's own.
+pub(crate) enum Home {
+    /// SQLite, in memory: every store begins empty.
+    Memory,
+    /// SQLite, in a file of this folder.
+    Folder(TempDir),
+    /// PostgreSQL.
+    Postgres(Database),
+}
+
+impl Home {
+    pub(crate) fn postgres() -> Self {
+        Self::Postgres(Database::new())
+    }
+
+    /// One that keeps what is written, for tests that open several stores on it.
+    pub(crate) fn kept(self) -> Self {
+        match self {
+            Self::Memory => Self::Folder(tempfile::tempdir().unwrap()),
+            kept => kept,
+        }
+    }
+
+    /// An empty one on the same engine.
+    pub(crate) fn another(&self) -> Self {
+        match self {
+            Self::Memory => Self::Memory,
+            Self::Folder(_) => Self::Folder(tempfile::tempdir().unwrap()),
+            Self::Postgres(_) => Self::postgres(),
+        }
+    }
+
+    pub(crate) fn open(&self) -> Store {
+        Store::open(self.options()).unwrap()
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        match self {
+            Self::Memory => Options::memory(),
+            Self::Folder(folder) => Options::file(folder.path().join("test.db")),
+            Self::Postgres(database) => Options::postgres(postgres(database.url())),
+        }
+    }
+}
+
+/// Few connections, so that a test that is in a hurry still uses all of them.
+pub(crate) fn postgres(url: &str) -> Postgres {
+    Postgres {
+        connections: 4,
+        wait: Duration::from_secs(20),
+        ..Postgres::at(PostgresUrl::parse(url).unwrap())
+    }
+}
+
+/// Makes two tests of each function that takes a [`Home`].
+macro_rules! on_both_engines {
+    (multi_thread: $($name:ident,)+) => {
+        on_both_engines! { @ tokio::test(flavor = "multi_thread", worker_threads = 2); $($name,)+ }
+    };
+    ($($name:ident,)+) => {
+        on_both_engines! { @ tokio::test; $($name,)+ }
+    };
+    (@ $test:meta; $($name:ident,)+) => {
+        $(mod $name {
+            use crate::home::Home;
+
+            #[$test]
+            async fn sqlite() {
+                super::$name(Home::Memory).await;
+            }
+
+            #[$test]
+            async fn postgres() {
+                super::$name(Home::postgres()).await;
+            }
+        })+
+    };
+}
