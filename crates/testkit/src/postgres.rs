@@ -10,6 +10,8 @@
     reason = "only tests call this"
 )]
 
+mod line;
+
 use std::{
     fs::{File, OpenOptions},
     hash::{BuildHasher as _, RandomState},
@@ -20,6 +22,8 @@ use std::{
 };
 
 use tokio_postgres::{Client, NoTls};
+
+pub use line::{Cut, Line};
 
 /// The environment variable that says which engine tests of whole servers use.
 const ENGINE: &str = "LOOMGATE_TEST_DATABASE";

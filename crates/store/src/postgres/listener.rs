@@ -146,11 +146,11 @@ impl Ear {
             }
             self.target.reached();
             *backoff = Backoff::default();
+            // What was told while nobody listened.
+            self.work.send();
             if let Some(ready) = ready.take() {
                 let _ = ready.send(Ok(()));
             }
-            // What was told while nobody listened.
-            self.work.send();
             loop {
                 match timeout(WATCH, messages.recv()).await {
                     Ok(Some(notification)) if notification.payload() == &*self.us => {}

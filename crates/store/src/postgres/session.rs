@@ -52,7 +52,12 @@ impl Session {
 
     /// Whether the line was open a moment ago: takes note of what has come meanwhile.
     pub(super) fn is_open(&self) -> bool {
-        self.runtime.block_on(tokio::task::yield_now());
+        self.runtime.block_on(async {
+            // The runtime looks at the socket, then lets the connection read, then us go on.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+        });
         !self.client.is_closed()
     }
 

@@ -35,6 +35,7 @@ pub(super) struct Open<'s> {
     session: &'s mut Session,
     /// What this process is called among those that share the database.
     us: &'s str,
+    access: Access,
     stage: Stage,
     /// Why the rest of the job can not run.
     pub(super) trouble: Option<Trouble>,
@@ -45,7 +46,7 @@ pub(super) struct Open<'s> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Nothing was sent; the transaction is opened for the first statement.
-    Before(Access),
+    Before,
     /// The transaction is open.
     Open,
     /// There will be none around the one statement.
@@ -57,21 +58,22 @@ enum Stage {
 impl<'s> Open<'s> {
     pub(super) fn new(session: &'s mut Session, us: &'s str, access: Access) -> Self {
         let stage = match access {
-            Access::Read | Access::Write => Stage::Before(access),
+            Access::Read | Access::Write => Stage::Before,
             Access::ReadOne | Access::WriteOne => Stage::Single,
         };
         Self {
             session,
             us,
+            access,
             stage,
             trouble: None,
             has_work: false,
         }
     }
 
-    /// Whether the one statement is on its way, with nothing to take it back.
+    /// Whether a change is on its way, with nothing to take it back.
     pub(super) fn sent_alone(&self) -> bool {
-        self.stage == Stage::SingleSent
+        self.access == Access::WriteOne && self.stage == Stage::SingleSent
     }
 
     /// Ends the transaction, if there is one.
@@ -99,8 +101,9 @@ impl<'s> Open<'s> {
         let statement = self.session.statement(sql, locks);
         let statement = statement.map_err(|error| self.failed(&error))?;
         let answer = match self.stage {
-            Stage::Before(access) => {
+            Stage::Before => {
                 self.stage = Stage::Open;
+                let access = self.access;
                 self.session.run(async |client| {
                     if access == Access::Read {
                         // Both are sent at once, in this order: should the first fail, then the
@@ -127,6 +130,9 @@ impl<'s> Open<'s> {
 
     fn failed(&mut self, error: &tokio_postgres::Error) -> Error {
         self.trouble = fault::trouble(error);
+        if self.trouble == Some(Trouble::Lost) && self.sent_alone() {
+            return Error::Interrupted;
+        }
         fault::error(error)
     }
 

@@ -114,9 +114,8 @@ impl Worker {
         let mut tx = Open::new(session, &self.us, access);
         let stands = job.run(&mut tx);
         let ended = match tx.trouble {
-            Some(Trouble::Lost) if access == Access::WriteOne && tx.sent_alone() => {
-                return Attempt::Done(Err(Error::Interrupted));
-            }
+            // The job has the error.
+            Some(Trouble::Lost) if tx.sent_alone() => return Attempt::Done(Ok(())),
             Some(Trouble::Lost) => return Attempt::Lost,
             Some(Trouble::Conflict) => {
                 return match tx.end("ROLLBACK") {

@@ -8,9 +8,16 @@ use std::{
 
 use loomgate_store::{Error, Options, Sharing, Store};
 
-use crate::fixtures::{assistant, id, ws};
+use crate::{
+    fixtures::{assistant, id, ws},
+    home::{Home, postgres},
+};
 
-/// Where the child keeps its records.
+on_both_engines! {
+    a_killed_process_loses_nothing_it_answered,
+}
+
+/// Where the child keeps its records: a file, or a URL.
 const CHILD_DATABASE: &str = "LOOMGATE_STORE_TEST_DATABASE";
 
 fn database(folder: &tempfile::TempDir) -> PathBuf {
@@ -21,12 +28,16 @@ fn open(path: &Path) -> Result<Store, Error> {
     Store::open(Options::file(path))
 }
 
-/// Not a test of its own: the process that [`a_killed_process_loses_nothing_it_answered`] kills.
+/// Not a test of its own: the process that [`fn@a_killed_process_loses_nothing_it_answered`] kills.
 #[tokio::test]
 #[ignore = "the child of another test"]
 async fn child() {
-    let path = std::env::var_os(CHILD_DATABASE).unwrap();
-    let store = open(Path::new(&path)).unwrap();
+    let place = std::env::var_os(CHILD_DATABASE).unwrap();
+    let store = match place.to_str() {
+        Some(url) if url.starts_with("postgres") => Options::postgres(postgres(url)),
+        _ => Options::file(place),
+    };
+    let store = Store::open(store).unwrap();
     for n in 0_u32.. {
         store
             .assistants()
@@ -39,13 +50,15 @@ async fn child() {
     }
 }
 
-#[tokio::test]
-async fn a_killed_process_loses_nothing_it_answered() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = database(&folder);
+async fn a_killed_process_loses_nothing_it_answered(home: Home) {
+    let home = home.kept();
+    let place = match &home {
+        Home::Postgres(database) => database.url().into(),
+        _ => home.file().unwrap(),
+    };
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "durability::child", "--ignored", "--nocapture"])
-        .env(CHILD_DATABASE, &path)
+        .env(CHILD_DATABASE, &place)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -62,7 +75,7 @@ async fn a_killed_process_loses_nothing_it_answered() {
     kept.extend(lines.filter_map(number));
     child.wait().unwrap();
 
-    let store = open(&path).unwrap();
+    let store = home.open();
     for n in kept {
         let found = store.assistants().get(&ws(), &id(n)).await.unwrap();
         assert_eq!(found, Some(assistant(n)));

@@ -1,6 +1,6 @@
 //! Where a test keeps its store: each of them runs on both engines.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use loomgate_store::{Options, Postgres, PostgresUrl, Store};
 use loomgate_testkit::postgres::Database;
@@ -42,10 +42,19 @@ impl Home {
         Store::open(self.options()).unwrap()
     }
 
+    /// The file of the records.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Folder(folder) => Some(folder.path().join("test.db")),
+            Self::Memory | Self::Postgres(_) => None,
+        }
+    }
+
     pub(crate) fn options(&self) -> Options {
         match self {
-            Self::Memory => Options::memory(),
-            Self::Folder(folder) => Options::file(folder.path().join("test.db")),
+            Self::Memory | Self::Folder(_) => {
+                self.file().map_or_else(Options::memory, Options::file)
+            }
             Self::Postgres(database) => Options::postgres(postgres(database.url())),
         }
     }

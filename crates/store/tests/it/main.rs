@@ -19,6 +19,7 @@ mod keys;
 mod lists;
 mod logs;
 mod migration;
+mod postgres;
 mod queue;
 mod records;
 mod runs;

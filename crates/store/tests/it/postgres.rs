@@ -1,0 +1,8 @@
+//! What only PostgreSQL has: a line that breaks, other processes, users and their rights.
+
+mod conflicts;
+mod lines;
+mod races;
+mod schemas;
+mod security;
+mod sharing;
