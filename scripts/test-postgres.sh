@@ -4,8 +4,14 @@
 # The PostgreSQL server that the tests share. Makes sure that it runs, and prints
 # `postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE` of a user that may create databases and roles.
 #
-#   test-postgres.sh                 from the programs of ensure-postgres.sh
-#   LOOMGATE_TEST_POSTGRES=URL ...   that server is used, and none is started
+#   test-postgres.sh                   from the programs of ensure-postgres.sh
+#   test-postgres.sh with COMMAND...   runs a command, for which the server stays, with the URL in
+#                                      LOOMGATE_TEST_POSTGRES
+#   test-postgres.sh database          makes a database of a test's own (a schema), prints its URL
+#   test-postgres.sh restart           ends the server's sessions and starts it again
+#
+# With LOOMGATE_TEST_POSTGRES=URL that server is used, and none is started. A test that restarts the
+# server has one of its own, in the folder that TEST_POSTGRES_HOME names.
 #
 # Whoever uses the server holds a shared lock on target/test-postgres/in-use (flock; a process that
 # dies lets go of it). Once nobody has held it for some seconds, a watcher stops the server by its
@@ -22,12 +28,26 @@ fail() { say "$*"; exit 1; }
 # How long nobody may use the server before it goes, in seconds.
 idle=10
 
+# A URL of a schema that nobody else uses, on the server at the URL $1.
+database() {
+    local name bin
+    name=t_$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')
+    bin=$(scripts/ensure-postgres.sh)
+    "$bin/psql" -q -X -v ON_ERROR_STOP=1 "$1" -c "CREATE SCHEMA $name" >&2
+    printf '%s?sslmode=disable&options=-csearch_path%%3D%s\n' "$1" "$name"
+}
+
 if [[ -n ${LOOMGATE_TEST_POSTGRES:-} ]]; then
-    printf '%s\n' "$LOOMGATE_TEST_POSTGRES"
+    case ${1:-} in
+        '') printf '%s\n' "$LOOMGATE_TEST_POSTGRES" ;;
+        database) database "$LOOMGATE_TEST_POSTGRES" ;;
+        with) exec "${@:2}" ;;
+        *) fail "$1: not with LOOMGATE_TEST_POSTGRES" ;;
+    esac
     exit 0
 fi
 command -v flock >/dev/null || fail "flock is missing: install util-linux, then try again"
-home=${CARGO_TARGET_DIR:-$PWD/target}/test-postgres
+home=${TEST_POSTGRES_HOME:-${CARGO_TARGET_DIR:-$PWD/target}/test-postgres}
 mkdir -p "$home"
 
 # Runs a program as a user that PostgreSQL accepts: it refuses to be root.
@@ -45,18 +65,19 @@ runs() { [[ -s $home/pid && -s $home/url ]] && kill -0 "$(cat "$home/pid")" 2>/d
 
 # watch FOLDER BIN: the watcher. The exclusive lock is to be had only while nobody has a shared one.
 watch() {
-    local folder=$1 bin=$2 unused=0 pid
-    pid=$(cat "$home/pid")
+    local folder=$1 bin=$2 unused=0
     exec 8>>"$home/in-use"
+    exec 9>>"$home/lock"
     while sleep 1; do
-        if ! kill -0 "$pid" 2>/dev/null; then break; fi
+        # Between two lives of a server that is restarted it has no process.
+        if ! kill -0 "$(cat "$home/pid")" 2>/dev/null && flock -n -x 9 && ! runs; then break; fi
+        flock -u 9
         if ! flock -n -x 8; then unused=0; continue; fi
         unused=$((unused + 1))
         if ((unused >= idle)); then break; fi
         flock -u 8
     done
     # Whoever starts another one, because this one died, has the lock.
-    exec 9>>"$home/lock"
     flock -x 9
     if [[ $(cat "$home/folder") == "$folder" ]]; then rm -f "$home/url" "$home/pid"; fi
     (cd / && as_user "$bin/pg_ctl" -D "$folder/data" -m immediate stop) >/dev/null 2>&1 || true
@@ -126,6 +147,15 @@ SQL
     setsid "$PWD/scripts/test-postgres.sh" --watch "$folder" "$bin" </dev/null >"$home/watch.log" 2>&1 7>&- 8>&- 9>&- &
 }
 
+# As an operator would for a new version: sessions end in the middle of what they do.
+restart() {
+    local folder bin
+    folder=$(cat "$home/folder")
+    bin=$(scripts/ensure-postgres.sh)
+    (cd / && as_user "$bin/pg_ctl" -D "$folder/data" -m fast -w -t 60 -l "$folder/data/log" restart) >/dev/null 2>&1 8>&- 9>&-
+    head -n 1 "$folder/data/postmaster.pid" >"$home/pid"
+}
+
 # An authority, and a certificate of it for localhost, for the tests of TLS.
 certificates() {
     local folder=$1
@@ -149,5 +179,16 @@ exec 8>>"$home/in-use"
 flock -s 8
 exec 9>>"$home/lock"
 flock -x 9
-runs || start
-cat "$home/url"
+if [[ ${1:-} == restart ]]; then
+    restart
+elif ! runs; then
+    start
+fi
+flock -u 9
+exec 9>&-
+case ${1:-} in
+    '' | restart) cat "$home/url" ;;
+    database) database "$(cat "$home/url")" ;;
+    with) LOOMGATE_TEST_POSTGRES=$(cat "$home/url") exec "${@:2}" ;;
+    *) fail "unknown: $1" ;;
+esac

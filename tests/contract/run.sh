@@ -5,6 +5,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
+
+# On PostgreSQL (LOOMGATE_TEST_DATABASE=postgres) the server of the tests stays for as long as this runs.
+if [[ ${LOOMGATE_TEST_DATABASE:-} == postgres && -z ${LOOMGATE_TEST_POSTGRES:-} ]]; then
+    exec "$root/scripts/test-postgres.sh" with "$root/tests/contract/run.sh" "$@"
+fi
 scripts/ensure-python.sh tests/contract/requirements.txt .tools/venv-contract >/dev/null
 if [ -z "${LOOMGATE_RECORD:-}" ]; then
     mkdir -p "$root/target/contract"

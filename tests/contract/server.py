@@ -39,6 +39,14 @@ def config(upstream_url: str, run_expiry_s: int) -> str:
     )
 
 
+def database() -> dict[str, str]:
+    """What tells a server to keep its records in PostgreSQL, where the suite runs on it."""
+    if os.environ.get("LOOMGATE_TEST_DATABASE") != "postgres":
+        return {}
+    made = subprocess.run([ROOT / "scripts/test-postgres.sh", "database"], stdout=subprocess.PIPE, check=True)
+    return {"LOOMGATE_DATABASE": made.stdout.decode().strip()}
+
+
 class Server:
     """A running binary. `url` is its address; `log` what it wrote to stderr so far."""
 
@@ -52,6 +60,7 @@ class Server:
             for name, value in os.environ.items()
             if not name.startswith("LOOMGATE_") and name.lower() not in ("http_proxy", "https_proxy", "all_proxy")
         }
+        environment |= database()
         command = [
             str(binary()), "serve", "--config", str(config_path),
             "--listen", "127.0.0.1:0", "--data-dir", str(folder / "data"),

@@ -10,6 +10,11 @@ shopt -s extglob
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 suite=$root/tests/sdk
 
+# On PostgreSQL (LOOMGATE_TEST_DATABASE=postgres) the server of the tests stays for as long as this runs.
+if [[ ${LOOMGATE_TEST_DATABASE:-} == postgres && -z ${LOOMGATE_TEST_POSTGRES:-} ]]; then
+    exec "$root/scripts/test-postgres.sh" with "$suite/run.sh" "$@"
+fi
+
 LOOMGATE_BIN=$(realpath "${LOOMGATE_BIN:-$root/target/debug/loomgate}")
 export LOOMGATE_BIN
 [[ -x $LOOMGATE_BIN ]] || { echo "no loomgate binary at $LOOMGATE_BIN" >&2; exit 1; }

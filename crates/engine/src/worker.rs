@@ -206,6 +206,12 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
                 recorder.lost();
             }
         }
+        // It goes on from its last commit, once its lease has run out.
+        Some(Ok(Err(Fault::Store(
+            error @ (loomgate_store::Error::Unavailable(_) | loomgate_store::Error::Interrupted),
+        )))) => {
+            tracing::warn!(run_id = %guard.run, %error, "run is let go of");
+        }
         Some(Ok(Err(error))) => {
             tracing::error!(run_id = %guard.run, %error, "run broke off");
             flush().await;

@@ -4,6 +4,7 @@ mod check;
 mod configs;
 mod keys;
 mod limits;
+mod migrate;
 mod secrets;
 mod table;
 mod virtual_keys;
@@ -15,7 +16,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use loomgate_store::Store;
+use loomgate_store::{Sharing, Store};
 
 use crate::{
     config::{self, Config, ConfigError, Environment, Flags, Sources, is_workspace},
@@ -61,6 +62,11 @@ enum Command {
     Configs(configs::ConfigsArgs),
     /// Rotate the master key, which seals providers' keys in the database
     Secrets(secrets::SecretsArgs),
+    /// Bring the database up to date, and say what was done
+    ///
+    /// `serve` does the same at its start. By itself it is for a PostgreSQL whose tables belong to
+    /// another user than the one that servers connect as.
+    Migrate(ConfigArgs),
     /// Show what this server does: a tour of the API, over HTTP
     ///
     /// Assistant, thread, message, streamed run, function call, Modify Run: each call is shown as
@@ -78,6 +84,12 @@ struct ConfigArgs {
     /// Folder of everything that is kept [default: loomgate-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Where records are kept: sqlite, or `postgres://USER@HOST/DATABASE` [default: sqlite]
+    ///
+    /// Others on this machine can read the flags of a program: a password belongs into the
+    /// configuration, or into `LOOMGATE_DATABASE`.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -87,9 +99,6 @@ struct ServeArgs {
     /// Where to listen, HOST:PORT; port 0 takes a free one [default: 127.0.0.1:8787]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where records are kept; this release knows `sqlite` [default: sqlite]
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
     /// What this process does; this release knows `all`
     #[arg(long, value_enum, default_value_t = Role::All)]
     role: Role,
@@ -113,6 +122,7 @@ impl ConfigArgs {
             environment: Environment::of_process(),
             flags: Flags {
                 data_dir: self.data_dir.clone(),
+                database: self.database.clone(),
                 ..flags
             },
         }
@@ -133,8 +143,7 @@ impl ServeArgs {
         }
         let flags = Flags {
             listen: self.listen.clone(),
-            database: self.database.clone(),
-            data_dir: None,
+            ..Flags::default()
         };
         config::load(&self.config.sources(flags))
     }
@@ -223,6 +232,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::VirtualKeys(args) => Box::pin(virtual_keys::run(args, &mut out)).await,
         Command::Configs(args) => Box::pin(configs::run(args, &mut out)).await,
         Command::Secrets(args) => Box::pin(secrets::run(args, &mut out)).await,
+        Command::Migrate(args) => Box::pin(migrate::run(&args, &mut out)).await,
         Command::Demo(args) => Box::pin(demo::run(args)).await.map_err(Failure::from),
     };
     match result {
@@ -242,7 +252,7 @@ async fn serve_with(args: &ServeArgs, out: &mut dyn Write) -> Result<(), Failure
 /// A server may be using the same data folder at this moment.
 fn open(config: &Config) -> Result<(Foundation, Store), Failure> {
     let foundation = Foundation::lay(config)?;
-    let store = foundation.store(false)?;
+    let store = foundation.store(Sharing::Tool)?;
     Ok((foundation, store))
 }
 

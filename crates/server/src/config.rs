@@ -3,6 +3,7 @@
 
 pub(crate) mod allowance;
 mod api_keys;
+mod database;
 mod environment;
 mod error;
 mod gateway;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use url::Url;
 
 pub(crate) use api_keys::{is_workspace, scopes};
+pub use database::Database;
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use load::{Flags, Sources, load};
@@ -39,6 +41,8 @@ pub struct Config {
     pub listen: String,
     /// Everything that is kept lies here.
     pub data_dir: PathBuf,
+    /// Where records are kept.
+    pub database: Database,
     /// What error texts point to, when the operator has such a page.
     pub docs_url: Option<Url>,
     /// Keys that stand in the config. Those made later are in the store.
@@ -133,6 +137,7 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("listen", &self.listen)
             .field("data_dir", &self.data_dir)
+            .field("database", &self.database)
             .field("api_keys", &self.api_keys)
             .field("virtual_keys", &self.virtual_keys)
             .field("http", &self.http)

@@ -38,11 +38,6 @@ impl DataDir {
         &self.0
     }
 
-    /// The database.
-    pub fn database(&self) -> PathBuf {
-        self.0.join(DATABASE)
-    }
-
     /// The file of the API key that was made at the first start.
     pub fn api_key_file(&self) -> PathBuf {
         self.0.join(API_KEY)
@@ -84,6 +79,11 @@ impl DataDir {
         })?;
         Ok(KeyHasher::new(secret.into()))
     }
+}
+
+/// The file of the records in a data folder, where they are kept in one.
+pub(crate) fn database(folder: &Path) -> PathBuf {
+    folder.join(DATABASE)
 }
 
 fn read(path: &Path) -> io::Result<Option<String>> {

@@ -274,10 +274,12 @@ impl From<loomgate_store::Error> for ApiError {
             Error::NoSuchCursor(cursor) => {
                 Self::invalid(format!("No object found with id '{cursor}'."))
             }
-            Error::Unavailable(_) => Self::unavailable(&error),
+            Error::Unavailable(_) | Error::Interrupted => Self::unavailable(&error),
             // The engine turns a locked thread into the text that its action calls for.
             Error::ActiveRun { .. }
             | Error::Duplicate
+            | Error::Connect { .. }
+            | Error::InUse(_)
             | Error::Locked { .. }
             | Error::NewerSchema { .. }
             | Error::Corrupt { .. }

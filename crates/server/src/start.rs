@@ -8,7 +8,7 @@ use loomgate_domain::{
 };
 use loomgate_engine::{Engine, Settings};
 use loomgate_gateway::{Gateway, price::PriceTable};
-use loomgate_store::{Options, Store};
+use loomgate_store::{Options, Sharing, Store};
 use loomgate_vault::{MasterKeys, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -17,7 +17,7 @@ use crate::{
     app::{App, Services},
     auth::{KeyHasher, Keyring, key},
     clock::SystemClock,
-    config::Config,
+    config::{Config, Database},
     data_dir::{DataDir, MasterKeyLock},
     ids::SystemIds,
     logbook::{self, Scribe},
@@ -81,6 +81,12 @@ impl StartError {
                 source: loomgate_store::Error::Locked { .. },
             } => Some("stop the other process, or choose another folder with --data-dir"),
             Self::Store {
+                source: loomgate_store::Error::InUse(_),
+            } => Some("stop the servers that use this database, then try again"),
+            Self::Store {
+                source: loomgate_store::Error::Connect { .. },
+            } => Some("`database` says where it is; docs/operations.md tells how to set one up"),
+            Self::Store {
                 source: loomgate_store::Error::NewerSchema { .. },
             } => Some("use the release that wrote it, or a later one"),
             _ => None,
@@ -103,6 +109,7 @@ pub struct Foundation {
     pub hasher: KeyHasher,
     /// Where ids come from.
     pub ids: Arc<dyn IdGen>,
+    database: Database,
 }
 
 impl Foundation {
@@ -121,6 +128,7 @@ impl Foundation {
             data_dir,
             hasher,
             ids,
+            database: config.database.clone(),
         })
     }
 
@@ -154,11 +162,12 @@ impl Foundation {
         }
     }
 
-    /// Opens the store. A server has it for itself; commands look in beside a server.
-    pub fn store(&self, exclusive: bool) -> Result<Store, StartError> {
-        let mut options = Options::file(self.data_dir.database());
-        options.exclusive = exclusive;
-        Ok(Store::open(options)?)
+    /// Opens the store, for a server, or for a command beside one or without one.
+    pub fn store(&self, sharing: Sharing) -> Result<Store, StartError> {
+        Ok(Store::open(Options {
+            sharing,
+            ..self.database.options(self.data_dir.path())
+        })?)
     }
 }
 
@@ -188,7 +197,7 @@ pub async fn start_at(
     clock: Arc<dyn Clock>,
 ) -> Result<Started, StartError> {
     let foundation = Foundation::lay(&config)?;
-    let store = foundation.store(true)?;
+    let store = foundation.store(Sharing::Server)?;
     let (new_key, key_file) = first_key(&config, &foundation, &store).await?;
     let vault = Arc::new(Vault::new(foundation.master_keys(&config)?));
     let ids = Arc::clone(&foundation.ids);

@@ -74,6 +74,19 @@ impl Database {
         Self { name, url }
     }
 
+    /// The one that [`Database::url`] told.
+    ///
+    /// # Panics
+    ///
+    /// Where the URL is another's.
+    pub fn at(url: &str) -> Self {
+        let (_, name) = url.rsplit_once("%3D").expect("a URL of this type");
+        Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+        }
+    }
+
     /// Where it is, password included. TLS is off.
     pub fn url(&self) -> &str {
         &self.url
@@ -91,6 +104,23 @@ impl Database {
     /// When they fail.
     pub fn execute(&self, sql: &str) {
         admin(&format!("SET search_path = {}; {sql}", self.name));
+    }
+
+    /// Every row of every table, as text, with the table's name.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no server any more.
+    pub fn dump(&self) -> Vec<(String, String)> {
+        let tables = self.texts(
+            "SELECT table_name FROM information_schema.tables \
+             WHERE table_schema = current_schema ORDER BY 1",
+        );
+        let rows = tables.into_iter().flat_map(|table| {
+            let rows = self.texts(&format!("SELECT it::text FROM {table} AS it"));
+            rows.into_iter().map(move |row| (table.clone(), row))
+        });
+        rows.collect()
     }
 
     /// The first column of all rows of a statement in it, as text.

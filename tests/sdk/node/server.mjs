@@ -1,7 +1,7 @@
 // The real `loomgate` binary as a child process: a free port, a data folder of its own.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -54,6 +54,13 @@ function binary() {
   return resolve(process.env.LOOMGATE_BIN ?? join(import.meta.dirname, '../../../target/debug/loomgate'));
 }
 
+/** What tells a server to keep its records in PostgreSQL, where the suite runs on it. */
+function database() {
+  if (process.env.LOOMGATE_TEST_DATABASE !== 'postgres') return {};
+  const script = join(import.meta.dirname, '../../../scripts/test-postgres.sh');
+  return { LOOMGATE_DATABASE: execFileSync(script, ['database'], { encoding: 'utf8' }).trim() };
+}
+
 /** Rejects after `ms`; the timer does not keep the process alive. */
 function deadline(ms, what) {
   return new Promise((_, reject) => setTimeout(() => reject(new Error(what)), ms).unref());
@@ -80,7 +87,7 @@ export async function start(text) {
   const child = spawn(
     binary(),
     ['serve', '--listen', '127.0.0.1:0', '--data-dir', join(folder, 'data'), '--config', file],
-    { env: { PATH, HOME, ...(TMPDIR && { TMPDIR }) }, stdio: ['ignore', 'pipe', 'pipe'] },
+    { env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), ...database() }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let log = '';
   child.stderr.on('data', (chunk) => {

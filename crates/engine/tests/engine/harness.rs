@@ -22,7 +22,8 @@ use loomgate_engine::{
     ChatModel, Engine, ModelError, ModelTurn, Receipt, RunRequest, RunWay, Settings, Subscription,
     ThreadTarget,
 };
-use loomgate_store::{Options, Store};
+use loomgate_store::{Options, Postgres, PostgresUrl, Store};
+use loomgate_testkit::postgres;
 use loomgate_wire::{
     chat::{ChatEvent, ChatRequest, FinishReason},
     request::{NewMessage, RunOptions},
@@ -249,8 +250,15 @@ impl Bench {
         Self::with(Limits::default()).await
     }
 
+    /// On SQLite in memory or, with `LOOMGATE_TEST_DATABASE=postgres`, on PostgreSQL.
     pub(crate) async fn with(limits: Limits) -> Self {
-        Self::on(Options::memory(), limits).await
+        let options = if postgres::is_wanted() {
+            let url = PostgresUrl::parse(postgres::Database::new().url()).unwrap();
+            Options::postgres(Postgres::at(url))
+        } else {
+            Options::memory()
+        };
+        Self::on(options, limits).await
     }
 
     pub(crate) async fn on(options: Options, limits: Limits) -> Self {

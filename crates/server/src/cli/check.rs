@@ -7,7 +7,7 @@ use loomgate_domain::limit::Allowance;
 use loomgate_gateway::Provider;
 
 use super::{ConfigArgs, Failure};
-use crate::config::{Config, ConfiguredKey, DEFAULT_FILE, allowance};
+use crate::config::{Config, ConfiguredKey, DEFAULT_FILE, Database, allowance};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -32,6 +32,12 @@ fn summary(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "The configuration is valid.")?;
     writeln!(out, "listen        {}", config.listen)?;
     writeln!(out, "data_dir      {}", config.data_dir.display())?;
+    match &config.database {
+        Database::Sqlite => writeln!(out, "database      SQLite, in data_dir")?,
+        Database::Postgres(postgres) => {
+            writeln!(out, "database      PostgreSQL, {}", postgres.url)?;
+        }
+    }
     let default = config.virtual_keys.default_name();
     for (name, key) in config.virtual_keys.iter() {
         let target = &key.target;

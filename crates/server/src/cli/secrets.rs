@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use clap::{Args, Subcommand};
-use loomgate_store::Store;
+use loomgate_store::{Sharing, Store};
 use loomgate_vault::{MasterKeys, Vault};
 use secrecy::ExposeSecret as _;
 
@@ -32,7 +32,7 @@ pub(super) struct SecretsArgs {
 enum SecretsCommand {
     /// Make another master key, and seal everything with it
     ///
-    /// The server has to be stopped meanwhile. Where the master keys come from `LOOMGATE_MASTER_KEY`,
+    /// All servers have to be stopped meanwhile. Where the master keys come from `LOOMGATE_MASTER_KEY`,
     /// add the new one there and use `reseal`.
     Rotate(ConfigArgs),
     /// Seal everything with the newest master key
@@ -56,7 +56,7 @@ async fn rotate(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let foundation = Foundation::lay(config)?;
     // No server may have the old keys in its memory.
-    let store = foundation.store(true)?;
+    let store = foundation.store(Sharing::Alone)?;
     foundation.master_keys(config)?;
     let lock = foundation.lock_master_keys()?;
     let mut keys = foundation.master_keys(config)?;
@@ -78,7 +78,7 @@ async fn rotate(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
 
 async fn reseal(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     let foundation = Foundation::lay(config)?;
-    let store = foundation.store(true)?;
+    let store = foundation.store(Sharing::Alone)?;
     foundation.master_keys(config)?;
     let _lock = foundation.lock_master_keys()?;
     let vault = Vault::new(foundation.master_keys(config)?);

@@ -9,7 +9,7 @@ use super::{error::ConfigError, load, raw::RawConfig};
 const PREFIX: &str = "LOOMGATE_";
 
 /// Variables of this prefix that are no options: read elsewhere, or meant for clients and tests.
-const NOT_OPTIONS: [&str; 11] = [
+const NOT_OPTIONS: [&str; 13] = [
     "API_KEY",
     "BASE_URL",
     "BIN",
@@ -20,6 +20,8 @@ const NOT_OPTIONS: [&str; 11] = [
     "LOG_FORMAT",
     "MASTER_KEY",
     "RECORD",
+    "TEST_DATABASE",
+    "TEST_POSTGRES",
     "VIRTUAL_KEY",
 ];
 

@@ -15,6 +15,7 @@ pub(super) struct RawConfig {
     pub(super) data_dir: Option<PathBuf>,
     #[serde(deserialize_with = "secret")]
     pub(super) database: Option<SecretString>,
+    pub(super) postgres: RawPostgres,
     pub(super) files: Option<String>,
     pub(super) docs_url: Option<String>,
     pub(super) default_virtual_key: Option<String>,
@@ -134,6 +135,15 @@ pub(super) struct RawWorker {
     pub(super) concurrency: Option<usize>,
     pub(super) lease_s: Option<u32>,
     pub(super) stream_retention_s: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawPostgres {
+    pub(super) connections: Option<usize>,
+    pub(super) log_connections: Option<usize>,
+    pub(super) statement_timeout_s: Option<u64>,
+    pub(super) wait_s: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -136,8 +136,16 @@ fn assert_refused(file: &str, text: &str) {
 fn options_that_make_no_sense_are_refused() {
     for (file, text) in [
         (
-            "database = 'postgres://u:secret@h/d'",
-            "PostgreSQL is not built yet",
+            "database = 'postgres://u:secret@/d'",
+            "`database`: it has no host",
+        ),
+        (
+            "database = 'postgres://u:secret@h/d?sslmode=maybe'",
+            "`database`: sslmode has to be",
+        ),
+        (
+            "database = 'postgres://u:secret@h/d'\n[postgres]\nconnections = 0",
+            "`postgres.connections` has to be at least 1",
         ),
         (
             "database = 'mysql://u:secret@h/d'",
@@ -159,6 +167,19 @@ fn options_that_make_no_sense_are_refused() {
     ] {
         assert_refused(file, text);
     }
+}
+
+#[test]
+fn a_database_is_shown_without_its_password() {
+    let file = "[postgres]\nconnections = 3";
+    let url = "postgres://app:hush%2Fhush@db.example:5433/loom?sslmode=require";
+    let config = load_with(file, [("LOOMGATE_DATABASE", url)]).unwrap();
+    let Database::Postgres(postgres) = &config.database else {
+        panic!("{:?}", config.database)
+    };
+    assert_eq!(postgres.url.to_string(), "app@db.example:5433/loom");
+    assert_eq!((postgres.connections, postgres.log_connections), (3, 2));
+    assert!(!format!("{config:?}").contains("hush"), "{config:?}");
 }
 
 #[test]

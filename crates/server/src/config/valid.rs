@@ -3,12 +3,13 @@
 use std::{path::PathBuf, time::Duration};
 
 use loomgate_domain::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
 use super::{
-    Config, ConfigError, Environment, Http, Log, LogFormat, VirtualKeys, Worker, api_keys, gateway,
+    Config, ConfigError, Database, Environment, Http, Log, LogFormat, VirtualKeys, Worker,
+    api_keys, gateway,
     raw::{RawConfig, RawHttp, RawLog, RawWorker},
     saved_configs,
 };
@@ -48,6 +49,7 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
         gateway: gateway::check(&raw.gateway, &raw.egress, raw.prices)?,
         logs: gateway::logs(&raw.logs)?,
         saved_configs,
+        database: Database::check(raw.database.as_ref(), &raw.postgres)?,
         master_key: master_key(environment)?,
         listen: listen(raw.listen)?,
         data_dir: raw
@@ -66,18 +68,6 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
 }
 
 fn refuse_unbuilt(raw: &RawConfig) -> Result<(), ConfigError> {
-    let database = raw.database.as_ref().map(ExposeSecret::expose_secret);
-    match database {
-        None | Some("sqlite") => {}
-        // Not shown: it holds a password.
-        Some(url) if url.starts_with("postgres") => {
-            return Err(ConfigError::not_built("`database`: PostgreSQL"));
-        }
-        Some(_) => {
-            return Err(ConfigError::new("`database`: unknown kind of database")
-                .help("this release knows \"sqlite\", a file in data_dir"));
-        }
-    }
     match raw.files.as_deref() {
         None | Some("local") => {}
         Some(url) if url.starts_with("s3:") => {

@@ -33,7 +33,14 @@ impl OwnServer {
         );
         std::fs::write(&config, text)?;
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--database",
+                "sqlite",
+                "--config",
+            ])
             .arg(&config)
             .arg("--data-dir")
             .arg(folder.join("data"))

@@ -3,7 +3,6 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -29,6 +28,8 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::database;
 
 /// The key of workspace `a`, whose model is `echo`.
 pub(crate) const KEY_A: &str = "lg-test-workspace-a-0123456789abcdef";
@@ -105,7 +106,7 @@ impl TestApp {
             flags: Flags {
                 listen: Some("127.0.0.1:0".to_owned()),
                 data_dir: Some(folder.path().join("data")),
-                database: None,
+                database: database::url(folder.path()),
             },
         };
         let config = config::load(&sources).unwrap();
@@ -257,19 +258,4 @@ impl Error {
         assert_eq!(self.param, None, "{self:?}");
         assert_eq!(self.code.as_deref(), code, "{self:?}");
     }
-}
-
-/// All files below a folder, with their bytes.
-pub(crate) fn files_below(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(files_below(&path));
-        } else {
-            let bytes = std::fs::read(&path).unwrap();
-            files.push((path, bytes));
-        }
-    }
-    files
 }

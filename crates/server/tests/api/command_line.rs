@@ -40,10 +40,16 @@ async fn failures_of_the_command_line_are_one_line_and_a_way_out() {
             "",
         ),
         (
-            &["serve", "--database", "postgres://u:pass@h/d"],
+            &["serve", "--database", "postgres://u:hush@127.0.0.1:1/d"],
+            1,
+            "error: cannot connect to the database u@127.0.0.1:1/d: ".to_owned(),
+            "help: `database` says where it is",
+        ),
+        (
+            &["serve", "--database", "postgres://u:hush@h/d?sslmode=no"],
             2,
-            "error: `database`: PostgreSQL is not built yet".to_owned(),
-            "help: docs/status.md",
+            "error: `database`: sslmode has to be disable, ".to_owned(),
+            "help: \"sqlite\", ",
         ),
         (
             &["keys", "revoke", "nobody"],
@@ -52,9 +58,8 @@ async fn failures_of_the_command_line_are_one_line_and_a_way_out() {
             "help: `loomgate keys list`",
         ),
     ] {
-        let output = program()
+        let output = program(folder.path())
             .args(arguments)
-            .current_dir(folder.path())
             .output()
             .await
             .unwrap();

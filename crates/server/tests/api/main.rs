@@ -13,6 +13,8 @@ mod command_line;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod layers;

@@ -9,7 +9,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::app::client;
+use crate::{app::client, program::program};
 
 const KEY: &str = "lg-restart-test-key-000000000000000000000";
 
@@ -30,14 +30,13 @@ impl Process {
             upstream.url()
         );
         std::fs::write(&config, text).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_loomgate"))
+        let mut child = program(folder)
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(&config)
             .arg("--data-dir")
             .arg(folder.join("data"))
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

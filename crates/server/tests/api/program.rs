@@ -1,11 +1,16 @@
 //! The real program: what it prints, what it logs, and how it ends.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
 };
+
+use crate::database;
 
 /// A running `loomgate serve`. Killed when dropped.
 pub(crate) struct Program {
@@ -25,8 +30,9 @@ const ACCOUNTS: [&str; 4] = [
     "OLLAMA_HOST",
 ];
 
-/// The program, without what the environment of the tests would tell it.
-pub(crate) fn program() -> Command {
+/// The program in a folder, with the database that goes with it, and without what the environment
+/// of the tests would tell it.
+pub(crate) fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loomgate"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -34,18 +40,22 @@ pub(crate) fn program() -> Command {
             command.env_remove(name);
         }
     }
-    command.kill_on_drop(true);
+    if let Some(url) = database::url(folder) {
+        command.env("LOOMGATE_DATABASE", url);
+        // What a killed process had is free after this time.
+        command.env("LOOMGATE_WORKER__LEASE_S", "1");
+    }
+    command.current_dir(folder).kill_on_drop(true);
     command
 }
 
 impl Program {
     /// `loomgate serve` in a folder, with this file and every log line that it can write.
-    pub(crate) async fn start(folder: &std::path::Path, config: &str) -> Self {
+    pub(crate) async fn start(folder: &Path, config: &str) -> Self {
         std::fs::write(folder.join("loomgate.toml"), config).unwrap();
-        let mut child = program()
+        let mut child = program(folder)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("LOOMGATE_LOG", "trace")
-            .current_dir(folder)
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.join("log")).unwrap())
             .spawn()
@@ -84,26 +94,16 @@ impl Program {
 }
 
 /// What a command prints.
-pub(crate) async fn run(folder: &std::path::Path, arguments: &[&str]) -> String {
-    let output = program()
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .await
-        .unwrap();
+pub(crate) async fn run(folder: &Path, arguments: &[&str]) -> String {
+    let output = program(folder).args(arguments).output().await.unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {stderr}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// The exit code of a command that fails, and what it says.
-pub(crate) async fn fail(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = program()
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .await
-        .unwrap();
+pub(crate) async fn fail(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = program(folder).args(arguments).output().await.unwrap();
     assert!(output.stdout.is_empty(), "{arguments:?}");
     let stderr = String::from_utf8(output.stderr).unwrap();
     (output.status.code(), stderr)

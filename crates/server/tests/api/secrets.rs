@@ -1,7 +1,8 @@
 //! Secrets stay where they are: not in the database, the logs, the metrics or an error (T3, T4).
 
 use crate::{
-    app::{Answer, TestApp, UPSTREAM_KEY, client, files_below},
+    app::{Answer, TestApp, UPSTREAM_KEY, client},
+    database::kept_below,
     program::{Program, run},
 };
 use reqwest::Method;
@@ -39,7 +40,7 @@ async fn a_secret_is_in_no_file_log_or_answer() {
         assert!(!text.contains("canary-key"), "{place}: {text}");
         assert!(!text.contains("canary-provider"), "{place}: {text}");
     }
-    for (path, bytes) in files_below(&folder.path().join("loomgate-data")) {
+    for (path, bytes) in kept_below(&folder.path().join("loomgate-data")) {
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains("canary"), "{}", path.display());
     }
@@ -55,7 +56,7 @@ async fn the_first_key_is_printed_once_and_stored_as_a_hash() {
     let log = first.stop().await;
     assert!(!log.contains(&key), "{log}");
     let data = folder.path().join("loomgate-data");
-    for (path, bytes) in files_below(&data) {
+    for (path, bytes) in kept_below(&data) {
         let holds_key = String::from_utf8_lossy(&bytes).contains(&key);
         assert_eq!(holds_key, path.ends_with("api-key"), "{}", path.display());
     }

@@ -35,6 +35,10 @@ pub(crate) enum Presence {
     Alone,
 }
 
+/// How often the lock is asked for, and the pause between: the server may not have noticed yet that
+/// a process that was killed is gone.
+const ASKED: (u32, Duration) = (10, Duration::from_millis(100));
+
 /// The listening thread. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -180,9 +184,9 @@ impl Ear {
             Presence::Alone => ("pg_try_advisory_lock", "a server uses it"),
         };
         let lock = format!("SELECT {lock}({LOCK}, 'schema_version'::regclass::oid::integer)");
-        match client.query_one(&lock, &[]).await {
-            Ok(row) if row.try_get(0).unwrap_or(false) => {}
-            Ok(_) => return Err(Error::InUse(meaning)),
+        match taken(client, &lock).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Error::InUse(meaning)),
             // Databases that only resemble PostgreSQL have no such locks.
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_FUNCTION) => {
                 tracing::warn!(
@@ -198,4 +202,16 @@ impl Ear {
         }
         Ok(())
     }
+}
+
+/// Whether a lock could be taken.
+async fn taken(client: &Client, lock: &str) -> Result<bool, tokio_postgres::Error> {
+    let (times, pause) = ASKED;
+    for _ in 1..times {
+        if client.query_one(lock, &[]).await?.try_get(0)? {
+            return Ok(true);
+        }
+        sleep(pause).await;
+    }
+    client.query_one(lock, &[]).await?.try_get(0)
 }

@@ -87,6 +87,7 @@ fn the_default_file_and_the_types_know_the_same_options() {
         &["http"],
         &["gateway"],
         &["worker"],
+        &["postgres"],
         &["limits"],
         &["log"],
         &["file_search"],

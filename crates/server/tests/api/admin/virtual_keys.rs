@@ -4,7 +4,10 @@ use loomgate_testkit::upstream::Reply;
 use serde_json::{Value, json};
 
 use super::{CANARY, MANAGER_A, delete, get, ids, invalid, ok, post, put, refused, start};
-use crate::app::{Answer, KEY_A, TestApp, files_below};
+use crate::{
+    app::{Answer, KEY_A, TestApp},
+    database::kept_below,
+};
 
 const PATH: &str = "/v1/virtual-keys";
 
@@ -117,7 +120,7 @@ async fn the_providers_key_is_in_no_answer_and_no_file() {
         assert!(!answer.text.contains("canary"), "{}", answer.text);
     }
     let folder = app.stop().await;
-    for (path, bytes) in files_below(&folder.path().join("data")) {
+    for (path, bytes) in kept_below(&folder.path().join("data")) {
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains("canary"), "{}", path.display());
     }

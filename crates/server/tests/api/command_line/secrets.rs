@@ -18,7 +18,7 @@ async fn prepare(folder: &Path, upstream: &FakeUpstream) -> String {
     let config = "[egress]\nallow = ['127.0.0.1']\n";
     fs::write(folder.join("loomgate.toml"), config).unwrap();
     let url = upstream.url();
-    let output = program()
+    let output = program(folder)
         .args(["virtual-keys", "create", "--slug", "main", "--provider"])
         .args(["openai", "--base-url", &url, "--key-env", "PROVIDER_KEY"])
         .env("PROVIDER_KEY", SECRET)
@@ -79,7 +79,7 @@ async fn what_is_sealed_opens_before_and_after_a_rotation() {
     // A server has the old keys in its memory.
     let (code, told) = fail(folder, &["secrets", "rotate"]).await;
     assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("stop the other process"), "{told}");
+    assert!(told.contains("help: stop the "), "{told}");
     assert_eq!(versions(folder), ["1"]);
     server.stop().await;
 
@@ -140,7 +140,7 @@ async fn keys_of_the_environment_are_changed_there() {
     let folder = folder.path();
     let (one, two) = ("1a".repeat(32), "2b".repeat(32));
     let with = async |keys: &str, arguments: &[&str]| {
-        let mut command = program();
+        let mut command = program(folder);
         command.args(arguments).current_dir(folder);
         command
             .env("LOOMGATE_MASTER_KEY", keys)

@@ -6,7 +6,7 @@ use loomgate_testkit::upstream::FakeUpstream;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::{
-    app::files_below,
+    database::kept_below,
     program::{fail, program, run},
 };
 
@@ -14,11 +14,8 @@ const SECRET: &str = "sk-canary-0123456789abcdefwxyz";
 
 /// A command that gets a secret, through a variable or on its standard input.
 async fn with_secret(folder: &Path, arguments: &[&str], stdin: Option<&str>) -> String {
-    let mut command = program();
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .env("PROVIDER_KEY", SECRET);
+    let mut command = program(folder);
+    command.args(arguments).env("PROVIDER_KEY", SECRET);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
@@ -80,7 +77,7 @@ async fn a_providers_key_is_kept_sealed_listed_masked_and_deleted() {
     let told = with_secret(folder, &rotate, Some("sk-canary-another-0123456789\n")).await;
     assert_eq!(told, "main has the key sk-****6789 now.\n");
 
-    for (path, bytes) in files_below(&folder.join("loomgate-data")) {
+    for (path, bytes) in kept_below(&folder.join("loomgate-data")) {
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains("canary"), "{}", path.display());
     }

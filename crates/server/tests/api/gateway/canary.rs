@@ -6,10 +6,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, question, refused, said};
-use crate::{
-    app::{client, files_below},
-    program::Program,
-};
+use crate::{app::client, database::kept_below, program::Program};
 
 const KEY: &str = "lg-canary-gateway-key-0123456789abcdef";
 const STORED: &str = "sk-canary-stored-0123456789abcdef";
@@ -173,10 +170,10 @@ async fn refused_calls(cage: &mut Cage) {
     }
 }
 
-/// The canary is in no file below this folder.
+/// The canary is in nothing that is kept below this folder.
 #[track_caller]
 fn search(folder: &std::path::Path) {
-    let files = files_below(folder);
+    let files = kept_below(folder);
     assert!(files.len() >= 2, "{files:?}");
     for (path, bytes) in files {
         let mut windows = bytes.windows(WORD.len());

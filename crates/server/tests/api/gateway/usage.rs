@@ -1,6 +1,5 @@
 //! Usage is counted once: after retries, over restarts, and after a kill.
 
-use loomgate_store::{Options, Store};
 use loomgate_testkit::upstream::{FakeUpstream, Gate, Reply};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -11,6 +10,7 @@ use super::{
 };
 use crate::{
     app::Answer,
+    database,
     process::{Process, text},
 };
 
@@ -36,9 +36,7 @@ async fn used(stage: &Stage) -> u64 {
 
 /// Tokens that are counted in a database, and how many runs are waited for.
 async fn written(folder: &tempfile::TempDir, subject: &str) -> (u64, usize) {
-    let mut options = Options::file(folder.path().join("data/loomgate.db"));
-    options.exclusive = false;
-    let store = Store::open(options).unwrap();
+    let store = database::open(folder.path(), "data");
     let counters = store.counters();
     let rows = counters.load(subject).await.unwrap();
     let tokens = rows.iter().filter(|row| row.meter == "budget:tokens");

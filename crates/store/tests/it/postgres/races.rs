@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use loomgate_domain::{MessageId, Metadata, Order, PageRequest, RunId, Thread};
+use loomgate_domain::{MessageId, Metadata, Order, PageRequest, RunId, Thread, limit::Owed};
 use loomgate_store::{Error, NewRun, NewRunThread, Options, RunChange, Store};
 use loomgate_testkit::postgres::Database;
 use tokio::task::JoinSet;
@@ -67,6 +67,8 @@ async fn of_runs_created_at_once_one_gets_the_thread() {
             },
             run: run(&id(1), n),
             sealed: None,
+            events: None,
+            at_ms: NOW_MS,
         };
         store.runs().create(&ws(), new).await
     });
@@ -168,7 +170,11 @@ async fn rows_that_several_write_are_taken_in_one_order() {
             charges.reverse();
             kept.reverse();
         }
-        store.counters().add(charges).await.unwrap();
+        let owed = Owed {
+            charges,
+            ..Owed::default()
+        };
+        store.counters().settle(owed).await.unwrap();
         store.affinity().put(&ws(), kept).await.unwrap();
     })
     .await;
