@@ -14,6 +14,10 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOOMGATE := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/loomgate
 # What the SDKs and the contract suite said to the server, to be held against both API documents.
 EXCHANGES := $(abspath $(TARGET_DIR))/contract/exchanges.jsonl
+EXCHANGES_POSTGRES := $(EXCHANGES:.jsonl=-postgres.jsonl)
+# The binary that is tested from outside, and what tells a test to keep its records in PostgreSQL.
+TESTED := LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate)
+ON_POSTGRES := LOOMGATE_TEST_DATABASE=postgres
 BUILD := cargo build --locked --profile $(PROFILE) --package loomgate-server --bin loomgate
 
 .PHONY: help
@@ -33,20 +37,27 @@ demo: cargo ## a guided tour with a real small language model (STAY=1: servers s
 	@PROFILE=$(PROFILE) LOOMGATE_BIN=$(abspath $(LOOMGATE)) demo/run.sh
 
 .PHONY: test
-test: cargo ## every test: Rust, the official SDKs, the contract, the documentation (what CI runs)
-	@echo '== Every test, in five parts: 10 to 15 minutes from nothing, 4 once built.'
-	@echo '== 1/5 Rust tests'
+test: cargo ## every test: Rust, the official SDKs, the contract, the documentation, on both databases (what CI runs)
+	@echo '== Every test, in seven parts: 15 to 20 minutes from nothing, 8 once built.'
+	@echo '== 1/7 Rust tests, those of the store on SQLite and PostgreSQL'
 	@scripts/ensure-nextest.sh
+	@scripts/ensure-postgres.sh >/dev/null
 	cargo nextest run --locked --workspace
-	@echo '== 2/5 The binary that the next parts test from outside'
+	@echo '== 2/7 Servers and engines once more, on PostgreSQL'
+	$(ON_POSTGRES) cargo nextest run --locked --workspace -E '(package(loomgate-server) | package(loomgate-engine)) & kind(test)'
+	@echo '== 3/7 The binary that the next parts test from outside'
 	cargo build --locked --package loomgate-server --bin loomgate
 	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES)
-	@echo '== 3/5 The official SDKs against the binary'
-	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_RECORD=$(EXCHANGES) LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/sdk/run.sh
-	@echo '== 4/5 The contract, over plain HTTP'
-	@LOOMGATE_RECORD=$(EXCHANGES) LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/contract/run.sh
-	@echo '== 5/5 The calls that the documentation shows'
-	@LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate) tests/docs/run.sh
+	@echo '== 4/7 The official SDKs against the binary'
+	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/sdk/run.sh
+	@echo '== 5/7 The contract, over plain HTTP'
+	@LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/contract/run.sh
+	@echo '== 6/7 The calls that the documentation shows'
+	@$(TESTED) tests/docs/run.sh
+	@echo '== 7/7 SDKs and contract once more, on PostgreSQL'
+	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" $(ON_POSTGRES) $(TESTED) tests/sdk/run.sh --native
+	@: > $(EXCHANGES_POSTGRES)
+	@LOOMGATE_RECORD=$(EXCHANGES_POSTGRES) $(ON_POSTGRES) $(TESTED) tests/contract/run.sh --ignore-glob '*test_schemathesis.py'
 
 .PHONY: check
 check: cargo ## formatting, lints, dependency rules, unused dependencies

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The official SDKs against the real loomgate binary ($LOOMGATE_BIN or target/debug/loomgate).
 #
-#   tests/sdk/run.sh                        all five clients
+#   tests/sdk/run.sh                        all five clients, native and through a relay
+#   tests/sdk/run.sh --native               without the relay, which keeps no records
 #   LOOMGATE_RECORD=FILE tests/sdk/run.sh   also appends every exchange to FILE, one JSON line each
 #
 # Installs what it needs into .tools/ and tests/sdk/node/node_modules, when the pins changed.
@@ -37,15 +38,19 @@ echo "-- Python: openai 3.x, portkey-ai"
 "$python" -m pytest --clients openai,portkey
 echo "-- Python: openai 1.x"
 "$python_openai1" -m pytest --clients openai --ignore-glob 'test_gateway*'
-echo "-- Python: the same through a relay"
-"$python" -m pytest --clients openai,portkey --relayed --ignore-glob 'test_gateway*'
+if [[ ${1:-} != --native ]]; then
+  echo "-- Python: the same through a relay"
+  "$python" -m pytest --clients openai,portkey --relayed --ignore-glob 'test_gateway*'
+fi
 
 echo "-- Node: openai, portkey-ai"
 # Node has no models to validate with at run time: its exchanges are recorded and validated afterwards.
 recorded=$(mktemp)
 trap 'rm -f "$recorded"' EXIT
 (cd "$suite/node" && LOOMGATE_RECORD=$recorded node --test --test-reporter=spec)
-echo "-- Node: the same through a relay"
-(cd "$suite/node" && LOOMGATE_RELAYED=1 LOOMGATE_RECORD=$recorded node --test --test-reporter=dot !(gateway*).test.mjs)
+if [[ ${1:-} != --native ]]; then
+  echo "-- Node: the same through a relay"
+  (cd "$suite/node" && LOOMGATE_RELAYED=1 LOOMGATE_RECORD=$recorded node --test --test-reporter=dot !(gateway*).test.mjs)
+fi
 "$python" validate_recording.py "$recorded"
 [[ -z $record ]] || cat "$recorded" >>"$record"
