@@ -2,6 +2,7 @@
 
 mod check;
 mod configs;
+mod copy;
 mod keys;
 mod limits;
 mod migrate;
@@ -67,6 +68,12 @@ enum Command {
     /// `serve` does the same at its start. By itself it is for a PostgreSQL whose tables belong to
     /// another user than the one that servers connect as.
     Migrate(ConfigArgs),
+    /// Copy everything from one database to another, and compare both
+    ///
+    /// Between SQLite and PostgreSQL, in either direction. Servers on both sides have to be stopped
+    /// meanwhile. A copy that was ended anywhere goes on when the same command is given again; until
+    /// it is finished, no server takes the target. The source stays as it is.
+    Copy(copy::CopyArgs),
     /// Show what this server does: a tour of the API, over HTTP
     ///
     /// Assistant, thread, message, streamed run, function call, Modify Run: each call is shown as
@@ -233,6 +240,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Configs(args) => Box::pin(configs::run(args, &mut out)).await,
         Command::Secrets(args) => Box::pin(secrets::run(args, &mut out)).await,
         Command::Migrate(args) => Box::pin(migrate::run(&args, &mut out)).await,
+        Command::Copy(args) => Box::pin(copy::run(&args, &mut out)).await,
         Command::Demo(args) => Box::pin(demo::run(args)).await.map_err(Failure::from),
     };
     match result {

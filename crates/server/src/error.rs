@@ -280,6 +280,8 @@ impl From<loomgate_store::Error> for ApiError {
             | Error::Duplicate
             | Error::Connect { .. }
             | Error::InUse(_)
+            | Error::OlderSchema { .. }
+            | Error::Unfinished
             | Error::Locked { .. }
             | Error::NewerSchema { .. }
             | Error::Corrupt { .. }

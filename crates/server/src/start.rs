@@ -84,6 +84,9 @@ impl StartError {
                 source: loomgate_store::Error::InUse(_),
             } => Some("stop the servers that use this database, then try again"),
             Self::Store {
+                source: loomgate_store::Error::Unfinished,
+            } => Some("give the same `loomgate copy` again: it goes on where it ended"),
+            Self::Store {
                 source: loomgate_store::Error::Connect { .. },
             } => Some("`database` says where it is; docs/operations.md tells how to set one up"),
             Self::Store {

@@ -53,6 +53,17 @@ pub enum Error {
         /// The newest schema that this release knows.
         known: i64,
     },
+    /// The database was written by an older release, and is not to be changed.
+    #[error("the database has schema {found}; this release copies from schema {known}")]
+    OlderSchema {
+        /// The schema of the database; 0: there is none.
+        found: i64,
+        /// The schema of this release.
+        known: i64,
+    },
+    /// A copy into the database was not finished.
+    #[error("the database holds a part of a copy only")]
+    Unfinished,
     /// What is stored can not be read.
     #[error("the database holds something unreadable: {what}")]
     Corrupt {

@@ -25,6 +25,7 @@
 pub mod affinity;
 pub mod assistants;
 pub mod configs;
+pub mod copy;
 pub mod counters;
 pub mod error;
 pub mod events;

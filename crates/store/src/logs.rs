@@ -86,14 +86,12 @@ impl Logs<'_> {
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         self.0
             .write(move |tx| {
-                let mut new = 0;
-                for row in &rows {
-                    if tx.execute(INSERT, &row.values())? > 0 {
-                        tx.execute(INSERT_DETAILS, &row.details())?;
-                        new += 1;
-                    }
-                }
-                Ok(new)
+                let values: Vec<_> = rows.iter().map(|row| row.values().to_vec()).collect();
+                let inserted = tx.execute_all(INSERT, &values)?;
+                let new = rows.iter().zip(inserted).filter(|(_, count)| *count > 0);
+                let details: Vec<_> = new.map(|(row, _)| row.details().to_vec()).collect();
+                tx.execute_all(INSERT_DETAILS, &details)?;
+                Ok(details.len())
             })
             .await
     }

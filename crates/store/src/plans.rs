@@ -5,8 +5,8 @@ mod postgres;
 use rusqlite::{Connection, StatementStatus};
 
 use crate::{
-    affinity, assistants, configs, counters, events, keys, logs, messages, runs,
-    schema::{self, Schema},
+    affinity, assistants, configs, copy, counters, events, keys, logs, messages, runs,
+    schema::{self, Purpose, Schema},
     sqlite, steps, store, threads, virtual_keys, workspaces,
 };
 
@@ -42,6 +42,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         affinity::STATEMENTS,
         assistants::STATEMENTS,
         configs::STATEMENTS,
+        copy::STATEMENTS,
         counters::STATEMENTS,
         events::STATEMENTS,
         keys::STATEMENTS,
@@ -72,7 +73,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
 
 fn database(schema: &Schema) -> Connection {
     let mut connection = Connection::open_in_memory().unwrap();
-    schema.migrate(&mut connection).unwrap();
+    schema.migrate(&mut connection, Purpose::Use).unwrap();
     connection
 }
 

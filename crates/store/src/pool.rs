@@ -14,7 +14,7 @@ use crate::{
     postgres::{Target, Worker},
     queue::{Access, Order, SharedQueue, submit},
     reader::Reader,
-    schema::{Migrated, Schema},
+    schema::{Migrated, Purpose, Schema},
     sqlite,
     tx::Tx,
     work::{Wakeups, WorkSignal},
@@ -37,6 +37,8 @@ pub(crate) struct PoolOptions<'p> {
     pub(crate) lock: Option<Arc<FolderLock>>,
     /// Told when there is something for workers to do.
     pub(crate) work: WorkSignal,
+    /// What it is opened for.
+    pub(crate) purpose: Purpose,
 }
 
 /// A database in use. When it is dropped, the work that is queued is done and the threads end.
@@ -60,9 +62,10 @@ impl Pool {
             batch,
             lock,
             work,
+            purpose,
         } = options;
         let mut connection = sqlite::writer(path, schema)?;
-        let migrated = schema.migrate(&mut connection)?;
+        let migrated = schema.migrate(&mut connection, purpose)?;
 
         let (read_sender, read_queue) = mpsc::channel(queue.max(1));
         let read_queue = Arc::new(SharedQueue::new(read_queue));
@@ -220,6 +223,7 @@ mod tests {
             batch: 4,
             lock: None,
             work: WorkSignal::new(),
+            purpose: Purpose::Use,
         })
         .unwrap();
         let mut done = pool.done.clone();

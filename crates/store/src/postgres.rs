@@ -21,6 +21,7 @@ pub(crate) use self::{
     migrate::{Steps, migrate},
     session::Session,
     target::Target,
+    values::storable,
     worker::Worker,
 };
 

@@ -79,8 +79,12 @@ pub(crate) enum Durability {
 
 impl Schema {
     /// Brings a database to the newest version, in one transaction; refuses one that is newer.
-    pub(crate) fn migrate(&self, connection: &mut Connection) -> Result<Migrated, Error> {
-        let from = apply(connection, self.sqlite)?;
+    pub(crate) fn migrate(
+        &self,
+        connection: &mut Connection,
+        purpose: Purpose,
+    ) -> Result<Migrated, Error> {
+        let from = apply(connection, self.sqlite, purpose)?;
         Ok(Migrated {
             name: self.name,
             from,
@@ -98,31 +102,63 @@ impl Schema {
     }
 }
 
+/// What a database is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be used.
+    Use,
+    /// To be copied: nothing is changed.
+    Source,
+    /// To be filled by a copy, which may have begun before.
+    Target,
+}
+
+/// The version that marks a database which a copy is filling: newer than any, so that no release
+/// takes it for its own.
+pub(crate) const COPYING: i64 = 1 << 40;
+
+/// Whether a database of these versions will do; how many steps it has behind it.
+pub(crate) fn check(
+    (found, is_copying): (i64, bool),
+    known: i64,
+    purpose: Purpose,
+) -> Result<(), Error> {
+    match purpose {
+        _ if found > known => Err(Error::NewerSchema { found, known }),
+        Purpose::Use | Purpose::Source if is_copying => Err(Error::Unfinished),
+        Purpose::Source if found < known => Err(Error::OlderSchema { found, known }),
+        _ => Ok(()),
+    }
+}
+
 /// The version that the last step leads to.
 pub(crate) fn newest(migrations: &[&str]) -> i64 {
     i64::try_from(migrations.len()).unwrap_or(i64::MAX)
 }
 
 /// Returns the version that was found.
-fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<i64, Error> {
+fn apply(connection: &mut Connection, migrations: &[&str], purpose: Purpose) -> Result<i64, Error> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     transaction
         .execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)")?;
     let found: i64 = transaction.query_row(
-        "SELECT COALESCE(MAX(version), 0) FROM schema_version",
-        [],
+        "SELECT COALESCE(MAX(version), 0) FROM schema_version WHERE version <> $1",
+        [COPYING],
         |row| row.get(0),
     )?;
+    let marks: i64 = transaction.query_row(
+        "SELECT COUNT(*) FROM schema_version WHERE version = $1",
+        [COPYING],
+        |row| row.get(0),
+    )?;
+    let known = newest(migrations);
+    check((found, marks > 0), known, purpose)?;
     for (sql, version) in migrations.iter().zip(1_i64..) {
         if version > found {
             transaction.execute_batch(sql)?;
             transaction.execute("INSERT INTO schema_version VALUES ($1)", [version])?;
         }
-    }
-    let known = newest(migrations);
-    if found > known {
-        return Err(Error::NewerSchema { found, known });
     }
     transaction.commit()?;
     Ok(found)
@@ -149,9 +185,9 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         let one = "CREATE TABLE a (x BIGINT)";
         let two = "ALTER TABLE a ADD COLUMN y BIGINT";
-        apply(&mut connection, &[one]).unwrap();
-        apply(&mut connection, &[one, two]).unwrap();
-        apply(&mut connection, &[one, two]).unwrap();
+        apply(&mut connection, &[one], Purpose::Use).unwrap();
+        apply(&mut connection, &[one, two], Purpose::Use).unwrap();
+        apply(&mut connection, &[one, two], Purpose::Use).unwrap();
         connection
             .execute("INSERT INTO a VALUES (1, 2)", [])
             .unwrap();
@@ -161,8 +197,13 @@ mod tests {
     fn a_newer_schema_is_refused_and_left_alone() {
         let mut connection = Connection::open_in_memory().unwrap();
         let one = "CREATE TABLE a (x BIGINT)";
-        apply(&mut connection, &[one, "CREATE TABLE b (x BIGINT)"]).unwrap();
-        let refused = apply(&mut connection, &[one]);
+        apply(
+            &mut connection,
+            &[one, "CREATE TABLE b (x BIGINT)"],
+            Purpose::Use,
+        )
+        .unwrap();
+        let refused = apply(&mut connection, &[one], Purpose::Use);
         assert!(matches!(
             refused,
             Err(Error::NewerSchema { found: 2, known: 1 })
@@ -173,7 +214,14 @@ mod tests {
     fn a_failing_step_leaves_nothing_behind() {
         let mut connection = Connection::open_in_memory().unwrap();
         let bad = "CREATE TABLE b (x BIGINT); CREATE TABLE b (x BIGINT);";
-        assert!(apply(&mut connection, &["CREATE TABLE a (x BIGINT)", bad]).is_err());
+        assert!(
+            apply(
+                &mut connection,
+                &["CREATE TABLE a (x BIGINT)", bad],
+                Purpose::Use
+            )
+            .is_err()
+        );
         let count = "SELECT COUNT(*) FROM sqlite_schema";
         let tables: i64 = connection.query_row(count, [], |row| row.get(0)).unwrap();
         assert_eq!(tables, 0);

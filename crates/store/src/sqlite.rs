@@ -188,4 +188,12 @@ impl Row for rusqlite::Row<'_> {
             ))),
         }
     }
+
+    fn value(&self, column: usize) -> Result<Value<'_>, Error> {
+        match self.get_ref(column)? {
+            ValueRef::Null => Ok(Value::Null),
+            ValueRef::Integer(value) => Ok(value.into()),
+            _ => Ok(self.optional_text(column)?.into()),
+        }
+    }
 }

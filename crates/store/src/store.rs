@@ -13,7 +13,7 @@ use crate::{
     lock::FolderLock,
     pool::{Pool, PoolOptions},
     postgres::{self, Listener, Postgres, Presence, Target},
-    schema::{self, Migrated},
+    schema::{self, Migrated, Purpose},
     tx::statements,
     work::WorkSignal,
 };
@@ -144,14 +144,29 @@ impl Store {
         reason = "options are made for the one store that is opened with them"
     )]
     pub fn open(options: Options) -> Result<Self, Error> {
+        Self::open_for(&options, Purpose::Use)
+    }
+
+    /// The same for a copy. A source that is not there is not made.
+    pub(crate) fn open_for(options: &Options, purpose: Purpose) -> Result<Self, Error> {
         match &options.database {
-            Database::File(path) => Self::open_sqlite(&options, Some(path)),
-            Database::Memory => Self::open_sqlite(&options, None),
-            Database::Postgres(postgres) => Self::open_postgres(&options, postgres),
+            Database::File(path) => {
+                if purpose == Purpose::Source && !path.exists() {
+                    let known = 0;
+                    return Err(Error::OlderSchema { found: 0, known });
+                }
+                Self::open_sqlite(options, Some(path), purpose)
+            }
+            Database::Memory => Self::open_sqlite(options, None, purpose),
+            Database::Postgres(postgres) => Self::open_postgres(options, postgres, purpose),
         }
     }
 
-    fn open_sqlite(options: &Options, path: Option<&Path>) -> Result<Self, Error> {
+    fn open_sqlite(
+        options: &Options,
+        path: Option<&Path>,
+        purpose: Purpose,
+    ) -> Result<Self, Error> {
         let Options {
             reader_threads,
             queue,
@@ -179,6 +194,7 @@ impl Store {
             batch,
             lock: lock.clone(),
             work: work.clone(),
+            purpose,
         })?;
         let (logs, logs_migrated) = Pool::sqlite(PoolOptions {
             schema: &schema::LOGS,
@@ -188,6 +204,7 @@ impl Store {
             batch: batch.min(LOGS_QUEUE),
             lock,
             work,
+            purpose,
         })?;
         Ok(Self::of(Inner {
             records,
@@ -197,9 +214,13 @@ impl Store {
         }))
     }
 
-    fn open_postgres(options: &Options, postgres: &Postgres) -> Result<Self, Error> {
+    fn open_postgres(
+        options: &Options,
+        postgres: &Postgres,
+        purpose: Purpose,
+    ) -> Result<Self, Error> {
         let target = Target::new(postgres)?;
-        let migrated = postgres::migrate(&target, &[&schema::RECORDS, &schema::LOGS])?;
+        let migrated = postgres::migrate(&target, &[&schema::RECORDS, &schema::LOGS], purpose)?;
         // Told to others, who do not tell it back.
         let us: Arc<str> = format!("{:016x}", RandomState::new().hash_one(())).into();
         let work = WorkSignal::new();
@@ -231,6 +252,21 @@ impl Store {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// The database of the records.
+    pub(crate) fn records(&self) -> &Pool {
+        &self.inner.records
+    }
+
+    /// The database of the logs, or the tables beside those of the records.
+    pub(crate) fn log_records(&self) -> &Pool {
+        &self.inner.logs
+    }
+
+    /// Whether both are one database.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.inner.shared.is_some()
     }
 
     /// What opening did to the schemas.

@@ -29,6 +29,18 @@ pub(crate) trait Tx {
     /// Runs a statement and returns how many rows it changed.
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error>;
 
+    /// Runs a statement once for each row of values, in their order, and returns how many rows each
+    /// time changed. Where the database is at the other end of a line, all are sent at once.
+    fn execute_all(
+        &mut self,
+        sql: &'static str,
+        rows: &[Vec<Value<'_>>],
+    ) -> Result<Vec<usize>, Error> {
+        rows.iter()
+            .map(|values| self.execute(sql, values))
+            .collect()
+    }
+
     /// Runs a statement and shows its rows, until `visit` breaks.
     fn visit(
         &mut self,
@@ -109,6 +121,8 @@ pub(crate) trait Row {
     fn optional_text(&self, column: usize) -> Result<Option<&str>, Error>;
     /// An integer column.
     fn optional_integer(&self, column: usize) -> Result<Option<i64>, Error>;
+    /// A column of either kind.
+    fn value(&self, column: usize) -> Result<Value<'_>, Error>;
 }
 
 impl dyn Row + '_ {
@@ -165,6 +179,24 @@ pub(crate) enum Value<'a> {
     Null,
     Integer(i64),
     Text(Cow<'a, str>),
+}
+
+impl Value<'_> {
+    /// About how much room it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Null | Self::Integer(_) => 8,
+            Self::Text(text) => text.len(),
+        }
+    }
+
+    pub(crate) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Integer(value) => Value::Integer(value),
+            Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+        }
+    }
 }
 
 /// Values for the placeholders, in order.

@@ -8,7 +8,8 @@ use tokio_postgres::types::Type;
 use super::{LARGE, SMALL_INDEXES, Statement, all};
 use crate::{
     postgres::{self, POSTGRES_STATEMENTS, Postgres, PostgresUrl, Session, Target},
-    runs, schema,
+    runs,
+    schema::{self, Purpose},
 };
 
 /// Plans for any values, and reasons to use indexes.
@@ -28,7 +29,8 @@ fn session(settings: &str) -> Session {
     let database = Database::new();
     let options = Postgres::at(PostgresUrl::parse(database.url()).unwrap());
     let target = Target::new(&options).unwrap();
-    postgres::migrate(&target, &[&schema::RECORDS, &schema::LOGS]).unwrap();
+    let schemas = [&schema::RECORDS, &schema::LOGS];
+    postgres::migrate(&target, &schemas, Purpose::Use).unwrap();
     Session::open(&target, settings).unwrap()
 }
 

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, error::SqlState};
 use super::{Session, Target, fault};
 use crate::{
     Error,
-    schema::{Migrated, Schema, newest},
+    schema::{COPYING, Migrated, Purpose, Schema, check, newest},
 };
 
 /// One row that is locked by whoever migrates. A row does the same on every database that speaks
@@ -24,7 +24,11 @@ const ATTEMPTS: u32 = 5;
 ///
 /// A database that is up to date is only read, so that a server's user needs no right to change
 /// tables where `loomgate migrate` was run by one who has it.
-pub(crate) fn migrate(target: &Arc<Target>, schemas: &[&Schema]) -> Result<Vec<Migrated>, Error> {
+pub(crate) fn migrate(
+    target: &Arc<Target>,
+    schemas: &[&Schema],
+    purpose: Purpose,
+) -> Result<Vec<Migrated>, Error> {
     let target = Arc::clone(target);
     let schemas: Vec<_> = schemas.iter().map(|schema| schema.steps()).collect();
     // Not on this thread, which may belong to a runtime.
@@ -34,7 +38,7 @@ pub(crate) fn migrate(target: &Arc<Target>, schemas: &[&Schema]) -> Result<Vec<M
             &target,
             "SET default_transaction_isolation = 'read committed'",
         )?;
-        let migrated = session.run(async |client| run(client, &schemas).await);
+        let migrated = session.run(async |client| run(client, &schemas, purpose).await);
         session.close();
         migrated
     })?;
@@ -54,44 +58,48 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    async fn found(&self, client: &Client) -> Result<Option<i64>, Error> {
+    /// The version, and whether a copy is filling the tables. `None`: there are no such tables.
+    async fn found(&self, client: &Client) -> Result<Option<(i64, bool)>, Error> {
         let sql = format!(
-            "SELECT COALESCE(MAX(version), 0) FROM {}",
+            "SELECT COALESCE(MAX(CASE WHEN version <> {COPYING} THEN version END), 0), \
+             COUNT(CASE WHEN version = {COPYING} THEN 1 END) FROM {}",
             self.version_table
         );
-        match client.query_one(&sql, &[]).await {
-            Ok(row) => Ok(Some(row.try_get(0).map_err(|error| fault::error(&error))?)),
+        let read = |row: tokio_postgres::Row| {
+            let marks: i64 = row.try_get(1)?;
+            Ok::<_, tokio_postgres::Error>((row.try_get(0)?, marks > 0))
+        };
+        match client.query_one(&sql, &[]).await.and_then(read) {
+            Ok(versions) => Ok(Some(versions)),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(None),
             Err(error) => Err(fault::error(&error)),
         }
     }
 
-    fn outcome(&self, from: i64) -> Result<Migrated, Error> {
+    fn outcome(&self, versions: (i64, bool), purpose: Purpose) -> Result<Migrated, Error> {
         let known = newest(self.migrations);
-        if from > known {
-            return Err(Error::NewerSchema { found: from, known });
-        }
+        check(versions, known, purpose)?;
         Ok(Migrated {
             name: self.name,
-            from,
+            from: versions.0,
             to: known,
         })
     }
 }
 
-async fn run(client: &Client, schemas: &[Steps]) -> Result<Vec<Migrated>, Error> {
+async fn run(client: &Client, schemas: &[Steps], purpose: Purpose) -> Result<Vec<Migrated>, Error> {
     expect_utf8(client).await?;
     let mut found = Vec::new();
     for schema in schemas {
         let from = schema.found(client).await?;
-        found.push(schema.outcome(from.unwrap_or(0))?);
+        found.push(schema.outcome(from.unwrap_or_default(), purpose)?);
     }
     if found.iter().all(|schema| schema.from == schema.to) {
         return Ok(found);
     }
     make_lock(client).await?;
     told(client, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    let migrated = migrate_locked(client, schemas).await;
+    let migrated = migrate_locked(client, schemas, purpose).await;
     let end = if migrated.is_ok() {
         "COMMIT"
     } else {
@@ -101,15 +109,20 @@ async fn run(client: &Client, schemas: &[Steps]) -> Result<Vec<Migrated>, Error>
     migrated.and_then(|migrated| ended.map(|()| migrated))
 }
 
-async fn migrate_locked(client: &Client, schemas: &[Steps]) -> Result<Vec<Migrated>, Error> {
+async fn migrate_locked(
+    client: &Client,
+    schemas: &[Steps],
+    purpose: Purpose,
+) -> Result<Vec<Migrated>, Error> {
     told(client, LOCK).await?;
     let mut migrated = Vec::new();
     for schema in schemas {
         let table = schema.version_table;
         let create = format!("CREATE TABLE IF NOT EXISTS {table} (version BIGINT PRIMARY KEY)");
         told(client, &create).await?;
-        let from = schema.found(client).await?.unwrap_or(0);
-        migrated.push(schema.outcome(from)?);
+        let versions = schema.found(client).await?.unwrap_or_default();
+        migrated.push(schema.outcome(versions, purpose)?);
+        let (from, _) = versions;
         for (sql, version) in schema.migrations.iter().zip(1_i64..) {
             if version > from {
                 told(client, sql).await?;

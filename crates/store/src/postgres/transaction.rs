@@ -2,7 +2,10 @@
 
 use std::{ops::ControlFlow, pin::pin};
 
-use futures::{TryStreamExt as _, future::join};
+use futures::{
+    TryStreamExt as _,
+    future::{join, try_join_all},
+};
 use tokio_postgres::{Client, Statement};
 
 use super::{
@@ -168,6 +171,25 @@ impl Tx for Open<'_> {
             client.execute_raw(statement, values).await
         })?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    fn execute_all(
+        &mut self,
+        sql: &'static str,
+        rows: &[Vec<Value<'_>>],
+    ) -> Result<Vec<usize>, Error> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let changed = self.send(sql, false, async |client, statement| {
+            // Polled in their order, and so sent in it.
+            let all = rows.iter().map(|row| client.execute_raw(statement, row));
+            try_join_all(all).await
+        })?;
+        let changed = changed.into_iter();
+        Ok(changed
+            .map(|changed| usize::try_from(changed).unwrap_or(usize::MAX))
+            .collect())
     }
 
     fn visit(

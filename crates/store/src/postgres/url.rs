@@ -153,8 +153,12 @@ impl fmt::Display for PostgresUrl {
                 write!(f, ":{port}")?;
             }
         }
-        match self.config.get_dbname() {
-            Some(name) => write!(f, "/{name}"),
+        if let Some(name) = self.config.get_dbname() {
+            write!(f, "/{name}")?;
+        }
+        // Where it names a schema, that is a database of its own.
+        match self.config.get_options() {
+            Some(options) => write!(f, " ({options})"),
             None => Ok(()),
         }
     }

@@ -44,7 +44,7 @@ impl ToSql for Value<'_> {
 
 /// PostgreSQL knows no character 0 in a text: it becomes the one that stands for what can not be
 /// shown.
-pub(super) fn storable(text: &str) -> Cow<'_, str> {
+pub(crate) fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
         Cow::Owned(text.replace('\0', "\u{fffd}"))
     } else {
@@ -67,6 +67,15 @@ impl Row for tokio_postgres::Row {
             self.try_get(column)
         };
         found.map_err(|error| unreadable(column, &error))
+    }
+
+    fn value(&self, column: usize) -> Result<Value<'_>, Error> {
+        let kind = self.columns().get(column).map(Column::type_);
+        if kind == Some(&Type::TEXT) {
+            Ok(self.optional_text(column)?.into())
+        } else {
+            Ok(self.optional_integer(column)?.into())
+        }
     }
 }
 

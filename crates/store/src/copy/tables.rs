@@ -1,0 +1,432 @@
+//! What a copy takes along: every table, in an order in which no row refers to one that is not there
+//! yet. A test holds this list against the tables that the migrations make.
+
+use serde::{Deserialize, Serialize};
+
+use crate::tx::Value;
+
+/// A table as a copy sees it.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    /// The columns of its key, which the copy goes along. A text is never empty, an integer never
+    /// the lowest of all.
+    pub(super) key: &'static [Key],
+    /// All columns, those of the key first.
+    pub(super) columns: &'static [&'static str],
+}
+
+/// What kind of value a column of a key holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    Integer,
+    Text,
+}
+
+/// A part of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Part {
+    Integer(i64),
+    Text(String),
+}
+
+impl Part {
+    pub(super) fn value(&self) -> Value<'_> {
+        match self {
+            Self::Integer(integer) => (*integer).into(),
+            Self::Text(text) => text.into(),
+        }
+    }
+}
+
+/// The statements live as long as the process: a copy is the only thing that it does.
+impl Table {
+    /// Before all rows.
+    pub(super) fn start(&self) -> Vec<Part> {
+        let before = |key: &Key| match key {
+            Key::Integer => Part::Integer(i64::MIN),
+            Key::Text => Part::Text(String::new()),
+        };
+        self.key.iter().map(before).collect()
+    }
+
+    /// Where a row stands.
+    pub(super) fn place(&self, row: &[Value<'_>]) -> Vec<Part> {
+        let parts = row.iter().zip(self.key).map(|(value, _)| match value {
+            Value::Integer(integer) => Part::Integer(*integer),
+            Value::Text(text) => Part::Text(text.clone().into_owned()),
+            // Keys are never null.
+            Value::Null => Part::Text(String::new()),
+        });
+        parts.collect()
+    }
+
+    /// Rows behind a place; parameters: the parts of its key, and how many.
+    pub(super) fn read(&self) -> &'static str {
+        let (columns, name) = (self.columns.join(", "), self.name);
+        let key = self
+            .columns
+            .get(..self.key.len())
+            .unwrap_or_default()
+            .join(", ");
+        let count = self.key.len();
+        let behind = placeholders(count);
+        let most = count + 1;
+        let sql = format!(
+            "SELECT {columns} FROM {name} WHERE ({key}) > ({behind}) ORDER BY {key} LIMIT ${most}"
+        );
+        sql.leak()
+    }
+
+    /// A new row; parameters: its columns.
+    pub(super) fn write(&self) -> &'static str {
+        let (columns, name) = (self.columns.join(", "), self.name);
+        let values = placeholders(self.columns.len());
+        format!("INSERT INTO {name} ({columns}) VALUES ({values})").leak()
+    }
+
+    /// How many rows there are.
+    pub(super) fn count(&self) -> &'static str {
+        format!("SELECT COUNT(*) FROM {}", self.name).leak()
+    }
+
+    /// Any row.
+    pub(super) fn any(&self) -> &'static str {
+        format!("SELECT 1 FROM {} LIMIT 1", self.name).leak()
+    }
+
+    /// Lets the numbers of new rows begin behind those that are there, on PostgreSQL.
+    pub(super) fn renumber(&self) -> Option<&'static str> {
+        let name = self.name;
+        let sql = format!(
+            "SELECT setval(pg_get_serial_sequence('{name}', 'seq'), MAX(seq)) FROM {name} \
+             HAVING MAX(seq) IS NOT NULL"
+        );
+        (self.key == SEQ).then(|| &*sql.leak())
+    }
+}
+
+/// `$1, $2, ..`
+fn placeholders(count: usize) -> String {
+    let all: Vec<_> = (1..=count).map(|n| format!("${n}")).collect();
+    all.join(", ")
+}
+
+const SEQ: &[Key] = &[Key::Integer];
+const TEXTS: &[Key] = &[Key::Text, Key::Text];
+
+const fn table(name: &'static str, key: &'static [Key], columns: &'static [&'static str]) -> Table {
+    Table { name, key, columns }
+}
+
+/// The tables of the records.
+pub(super) static RECORDS: &[Table] = &[
+    table("workspaces", SEQ, &["seq", "id", "name"]),
+    table(
+        "api_keys",
+        SEQ,
+        &[
+            "seq",
+            "id",
+            "workspace_id",
+            "name",
+            "hash",
+            "hint",
+            "previous_hash",
+            "previous_until",
+            "settings",
+            "created_at",
+            "updated_at",
+            "revoked_at",
+        ],
+    ),
+    table("assistants", SEQ, &["seq", "workspace_id", "id", "record"]),
+    table(
+        "threads",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "id",
+            "created_at",
+            "metadata",
+            "tool_resources",
+        ],
+    ),
+    table(
+        "messages",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "id",
+            "thread_id",
+            "run_id",
+            "assistant_id",
+            "created_at",
+            "role",
+            "status",
+            "state",
+            "metadata",
+            "attachments",
+            "content",
+        ],
+    ),
+    table(
+        "runs",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "id",
+            "thread_id",
+            "assistant_id",
+            "created_at",
+            "status",
+            "expires_at",
+            "version",
+            "fence",
+            "attempt",
+            "lease_owner",
+            "lease_until",
+            "state",
+            "usage",
+            "metadata",
+            "settings",
+            "sealed",
+            "journal",
+            "journal_ended_at",
+        ],
+    ),
+    table(
+        "run_events",
+        &[Key::Text, Key::Text, Key::Integer, Key::Integer],
+        &[
+            "workspace_id",
+            "run_id",
+            "attempt",
+            "number",
+            "events",
+            "ends_leg",
+            "metadata",
+            "body",
+            "created_at",
+        ],
+    ),
+    table(
+        "steps",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "id",
+            "thread_id",
+            "run_id",
+            "assistant_id",
+            "created_at",
+            "expires_at",
+            "status",
+            "state",
+            "usage",
+            "details",
+        ],
+    ),
+    table(
+        "virtual_keys",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "slug",
+            "name",
+            "provider",
+            "sealed_key",
+            "masked_key",
+            "settings",
+            "created_at",
+            "updated_at",
+        ],
+    ),
+    table(
+        "configs",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "slug",
+            "name",
+            "version_id",
+            "created_at",
+            "updated_at",
+        ],
+    ),
+    table(
+        "config_versions",
+        SEQ,
+        &["seq", "workspace_id", "slug", "id", "config", "created_at"],
+    ),
+    table(
+        "counters",
+        &[Key::Text, Key::Text, Key::Integer],
+        &["subject", "meter", "start", "amount"],
+    ),
+    table(
+        "open_runs",
+        &[Key::Text, Key::Text, Key::Text],
+        &["workspace_id", "account", "run_id", "until"],
+    ),
+    table("affinity", TEXTS, &["workspace_id", "object_id", "target"]),
+];
+
+/// Those of the logs.
+pub(super) static LOGS: &[Table] = &[
+    table(
+        "logs",
+        TEXTS,
+        &[
+            "workspace_id",
+            "id",
+            "created_at_ms",
+            "kind",
+            "status",
+            "failed",
+            "attempts",
+            "cache",
+            "prompt_tokens",
+            "completion_tokens",
+            "cached_tokens",
+            "reasoning_tokens",
+            "cost",
+            "total_us",
+            "first_byte_us",
+            "overhead_us",
+            "api_key",
+            "virtual_key",
+            "config",
+            "provider",
+            "model",
+            "served_model",
+            "trace_id",
+            "run_id",
+            "thread_id",
+            "metadata",
+        ],
+    ),
+    table(
+        "log_details",
+        TEXTS,
+        &[
+            "workspace_id",
+            "id",
+            "details",
+            "request_body",
+            "response_body",
+        ],
+    ),
+    table(
+        "feedback",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "id",
+            "trace_id",
+            "created_at",
+            "record",
+        ],
+    ),
+    table("log_exports", SEQ, &["seq", "workspace_id", "id", "record"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use loomgate_testkit::postgres::Database;
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::{Options, Postgres, PostgresUrl, Store, schema};
+
+    type Columns = BTreeMap<String, Vec<String>>;
+
+    /// Tables that say how the others are.
+    const NOT_COPIED: [&str; 4] = [
+        "schema_version",
+        "logs_schema_version",
+        "schema_lock",
+        "sqlite_sequence",
+    ];
+
+    fn sorted(mut names: Vec<String>) -> Vec<String> {
+        names.sort();
+        names
+    }
+
+    fn listed(tables: &[&'static [Table]]) -> Columns {
+        let all = tables.iter().copied().flatten();
+        let columns = |table: &Table| {
+            let columns = table.columns.iter().map(|it| (*it).to_owned()).collect();
+            (table.name.to_owned(), sorted(columns))
+        };
+        all.map(columns).collect()
+    }
+
+    #[test]
+    fn every_column_of_sqlite_is_copied() {
+        for (schema, tables) in [(&schema::RECORDS, RECORDS), (&schema::LOGS, LOGS)] {
+            let mut connection = Connection::open_in_memory().unwrap();
+            schema
+                .migrate(&mut connection, schema::Purpose::Use)
+                .unwrap();
+            let texts = |sql: &str| {
+                let mut statement = connection.prepare(sql).unwrap();
+                let rows = statement.query_map([], |row| row.get(0)).unwrap();
+                rows.map(Result::unwrap).collect::<Vec<String>>()
+            };
+            let names = texts("SELECT name FROM sqlite_schema WHERE type = 'table'");
+            let names = names
+                .into_iter()
+                .filter(|it| !NOT_COPIED.contains(&it.as_str()));
+            let there = names.map(|name| {
+                let columns = texts(&format!("SELECT name FROM pragma_table_info('{name}')"));
+                (name, sorted(columns))
+            });
+            assert_eq!(listed(&[tables]), there.collect::<Columns>());
+        }
+    }
+
+    #[test]
+    fn every_column_of_postgresql_is_copied() {
+        let database = Database::new();
+        let url = PostgresUrl::parse(database.url()).unwrap();
+        Store::open(Options::postgres(Postgres::at(url))).unwrap();
+        let found = database.texts(
+            "SELECT table_name || '.' || column_name FROM information_schema.columns \
+             WHERE table_schema = current_schema",
+        );
+        let mut there = Columns::new();
+        for column in found {
+            let (table, column) = column.split_once('.').unwrap();
+            if !NOT_COPIED.contains(&table) {
+                there.entry(table.into()).or_default().push(column.into());
+            }
+        }
+        let there = there
+            .into_iter()
+            .map(|(table, columns)| (table, sorted(columns)));
+        assert_eq!(listed(&[RECORDS, LOGS]), there.collect::<Columns>());
+    }
+
+    #[test]
+    fn keys_stand_first_and_their_kinds_are_known() {
+        for table in RECORDS.iter().chain(LOGS) {
+            let key = table.columns.iter().zip(table.key);
+            for (column, kind) in key {
+                let is_number = ["seq", "start", "attempt", "number"].contains(column);
+                assert_eq!(is_number, *kind == Key::Integer, "{}.{column}", table.name);
+            }
+        }
+    }
+}
