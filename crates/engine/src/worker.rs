@@ -60,6 +60,9 @@ async fn claim_loop(shared: Arc<Shared>) {
         // Registered before looking into the queue, so that no wake-up is missed.
         place_free.as_mut().enable();
         wakeups.arm();
+        if let Err(error) = stop_cancelled(&shared).await {
+            tracing::error!(%error, "looking for cancelled runs failed");
+        }
         let running = shared.running.lock().len();
         let free = shared
             .settings
@@ -74,12 +77,23 @@ async fn claim_loop(shared: Arc<Shared>) {
             }
         }
         tokio::select! {
-            () = wakeups.woken(), if free > 0 => {}
+            () = wakeups.woken() => {}
             () = place_free => {}
             () = tokio::time::sleep(poll_pause(&shared)) => {}
             () = shared.draining.cancelled() => {}
         }
     }
+}
+
+/// Stops what another process has cancelled under our hands. What is cancelled here stops at once.
+async fn stop_cancelled(shared: &Shared) -> Result<(), loomgate_store::Error> {
+    if !shared.store.is_shared() || shared.running.lock().is_empty() {
+        return Ok(());
+    }
+    for (run, fence) in shared.store.runs().cancelling(&shared.worker).await? {
+        shared.stop(&run, fence);
+    }
+    Ok(())
 }
 
 /// The pause before a look that nothing called for.

@@ -16,11 +16,11 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use loomgate_store::{Sharing, Store};
 
 use crate::{
-    config::{self, Config, ConfigError, Environment, Flags, Sources, is_workspace},
+    config::{self, Config, ConfigError, Environment, Flags, Role, Sources, is_workspace},
     demo, serve,
     start::{Foundation, StartError},
 };
@@ -106,19 +106,10 @@ struct ServeArgs {
     /// Where to listen, HOST:PORT; port 0 takes a free one [default: 127.0.0.1:8787]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// What this process does; this release knows `all`
-    #[arg(long, value_enum, default_value_t = Role::All)]
-    role: Role,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Role {
-    /// Serve the API and carry out runs
-    All,
-    /// Only serve the API (not built yet)
-    Api,
-    /// Only carry out runs (not built yet)
-    Worker,
+    /// What this process does of it all: `api` leaves runs to others, `worker` the API
+    /// [default: all]
+    #[arg(long, value_name = "ROLE", value_parser = Role::NAMES)]
+    role: Option<String>,
 }
 
 impl ConfigArgs {
@@ -142,14 +133,9 @@ impl ConfigArgs {
 
 impl ServeArgs {
     fn load(&self) -> Result<Config, ConfigError> {
-        if self.role != Role::All {
-            return Err(ConfigError {
-                message: "--role: several processes on one database are not built yet".to_owned(),
-                help: Some("docs/status.md tells what this release has".to_owned()),
-            });
-        }
         let flags = Flags {
             listen: self.listen.clone(),
+            role: self.role.clone(),
             ..Flags::default()
         };
         config::load(&self.config.sources(flags))

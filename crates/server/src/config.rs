@@ -9,6 +9,7 @@ mod error;
 mod gateway;
 mod load;
 mod raw;
+mod role;
 mod saved_configs;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use database::Database;
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use load::{Flags, Sources, load};
+pub use role::Role;
 pub(crate) use virtual_keys::is_name;
 pub use virtual_keys::{ConfiguredVirtualKey, VirtualKeys};
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where records are kept.
     pub database: Database,
+    /// What this process does of it all.
+    pub role: Role,
     /// What error texts point to, when the operator has such a page.
     pub docs_url: Option<Url>,
     /// Keys that stand in the config. Those made later are in the store.
@@ -138,6 +142,7 @@ impl fmt::Debug for Config {
             .field("listen", &self.listen)
             .field("data_dir", &self.data_dir)
             .field("database", &self.database)
+            .field("role", &self.role)
             .field("api_keys", &self.api_keys)
             .field("virtual_keys", &self.virtual_keys)
             .field("http", &self.http)

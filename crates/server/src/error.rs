@@ -226,6 +226,13 @@ impl ApiError {
         error
     }
 
+    /// 503: the process only carries runs out.
+    pub fn of_worker() -> Self {
+        let message = "This process only carries runs out (role \"worker\"): send requests to one \
+                       whose role is \"api\" or \"all\".";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message).code("worker_only")
+    }
+
     /// The same with a code.
     #[must_use]
     pub fn code(mut self, code: &'static str) -> Self {

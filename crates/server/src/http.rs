@@ -21,9 +21,13 @@ use crate::{app::App, error::ApiError, headers};
 
 /// Every route, and what answers when there is none.
 pub fn router(app: App) -> Router {
-    routes()
-        .into_router(&app)
-        .fallback(relay::fallback)
+    let router = if app.config.role.serves() {
+        routes().into_router(&app).fallback(relay::fallback)
+    } else {
+        let operations = operations::routes().into_router(&app);
+        operations.fallback(only_works)
+    };
+    router
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), headers::layer))
         .with_state(app)
@@ -61,6 +65,11 @@ const ADMIN_NOT_BUILT: [&str; 13] = [
     "scim",
     "secret-references",
 ];
+
+/// What a process that only carries runs out answers to everybody but operators.
+async fn only_works() -> ApiError {
+    ApiError::of_worker()
+}
 
 fn unknown_url(request: &Request) -> ApiError {
     unknown_path(request.method(), request.uri().path())

@@ -229,6 +229,7 @@ pub async fn start_at(
             limits: config.limits.clone(),
             concurrency: config.worker.concurrency,
             lease: config.worker.lease,
+            workers: config.role.works(),
             stream_retention: config.worker.stream_retention,
             ..Settings::default()
         },

@@ -264,8 +264,8 @@ impl Store {
         &self.inner.logs
     }
 
-    /// Whether both are one database.
-    pub(crate) fn is_shared(&self) -> bool {
+    /// Whether both are one database, which other processes may use at the same time.
+    pub fn is_shared(&self) -> bool {
         self.inner.shared.is_some()
     }
 

@@ -36,6 +36,8 @@ pub struct Flags {
     pub data_dir: Option<PathBuf>,
     /// `database`
     pub database: Option<String>,
+    /// `role`
+    pub role: Option<String>,
 }
 
 /// Reads and checks everything.
@@ -47,6 +49,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     let flags = sources.flags.clone();
     raw.listen = flags.listen.or(raw.listen);
     raw.data_dir = flags.data_dir.or(raw.data_dir);
+    raw.role = flags.role.or(raw.role);
     raw.database = flags.database.map(Into::into).or(raw.database);
     valid::check(raw, &sources.environment)
 }

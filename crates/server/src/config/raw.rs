@@ -16,6 +16,7 @@ pub(super) struct RawConfig {
     #[serde(deserialize_with = "secret")]
     pub(super) database: Option<SecretString>,
     pub(super) postgres: RawPostgres,
+    pub(super) role: Option<String>,
     pub(super) files: Option<String>,
     pub(super) docs_url: Option<String>,
     pub(super) default_virtual_key: Option<String>,

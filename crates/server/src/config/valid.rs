@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
 use super::{
-    Config, ConfigError, Database, Environment, Http, Log, LogFormat, VirtualKeys, Worker,
+    Config, ConfigError, Database, Environment, Http, Log, LogFormat, Role, VirtualKeys, Worker,
     api_keys, gateway,
     raw::{RawConfig, RawHttp, RawLog, RawWorker},
     saved_configs,
@@ -45,11 +45,13 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
             return Err(ConfigError::at_least_one(option));
         }
     }
+    let database = Database::check(raw.database.as_ref(), &raw.postgres)?;
     Ok(Config {
+        role: Role::check(raw.role.as_deref(), &database)?,
+        database,
         gateway: gateway::check(&raw.gateway, &raw.egress, raw.prices)?,
         logs: gateway::logs(&raw.logs)?,
         saved_configs,
-        database: Database::check(raw.database.as_ref(), &raw.postgres)?,
         master_key: master_key(environment)?,
         listen: listen(raw.listen)?,
         data_dir: raw

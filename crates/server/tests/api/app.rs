@@ -107,6 +107,7 @@ impl TestApp {
                 listen: Some("127.0.0.1:0".to_owned()),
                 data_dir: Some(folder.path().join("data")),
                 database: database::url(folder.path()),
+                ..Flags::default()
             },
         };
         let config = config::load(&sources).unwrap();

@@ -25,6 +25,8 @@ mod process;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod replicas;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod review;

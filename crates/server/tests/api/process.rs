@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use loomgate_testkit::upstream::FakeUpstream;
+use loomgate_testkit::{postgres::Database, upstream::FakeUpstream};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -23,6 +23,30 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the program on a free port, its model calls going to `upstream`.
     pub(crate) async fn start(folder: &Path, upstream: &FakeUpstream, more_config: &str) -> Self {
+        Self::start_with(folder, upstream, more_config, &[]).await
+    }
+
+    /// One of several on one database, which share a folder for their secrets.
+    pub(crate) async fn replica(
+        (folder, database): (&Path, &Database),
+        upstream: &FakeUpstream,
+        role: &str,
+    ) -> Self {
+        let options = [
+            ("LOOMGATE_DATABASE", database.url()),
+            ("LOOMGATE_ROLE", role),
+            ("LOOMGATE_WORKER__LEASE_S", "1"),
+            ("LOOMGATE_HTTP__DRAIN_S", "0"),
+        ];
+        Self::start_with(folder, upstream, "", &options).await
+    }
+
+    async fn start_with(
+        folder: &Path,
+        upstream: &FakeUpstream,
+        more_config: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let config = folder.join("loomgate.toml");
         let text = format!(
             "[[api_keys]]\nname = \"test\"\nkey = \"{KEY}\"\n\n\
@@ -35,6 +59,7 @@ impl Process {
             .arg(&config)
             .arg("--data-dir")
             .arg(folder.join("data"))
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -52,6 +77,13 @@ impl Process {
     /// SIGKILL: nothing is told to the program beforehand.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Sends a signal: `STOP` freezes the program, `CONT` has it go on.
+    pub(crate) async fn signal(&self, name: &str) {
+        let (name, pid) = (format!("-{name}"), self.child.id().unwrap().to_string());
+        let kill = Command::new("kill").args([&name, &pid]).status();
+        assert!(kill.await.unwrap().success());
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
@@ -77,9 +109,7 @@ impl Process {
 
     /// SIGTERM, and the program's own end. Its exit code.
     pub(crate) async fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().unwrap().to_string();
-        let kill = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(kill.await.unwrap().success());
+        self.signal("TERM").await;
         self.child.wait().await.unwrap().code()
     }
 
@@ -106,10 +136,15 @@ impl Process {
         }
     }
 
+    /// An answer, whatever it is.
+    pub(crate) async fn answer(&self, path: &str) -> reqwest::Response {
+        let answer = self.request(reqwest::Method::GET, path).send().await;
+        answer.unwrap()
+    }
+
     /// An answer's text.
     pub(crate) async fn text(&self, path: &str) -> String {
-        let answer = self.request(reqwest::Method::GET, path).send().await;
-        answer.unwrap().text().await.unwrap()
+        self.answer(path).await.text().await.unwrap()
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {

@@ -216,7 +216,14 @@ impl Runs<'_> {
                 if apply(tx, &guard, &change)?.is_none() {
                     return Err(Error::corrupt("a run changed within a transaction"));
                 }
-                if !leased && row::wants_worker(change.state.status()) {
+                let status = change.state.status();
+                // Whoever has a run that is to stop may be another process.
+                let is_news = if leased {
+                    status == RunStatus::Cancelling
+                } else {
+                    row::wants_worker(status)
+                };
+                if is_news {
                     tx.announce_work()?;
                 }
                 let run = after(run, change);

@@ -49,6 +49,8 @@ statements! {
     CLAIM = claim!("");
     HEARTBEAT = "UPDATE runs SET lease_until = $1 \
         WHERE workspace_id = $2 AND id = $3 AND fence = $4 AND lease_owner = $5";
+    CANCELLING = "SELECT id, fence FROM runs \
+        WHERE lease_until > 0 AND lease_owner = $1 AND status = 'cancelling'";
     RELEASE_ALL = "UPDATE runs SET lease_owner = NULL, lease_until = 0 \
         WHERE lease_until IS NOT NULL AND lease_owner = $1";
     RECOVER = "UPDATE runs SET lease_owner = NULL, lease_until = 0 \
@@ -176,6 +178,18 @@ impl Runs<'_> {
                     }
                 }
                 Ok(held)
+            })
+            .await
+    }
+
+    /// The runs that a worker has and somebody wants to stop, with the numbers of their leases.
+    pub async fn cancelling(&self, worker: &str) -> Result<Vec<(RunId, i64)>, Error> {
+        let worker = worker.to_owned();
+        self.0
+            .read_one(move |tx| {
+                tx.rows(CANCELLING, values![&worker], |row| {
+                    Ok((row.id(0)?, row.integer(1)?))
+                })
             })
             .await
     }

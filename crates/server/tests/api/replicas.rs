@@ -1,0 +1,200 @@
+//! Several real processes on one PostgreSQL: what one of them begins, any other can watch, answer,
+//! cancel and end.
+
+use loomgate_testkit::{
+    postgres::Database,
+    upstream::{FakeUpstream, Gate, Reply},
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{
+    database,
+    process::{Process, text},
+    program::fail,
+};
+
+/// What all replicas share.
+struct Site {
+    folder: TempDir,
+    database: Database,
+    upstream: FakeUpstream,
+}
+
+impl Site {
+    async fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            database: Database::new(),
+            upstream: FakeUpstream::start().await,
+        }
+    }
+
+    async fn process(&self, role: &str) -> Process {
+        let at = (self.folder.path(), &self.database);
+        Process::replica(at, &self.upstream, role).await
+    }
+}
+
+/// The path of a thread's newest run.
+async fn newest_run(process: &Process, runs: &str) -> String {
+    let list = process.get(runs).await;
+    format!("{runs}/{}", text(&list["data"][0], "id"))
+}
+
+#[tokio::test]
+async fn one_process_serves_and_another_works() {
+    let site = Site::new().await;
+    let api = site.process("api").await;
+    let (assistant, thread) = api.furnish().await;
+    let runs = format!("/threads/{thread}/runs");
+    api.post(&runs, json!({"assistant_id": assistant})).await;
+    let run = newest_run(&api, &runs).await;
+    assert_eq!(api.get(&run).await["status"], "queued");
+    assert_eq!(site.upstream.count(), 0);
+
+    site.upstream.push(Reply::text("Once upon a time."));
+    let worker = site.process("worker").await;
+    api.settled(&run, "completed").await;
+    assert_eq!(api.said(&thread).await, ["Once upon a time."]);
+
+    let refused = worker.answer("/models").await;
+    assert_eq!(refused.status(), 503);
+    let body: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "worker_only", "{body}");
+}
+
+#[tokio::test]
+async fn a_run_is_watched_live_and_ended_where_it_is_not_carried_out() {
+    let site = Site::new().await;
+    let (one, other) = (site.process("api").await, site.process("api").await);
+    let _worker = site.process("worker").await;
+    let gate = Gate::new();
+    site.upstream
+        .push(Reply::gated("Once upon a time there was nothing.", &gate));
+    let (assistant, thread) = one.furnish().await;
+    let runs = format!("/threads/{thread}/runs");
+    gate.release(3);
+    let body = json!({"assistant_id": assistant, "stream": true});
+    let mut first = one.stream(&runs, body).await;
+    first.until("\"value\":\"a \"").await;
+    // It is live at both, long before the run's end.
+    let run = newest_run(&other, &runs).await;
+    let mut second = other.reopen(&run, None).await;
+    second.until("\"value\":\"a \"").await;
+    assert_eq!(other.get(&run).await["status"], "in_progress");
+
+    other.post(&format!("{run}/cancel"), json!({})).await;
+    one.settled(&run, "cancelled").await;
+    let (first, second) = (first.end().await, second.end().await);
+    for stream in [&first, &second] {
+        assert!(stream.contains("event: thread.run.cancelled"), "{stream}");
+        assert!(stream.ends_with("data: [DONE]\n\n"), "{stream}");
+    }
+    let ids = |stream: &str| -> Vec<String> {
+        let lines = stream.lines().filter(|line| line.starts_with("id: "));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(ids(&first), ids(&second));
+    // The thread is free again, at once and for everybody.
+    site.upstream.push(Reply::text("The end."));
+    one.post(&runs, json!({"assistant_id": assistant})).await;
+    other
+        .settled(&newest_run(&one, &runs).await, "completed")
+        .await;
+}
+
+#[tokio::test]
+async fn outputs_are_handed_in_at_any_process() {
+    let site = Site::new().await;
+    let (one, other) = (site.process("all").await, site.process("api").await);
+    site.upstream.push(Reply::calls(&[("call_1", "f", "{}")]));
+    let (assistant, thread) = one.furnish().await;
+    let runs = format!("/threads/{thread}/runs");
+    one.post(&runs, json!({"assistant_id": assistant})).await;
+    let run = newest_run(&one, &runs).await;
+    let waiting = one.settled(&run, "requires_action").await;
+    let calls = &waiting["required_action"]["submit_tool_outputs"]["tool_calls"];
+    site.upstream.push(Reply::text("It is 7."));
+    let outputs = json!({"tool_outputs": [{"tool_call_id": calls[0]["id"], "output": "7"}]});
+    other
+        .post(&format!("{run}/submit_tool_outputs"), outputs)
+        .await;
+    other.settled(&run, "completed").await;
+    assert_eq!(one.said(&thread).await, ["It is 7."]);
+    assert_eq!(site.upstream.count(), 2);
+}
+
+#[tokio::test]
+async fn a_frozen_process_loses_its_run_and_can_write_nothing() {
+    let site = Site::new().await;
+    let api = site.process("api").await;
+    let frozen = site.process("worker").await;
+    let gate = Gate::new();
+    site.upstream
+        .push(Reply::gated("What nobody hears.", &gate));
+    let (assistant, thread) = api.furnish().await;
+    let runs = format!("/threads/{thread}/runs");
+    gate.release(1);
+    let body = json!({"assistant_id": assistant, "stream": true});
+    let mut stream = api.stream(&runs, body).await;
+    stream.until("\"value\":\"What \"").await;
+    let run = newest_run(&api, &runs).await;
+
+    frozen.signal("STOP").await;
+    site.upstream.push(Reply::text("What stands."));
+    let _awake = site.process("worker").await;
+    let ended = api.settled(&run, "completed").await;
+    // It goes on where it was, with all that the model has said to it meanwhile.
+    gate.release(5);
+    frozen.signal("CONT").await;
+    let left = frozen.terminate().await;
+    assert_eq!(left, Some(0));
+    assert_eq!(api.get(&run).await, ended);
+    let whole = stream.end().await;
+    assert!(whole.ends_with("data: [DONE]\n\n"), "{whole}");
+    assert_eq!(whole.matches("event: thread.run.completed").count(), 1);
+    let said = api.said(&thread).await;
+    assert_eq!(said.first().map(String::as_str), Some("What stands."));
+}
+
+#[tokio::test]
+async fn a_process_that_stops_hands_its_run_over() {
+    let site = Site::new().await;
+    let api = site.process("api").await;
+    let leaving = site.process("worker").await;
+    let gate = Gate::new();
+    site.upstream
+        .push(Reply::gated("Cut in the middle.", &gate));
+    let (assistant, thread) = api.furnish().await;
+    let runs = format!("/threads/{thread}/runs");
+    gate.release(1);
+    let body = json!({"assistant_id": assistant, "stream": true});
+    let mut stream = api.stream(&runs, body).await;
+    stream.until("\"value\":\"Cut \"").await;
+    let run = newest_run(&api, &runs).await;
+    let _staying = site.process("worker").await;
+    site.upstream.push(Reply::text("Told to its end."));
+    assert_eq!(leaving.terminate().await, Some(0));
+    // The stream goes on at the process that serves it, which nobody has stopped.
+    let whole = stream.end().await;
+    assert!(whole.ends_with("data: [DONE]\n\n"), "{whole}");
+    assert_eq!(whole.matches("event: thread.run.completed").count(), 1);
+    api.settled(&run, "completed").await;
+    let said = api.said(&thread).await;
+    assert_eq!(said.first().map(String::as_str), Some("Told to its end."));
+}
+
+#[tokio::test]
+async fn sqlite_is_for_one_process_that_does_it_all() {
+    let folder = tempfile::tempdir().unwrap();
+    if database::url(folder.path()).is_some() {
+        return;
+    }
+    for role in ["api", "worker"] {
+        let (code, text) = fail(folder.path(), &["serve", "--role", role]).await;
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("only one can use SQLite"), "{text}");
+        assert!(text.contains("docs/operations.md"), "{text}");
+    }
+}
