@@ -108,19 +108,37 @@ pub enum Stage {
 pub async fn copy(
     (from, source): (Options, String),
     to: Options,
-    mut report: impl FnMut(Progress),
+    report: impl FnMut(Progress),
 ) -> Result<Vec<(&'static str, Digest)>, CopyError> {
     let alone = |options| Options {
         sharing: Sharing::Alone,
         ..options
     };
     let from = Store::open_for(&alone(from), Purpose::Source)?;
-    let to = Store::open_for(&alone(to), Purpose::Target)?;
-    let sides = sides(&from, &to);
+    let copied = match Store::open_for(&alone(to), Purpose::Target) {
+        Ok(to) => {
+            let copied = between(&from, &to, &source, report).await;
+            to.close().await;
+            copied
+        }
+        Err(error) => Err(error.into()),
+    };
+    // Also of a copy that failed: both can be used again once this has returned.
+    from.close().await;
+    copied
+}
+
+async fn between(
+    from: &Store,
+    to: &Store,
+    source: &str,
+    mut report: impl FnMut(Progress),
+) -> Result<Vec<(&'static str, Digest)>, CopyError> {
+    let sides = sides(from, to);
     let mut is_verified = false;
     for side in &sides {
         if !is_verified {
-            is_verified = side.begin(&source).await?;
+            is_verified = side.begin(source).await?;
         }
     }
     let mut digests = Vec::new();
@@ -138,14 +156,12 @@ pub async fn copy(
         }
     }
     if let Some(first) = sides.first() {
-        first.remember_verified(&source).await?;
+        first.remember_verified(source).await?;
     }
     // Should this be ended in between, then the first side still says that all is done.
     for side in sides.iter().rev() {
         side.finish().await?;
     }
-    from.close().await;
-    to.close().await;
     Ok(digests)
 }
 

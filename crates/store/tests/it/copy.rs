@@ -226,14 +226,14 @@ async fn lists_go_on_behind_what_was_copied() {
 }
 
 /// A target that takes only so many messages.
-fn stubborn(at: u32) -> (Home, Database) {
+async fn stubborn(at: u32) -> (Home, Database) {
     let home = Home::postgres();
     let Home::Postgres(database) = &home else {
         panic!("no database")
     };
     let database = database.clone();
     // The tables are there, and empty: that is as good as none.
-    drop(home.open());
+    home.open().close().await;
     database.execute(&format!(
         "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS
              $$ BEGIN RAISE EXCEPTION 'made up'; END $$;
@@ -247,14 +247,8 @@ fn stubborn(at: u32) -> (Home, Database) {
 async fn a_copy_goes_on_where_it_was_ended() {
     let first = folder();
     filled(&first).await;
-    let (second, database) = stubborn(700);
-    // The store that made the tables has to have let go of them.
-    let ended = loop {
-        match carry(&first, &second).await {
-            Err(CopyError::Store(Error::InUse(_))) => {}
-            ended => break ended,
-        }
-    };
+    let (second, database) = stubborn(700).await;
+    let ended = carry(&first, &second).await;
     assert!(
         matches!(ended, Err(CopyError::Store(Error::Driver(_)))),
         "{ended:?}"
@@ -292,6 +286,31 @@ async fn a_copy_goes_on_where_it_was_ended() {
         of: u64::from(MESSAGES) + 1,
     };
     assert_eq!(first_step, Some(expected), "the rest only");
+    second.open();
+}
+
+#[tokio::test]
+async fn a_copy_into_files_goes_on_with_the_second_one() {
+    let (first, second) = (folder(), folder());
+    filled(&first).await;
+    second.open().close().await;
+    let logs = second.file().unwrap().with_file_name("logs.db");
+    let logs = rusqlite::Connection::open(logs).unwrap();
+    logs.execute_batch(
+        "CREATE TRIGGER stop BEFORE INSERT ON logs BEGIN SELECT RAISE(ABORT, 'made up'); END",
+    )
+    .unwrap();
+    let ended = carry(&first, &second).await;
+    assert!(
+        matches!(ended, Err(CopyError::Store(Error::Driver(_)))),
+        "{ended:?}"
+    );
+    let refused = Store::open(second.options());
+    assert!(matches!(refused, Err(Error::Unfinished)), "{refused:?}");
+    logs.execute_batch("DROP TRIGGER stop").unwrap();
+    drop(logs);
+    carry(&first, &second).await.unwrap();
+    assert_eq!(rows(&second), rows(&first));
     second.open();
 }
 
