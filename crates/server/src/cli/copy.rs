@@ -31,6 +31,10 @@ pub(super) async fn run(args: &CopyArgs, out: &mut dyn Write) -> Result<(), Fail
     let environment = Environment::of_process();
     let from = Place::parse("--from", &args.from, &environment)?;
     let to = Place::parse("--to", &args.to, &environment)?;
+    if from.to_string() == to.to_string() {
+        let message = format!("--from and --to are the same: {from}");
+        return Err(Failure::misused(message, PLACES));
+    }
     let mut line = ProgressLine::default();
     let source = (from.options(), from.to_string());
     let copied = copy(source, to.options(), |step| line.show(step)).await;
@@ -81,6 +85,15 @@ impl Place {
         }
     }
 
+    /// Whether there is no database, where one was found that has no tables. Beside a file of records
+    /// that of the logs may be missing.
+    fn is_nothing(&self) -> bool {
+        match self {
+            Self::File(path) => !path.exists(),
+            Self::Postgres(_) => true,
+        }
+    }
+
     fn options(&self) -> Options {
         match self {
             Self::File(path) => Options::file(path),
@@ -105,7 +118,7 @@ impl std::fmt::Display for Place {
 fn failure(error: &CopyError, from: &Place) -> Failure {
     use loomgate_store::Error;
     let help = match error {
-        CopyError::Store(Error::OlderSchema { found: 0, .. }) => {
+        CopyError::Store(Error::OlderSchema { found: 0, .. }) if from.is_nothing() => {
             return Failure::failed(format!("there is nothing of Loomgate's in {from}"), PLACES);
         }
         CopyError::Store(Error::OlderSchema { .. }) => "run `loomgate migrate` on the source first",

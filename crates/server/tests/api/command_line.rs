@@ -1,7 +1,9 @@
 //! The command line: what it does, and what it says when it can not do what it was told.
 
 mod configs;
+mod copy;
 mod keys;
+mod migrate;
 mod secrets;
 mod virtual_keys;
 

@@ -53,7 +53,18 @@ impl Program {
     /// `loomgate serve` in a folder, with this file and every log line that it can write.
     pub(crate) async fn start(folder: &Path, config: &str) -> Self {
         std::fs::write(folder.join("loomgate.toml"), config).unwrap();
-        let mut child = program(folder)
+        Self::of(program(folder), folder).await
+    }
+
+    /// The same with a database of the test's choice.
+    pub(crate) async fn on(database: &str, folder: &Path) -> Self {
+        let mut command = program(folder);
+        command.env("LOOMGATE_DATABASE", database);
+        Self::of(command, folder).await
+    }
+
+    async fn of(mut command: Command, folder: &Path) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("LOOMGATE_LOG", "trace")
             .stdout(Stdio::piped())
