@@ -130,8 +130,12 @@ impl RunLog {
     }
 
     /// Adds events that are stored, told by a command. `after` is the event that comes before them.
+    /// A command that tells nothing has a worker that goes on telling: what it told and did not
+    /// store yet stays.
     pub(crate) fn extend(&self, after: EventId, told: Vec<Slot>) {
-        self.state.lock().extend(after, told);
+        if !told.is_empty() {
+            self.state.lock().extend(after, told);
+        }
         self.changed.notify_waiters();
     }
 
@@ -573,6 +577,17 @@ mod tests {
         assert!(matches!(look, Look::Behind { .. }), "{look:?}");
         let (seen, _) = read(&log, reader, id(0, 6));
         assert_eq!(seen, ["0.7", "0.8", "0.9"]);
+    }
+
+    #[test]
+    fn a_command_that_tells_nothing_takes_nothing_from_readers() {
+        let log = log();
+        let reader = log.register(EventId::START);
+        log.adopt(ws(), 1, EventId::START, told(1, 1..=2));
+        log.tell(1, words("not stored yet"), &mut run()).unwrap();
+        log.extend(id(1, 2), Vec::new());
+        let (seen, _) = read(&log, reader, EventId::START);
+        assert_eq!(seen, ["1.1", "1.2", "1.3"]);
     }
 
     #[test]
