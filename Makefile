@@ -45,8 +45,8 @@ test: cargo ## every test: Rust, the official SDKs, the contract, the documentat
 	cargo nextest run --locked --workspace
 	@echo '== 2/7 Servers and engines once more, on PostgreSQL'
 	$(ON_POSTGRES) cargo nextest run --locked --workspace -E '(package(loomgate-server) | package(loomgate-engine)) & kind(test)'
-	@echo '== 3/7 The binary that the next parts test from outside'
-	cargo build --locked --package loomgate-server --bin loomgate
+	@echo '== 3/7 The binary that the next parts test from outside: the one that those tests ran'
+	@$(abspath $(TARGET_DIR)/debug/loomgate) --version
 	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES)
 	@echo '== 4/7 The official SDKs against the binary'
 	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/sdk/run.sh
