@@ -23,6 +23,7 @@ use crate::{
     home::Home,
     keys::key,
     logs::record,
+    receipts::receipt,
 };
 
 /// Messages of the largest thread: more than go over in one transaction.
@@ -65,6 +66,7 @@ async fn fill(store: &Store) {
             body: "told".into(),
         }),
         at_ms: NOW_MS,
+        receipt: Some(receipt("k")),
     };
     store.runs().create(&ws(), told).await.unwrap().unwrap();
     let virtual_keys = store.virtual_keys();
