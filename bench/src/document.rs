@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use anyhow::Context;
 
 /// Replaces what stands between the markers of `name`.
-pub(crate) fn replace(path: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+pub fn replace(path: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     let document = std::fs::read_to_string(path)?;
     let begin = format!("<!-- generated: {name} -->\n");
     let end = "<!-- end generated -->";
@@ -17,7 +17,7 @@ pub(crate) fn replace(path: &Path, name: &str, text: &str) -> anyhow::Result<()>
 }
 
 /// What the figures were measured on, in one line.
-pub(crate) fn machine() -> String {
+pub fn machine() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()

@@ -5,15 +5,13 @@
 //! upstream called directly and beside a relay without logic. Both print tables that
 //! `docs/performance.md` holds.
 
-mod document;
 mod http;
 mod modify_run;
-mod process;
 mod relay;
 mod server;
-mod statistics;
 
 use clap::{Parser, Subcommand};
+use loomgate_bench::process;
 
 /// The same allocator as the server's, so that the bare relay is no worse off.
 #[global_allocator]

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use loomgate_bench::document;
 use loomgate_domain::{
     AssistantId, Metadata, Run, RunId, Thread, ThreadId, Timestamp, Usage, WorkspaceId,
     run::{Route, RunSettings, RunState},
@@ -20,7 +21,6 @@ use loomgate_store::{NewRun, NewRunThread, Store};
 use serde_json::Value;
 
 use crate::{
-    document,
     http::{Connection, encode},
     server::Server,
 };

@@ -18,6 +18,11 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use loomgate_bench::{
+    document,
+    process::Process,
+    statistics::{Dice, median},
+};
 use serde_json::{Value, json};
 
 use self::{
@@ -27,11 +32,8 @@ use self::{
     stand_in::StandIn,
 };
 use crate::{
-    document,
     http::{Connection, encode},
-    process::Process,
     server::Server,
-    statistics::{Dice, median},
 };
 
 /// The core of the load generator and the stand-in.

@@ -3,11 +3,9 @@
 use std::{path::Path, str};
 
 use anyhow::Context;
+use loomgate_bench::process::Process;
 
-use crate::{
-    http::{Connection, encode},
-    process::Process,
-};
+use crate::http::{Connection, encode};
 
 /// A running `loomgate serve`. Ended when dropped.
 pub(crate) struct Server {

@@ -5,15 +5,18 @@ const RESAMPLES: usize = 2_000;
 
 /// A median with the interval in which it lies with a probability of 95 %.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Estimate {
-    pub(crate) median: f64,
-    pub(crate) low: f64,
-    pub(crate) high: f64,
+pub struct Estimate {
+    /// Of the values.
+    pub median: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
 }
 
 impl Estimate {
     /// Of values of which there is at least one; by drawing samples of the same size from them.
-    pub(crate) fn of(values: &[f64], dice: &mut Dice) -> Self {
+    pub fn of(values: &[f64], dice: &mut Dice) -> Self {
         let mut drawn = vec![0.0; values.len()];
         let mut medians = Vec::with_capacity(RESAMPLES);
         for _ in 0..RESAMPLES {
@@ -30,7 +33,7 @@ impl Estimate {
 }
 
 /// The middle of at least one value; of an even number of them the mean of both in the middle.
-pub(crate) fn median(values: &mut [f64]) -> f64 {
+pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len().is_multiple_of(2) {
@@ -41,15 +44,17 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
 }
 
 /// Numbers that look random, and are the same for the same seed (splitmix64).
-pub(crate) struct Dice(u64);
+#[derive(Debug)]
+pub struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// A sequence of its own for each seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// From 0 to below `limit`, which is small.
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -60,7 +65,7 @@ impl Dice {
     }
 
     /// Puts values in any order.
-    pub(crate) fn shuffle<T>(&mut self, values: &mut [T]) {
+    pub fn shuffle<T>(&mut self, values: &mut [T]) {
         for last in (1..values.len()).rev() {
             values.swap(last, self.below(last + 1));
         }

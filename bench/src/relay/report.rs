@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use anyhow::ensure;
-use serde_json::{Value, json};
-
-use super::{ARMS, Arm, call::Call, load::Load};
-use crate::{
+use loomgate_bench::{
     document,
     statistics::{Dice, Estimate, median},
 };
+use serde_json::{Value, json};
+
+use super::{ARMS, Arm, call::Call, load::Load};
 
 /// Added time at the median, as a multiple of the bare relay's.
 const MOST_RATIO: f64 = 2.0;
