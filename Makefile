@@ -18,6 +18,7 @@ EXCHANGES_POSTGRES := $(EXCHANGES:.jsonl=-postgres.jsonl)
 # The binary that is tested from outside, and what tells a test to keep its records in PostgreSQL.
 TESTED := LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate)
 ON_POSTGRES := LOOMGATE_TEST_DATABASE=postgres
+CHAOS := $(dir $(LOOMGATE))loomgate-chaos --binary $(LOOMGATE)
 BUILD := cargo build --locked --profile $(PROFILE) --package loomgate-server --bin loomgate
 
 .PHONY: help
@@ -37,27 +38,29 @@ demo: cargo ## a guided tour with a real small language model (STAY=1: servers s
 	@PROFILE=$(PROFILE) LOOMGATE_BIN=$(abspath $(LOOMGATE)) demo/run.sh
 
 .PHONY: test
-test: cargo ## every test: Rust, the official SDKs, the contract, the documentation, on both databases (what CI runs)
-	@echo '== Every test, in seven parts: 15 to 20 minutes from nothing, 8 once built.'
-	@echo '== 1/7 Rust tests, those of the store on SQLite and PostgreSQL'
+test: cargo ## every test: Rust, the official SDKs, the contract, the documentation, on both databases, and some chaos (what CI runs)
+	@echo '== Every test, in eight parts: 15 to 20 minutes from nothing, 9 once built.'
+	@echo '== 1/8 Rust tests, those of the store on SQLite and PostgreSQL'
 	@scripts/ensure-nextest.sh
 	@scripts/ensure-postgres.sh >/dev/null
 	cargo nextest run --locked --workspace
-	@echo '== 2/7 Servers and engines once more, on PostgreSQL'
+	@echo '== 2/8 Servers and engines once more, on PostgreSQL'
 	$(ON_POSTGRES) cargo nextest run --locked --workspace -E '(package(loomgate-server) | package(loomgate-engine)) & kind(test)'
-	@echo '== 3/7 The binary that the next parts test from outside: the one that those tests ran'
+	@echo '== 3/8 The binaries that the next parts use: the ones that those tests ran'
 	@$(abspath $(TARGET_DIR)/debug/loomgate) --version
 	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES)
-	@echo '== 4/7 The official SDKs against the binary'
+	@echo '== 4/8 The official SDKs against the binary'
 	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/sdk/run.sh
-	@echo '== 5/7 The contract, over plain HTTP'
+	@echo '== 5/8 The contract, over plain HTTP'
 	@LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/contract/run.sh
-	@echo '== 6/7 The calls that the documentation shows'
+	@echo '== 6/8 The calls that the documentation shows'
 	@$(TESTED) tests/docs/run.sh
-	@echo '== 7/7 SDKs and contract once more, on PostgreSQL'
+	@echo '== 7/8 SDKs and contract once more, on PostgreSQL'
 	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" $(ON_POSTGRES) $(TESTED) tests/sdk/run.sh --native
 	@: > $(EXCHANGES_POSTGRES)
 	@LOOMGATE_RECORD=$(EXCHANGES_POSTGRES) $(ON_POSTGRES) $(TESTED) tests/contract/run.sh --ignore-glob '*test_schemathesis.py'
+	@echo '== 8/8 Half a minute of chaos (docs/reliability.md)'
+	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --seconds 30
 
 .PHONY: check
 check: cargo ## formatting, lints, dependency rules, unused dependencies
@@ -67,7 +70,7 @@ check: cargo ## formatting, lints, dependency rules, unused dependencies
 	@scripts/ensure-cargo-tool.sh cargo-deny 0.20.2
 	cargo deny --locked check bans licenses sources
 	@scripts/ensure-cargo-tool.sh cargo-machete 0.9.2
-	cargo machete crates bench
+	cargo machete crates bench chaos
 
 # What is measured is what is published: the `dist` profile.
 BENCH := $(TARGET_DIR)/dist/loomgate-bench
@@ -85,6 +88,12 @@ bench-modify-run: bench-build ## measure Modify Run against its goals (about 2 m
 .PHONY: bench-relay
 bench-relay: bench-build ## measure relayed calls against their goals (about 15 minutes once built)
 	$(BENCH) relay $(MEASURED) --portkey bench/peers/portkey/start.sh $(ARGS)
+
+.PHONY: chaos
+chaos: cargo ## kill a server under load, and check that nothing was lost (about 5 minutes once built)
+	@echo '== Building Loomgate and what breaks it ($(PROFILE) profile).'
+	@cargo build --locked --profile $(PROFILE) --workspace --bin loomgate --bin loomgate-chaos
+	$(CHAOS) $(ARGS)
 
 .PHONY: openapi
 openapi: cargo ## print the OpenAPI document that the server serves

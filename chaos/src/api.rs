@@ -1,0 +1,208 @@
+//! The API as a client of it sees it: an answer, a refusal, or nobody knows.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Method, Request, Response, body::Incoming, header};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use serde_json::Value;
+use tokio::{sync::watch, time::timeout};
+
+use crate::events::{Event, Reader};
+
+/// The longest wait for an answer, and for the next piece of a stream. A server may be stopped for
+/// a while; one that never answers is a loss that the checker sees.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Answer {
+    /// Acknowledged.
+    Done(Value),
+    /// Refused: status and body.
+    Refused(u16, Value),
+    /// There was no answer, or only a part of one: it may have been done.
+    Lost,
+}
+
+/// A stream, or why there is none.
+pub(crate) enum Opened {
+    Stream(Stream),
+    Refused(u16, Value),
+    Lost,
+}
+
+/// Calls to whoever serves at the moment.
+#[derive(Clone)]
+pub(crate) struct Api {
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// Where that is; none while there is nobody.
+    door: watch::Receiver<Option<SocketAddr>>,
+    key: String,
+}
+
+impl Api {
+    pub(crate) fn new(door: watch::Receiver<Option<SocketAddr>>, key: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            // A request is sent once: the client decides whether to ask again.
+            .retry_canceled_requests(false)
+            .build(connector);
+        Self {
+            client,
+            door,
+            key: key.to_owned(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// Reads what has to be there; asks until there is an answer.
+    pub(crate) async fn read(&self, path: &str) -> anyhow::Result<Value> {
+        loop {
+            match self.get(path).await {
+                Answer::Done(value) => return Ok(value),
+                Answer::Refused(status, body) => anyhow::bail!("GET {path}: {status} {body}"),
+                Answer::Lost => self.pause().await,
+            }
+        }
+    }
+
+    /// Whether the server says that it is ready.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let response = self.send(Method::GET, "/ready", None, None).await;
+        response.is_some_and(|response| response.status() == 200)
+    }
+
+    /// Waits before a request whose predecessor was lost.
+    pub(crate) async fn pause(&self) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let Some(response) = self.send(method, &format!("/v1{path}"), body, None).await else {
+            return Answer::Lost;
+        };
+        let status = response.status();
+        let Ok(Ok(body)) = timeout(PATIENCE, response.into_body().collect()).await else {
+            return Answer::Lost;
+        };
+        let Ok(value) = serde_json::from_slice(&body.to_bytes()) else {
+            return Answer::Refused(status.as_u16(), Value::from("no JSON"));
+        };
+        match status.as_u16() {
+            200..=299 => Answer::Done(value),
+            // On its way down, or up: what came of it is not said.
+            502..=504 => Answer::Lost,
+            status => Answer::Refused(status, value),
+        }
+    }
+
+    /// Opens a stream: by asking for one, or an earlier one behind an event of it.
+    pub(crate) async fn open(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+        after: Option<&str>,
+    ) -> Opened {
+        let method = if body.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        };
+        let Some(response) = self.send(method, &format!("/v1{path}"), body, after).await else {
+            return Opened::Lost;
+        };
+        let status = response.status().as_u16();
+        if status == 200 {
+            return Opened::Stream(Stream {
+                body: response.into_body(),
+                reader: Reader::default(),
+            });
+        }
+        let Ok(body) = response.into_body().collect().await else {
+            return Opened::Lost;
+        };
+        match status {
+            502..=504 => Opened::Lost,
+            _ => Opened::Refused(
+                status,
+                serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
+            ),
+        }
+    }
+
+    /// None: there was no answer.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        after: Option<&str>,
+    ) -> Option<Response<Incoming>> {
+        let mut door = self.door.clone();
+        let address = *door.wait_for(Option::is_some).await.ok()?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", address?))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.key));
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        let body = body.map(|body| {
+            request = std::mem::take(&mut request).header(header::CONTENT_TYPE, "application/json");
+            body.to_string()
+        });
+        let request = request.body(Full::from(body.unwrap_or_default())).ok()?;
+        timeout(PATIENCE, self.client.request(request))
+            .await
+            .ok()?
+            .ok()
+    }
+}
+
+/// A stream that is being read.
+pub(crate) struct Stream {
+    body: Incoming,
+    reader: Reader,
+}
+
+/// What a stream gives.
+pub(crate) enum Next {
+    Event(Event),
+    /// Its proper end.
+    End,
+    /// It broke off.
+    Broken,
+}
+
+impl Stream {
+    pub(crate) async fn next(&mut self) -> Next {
+        loop {
+            if let Some(event) = self.reader.next() {
+                return Next::Event(event);
+            }
+            match timeout(PATIENCE, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.reader.push(&data);
+                    }
+                }
+                Ok(None) => return Next::End,
+                Ok(Some(Err(_))) | Err(_) => return Next::Broken,
+            }
+        }
+    }
+}

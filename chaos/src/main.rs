@@ -1,0 +1,72 @@
+//! Breaks a running Loomgate, and checks that nothing was lost.
+//!
+//! `loomgate-chaos` puts real `loomgate serve` processes under the load of clients that write down
+//! what was acknowledged, kills, freezes and restarts them, lets their model break in many ways, and
+//! then holds what the API and the database say against what was written down. `loomgate-chaos
+//! resume` measures how long runs take to go on after a kill. Both print tables that
+//! `docs/reliability.md` holds.
+//!
+//! What it is not: part of the product. It shares no code with the server.
+//!
+//! Start at [`storm`] for what happens, at [`check`] for what has to hold.
+//!
+//! Invariant: every choice follows from the seed; time and the scheduler alone do not.
+//! Invariant: every rule has a test with a history that breaks it (`check/tests.rs`).
+
+mod api;
+mod check;
+mod client;
+mod database;
+mod disturb;
+mod events;
+mod history;
+mod model;
+mod phase;
+mod question;
+mod report;
+mod resume;
+mod stage;
+mod storm;
+mod verdict;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Breaks a running Loomgate, and checks that nothing was lost")]
+struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    storm: storm::Options,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Measures how long runs take to go on after a kill.
+    Resume(resume::Options),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let Arguments { what, storm } = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let out = &mut std::io::stdout();
+    let is_good = runtime.block_on(async {
+        match what {
+            None => storm::run(&storm, out).await,
+            Some(What::Resume(options)) => {
+                let document = storm.document.as_ref();
+                resume::run(&options, &storm.binary, document, out).await?;
+                Ok(true)
+            }
+        }
+    })?;
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
