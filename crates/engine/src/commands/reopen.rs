@@ -93,9 +93,12 @@ impl Engine {
 /// Whether an event that is not stored may have been told by the worker that has the run.
 fn may_be_told(opening: &Opening, reader: &Reader, at: EventId) -> bool {
     let status = opening.run.state.status();
+    if !matches!(status, RunStatus::InProgress | RunStatus::Cancelling) {
+        return false;
+    }
     let told = reader.log().last_told(at.attempt);
-    opening.state.attempt == at.attempt
-        && matches!(status, RunStatus::InProgress | RunStatus::Cancelling)
+    // A worker that was lost may have told what it did not store, before the next one tells anything.
+    opening.state.attempt >= at.attempt
         // Of another process's worker nobody knows how far it is.
         && told.is_none_or(|last| at <= last)
 }

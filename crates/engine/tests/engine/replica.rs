@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loomgate_domain::{Limits, run::EventId};
 use loomgate_engine::{Engine, Settings};
-use loomgate_store::Options;
+use loomgate_store::{ClaimRequest, Options, RunChange};
 use loomgate_wire::chat::FinishReason;
 
 use crate::harness::{
@@ -209,4 +209,33 @@ async fn a_worker_that_lost_its_lease_tells_nothing_any_more() {
     let seen: Vec<_> = seen.into_iter().filter(|it| again.contains(it)).collect();
     assert_eq!(seen, again);
     assert_eq!(bench.said().await, ["A whole answer."]);
+}
+
+#[tokio::test]
+async fn what_a_lost_worker_told_is_known_before_the_next_one_tells_anything() {
+    let hour = Duration::from_hours(1);
+    let idle = Settings {
+        flush_every: hour,
+        ..settings(true)
+    };
+    let bench = Bench::idle(Options::memory(), idle).await;
+    bench.engine.start().await.unwrap();
+    let model = bench.model.live();
+    let (run, mut events) = bench.stream("hi").await;
+    model.send(word("Half")).unwrap();
+    let told = until(&mut events, "thread.message.delta").await.id.unwrap();
+
+    // Another process takes the run, and has not come to its first event.
+    let request = ClaimRequest {
+        worker: "next".to_owned(),
+        now_ms: i64::MAX / 4,
+        lease_ms: 1_000,
+        max: 1,
+    };
+    let runs = bench.store.runs();
+    let claims = runs.claim(request, |row| RunChange::to(row.run.state.clone()));
+    assert_eq!(claims.await.unwrap().len(), 1);
+    let api = bench.another(&settings(false));
+    let opened = api.reopen(&bench.ws, &bench.thread, &run.id, Some(told));
+    assert!(opened.await.is_ok());
 }
