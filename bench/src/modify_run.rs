@@ -271,6 +271,7 @@ impl RawStore {
             sealed: None,
             events: None,
             at_ms: 0,
+            receipt: None,
         };
         store.runs().create(&workspace, new).await?;
         Ok(Self {

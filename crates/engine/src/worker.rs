@@ -25,10 +25,12 @@ use crate::{
 const BATCH: usize = 32;
 /// How often expired runs are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
-/// How often journals whose time is over are looked for.
-const SWEEP_JOURNALS: Duration = Duration::from_mins(1);
+/// How often journals and receipts whose time is over are looked for.
+const SWEEP_KEPT: Duration = Duration::from_mins(1);
 /// About how many rows of journals are deleted in one transaction.
 const SWEPT: usize = 1_000;
+/// How many receipts are.
+const RECEIPTS_SWEPT: u32 = 1_000;
 
 /// Starts the loops. They end when the engine drains.
 pub(crate) fn spawn(shared: &Arc<Shared>) {
@@ -327,19 +329,19 @@ async fn expiry_loop(shared: Arc<Shared>) {
     }
 }
 
-/// Deletes the journals of runs that ended long ago.
+/// Deletes the journals of runs that ended long ago, and receipts that have expired.
 async fn sweep_loop(shared: Arc<Shared>) {
     let retention = i64::try_from(shared.settings.stream_retention.as_millis());
     let retention_ms = retention.unwrap_or(i64::MAX);
     loop {
         let before_ms = shared.clock.now_ms().saturating_sub(retention_ms);
-        let pause = match shared.store.events().sweep(before_ms, SWEPT).await {
-            Ok(0) => SWEEP_JOURNALS,
+        let pause = match sweep(&shared, before_ms).await {
+            Ok(0) => SWEEP_KEPT,
             // There may be more. Others get their turn at the database first.
             Ok(_) => Duration::from_millis(50),
             Err(error) => {
-                tracing::error!(%error, "deleting old stream events failed");
-                SWEEP_JOURNALS
+                tracing::error!(%error, "deleting old stream events and receipts failed");
+                SWEEP_KEPT
             }
         };
         tokio::select! {
@@ -347,4 +349,10 @@ async fn sweep_loop(shared: Arc<Shared>) {
             () = shared.draining.cancelled() => return,
         }
     }
+}
+
+async fn sweep(shared: &Shared, before_ms: i64) -> Result<usize, loomgate_store::Error> {
+    let journals = shared.store.events().sweep(before_ms, SWEPT).await?;
+    let receipts = shared.store.receipts();
+    Ok(journals + receipts.sweep(shared.clock.now(), RECEIPTS_SWEPT).await?)
 }

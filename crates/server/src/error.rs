@@ -42,7 +42,13 @@ struct Parts {
     errors: Vec<String>,
     /// Portkey's form goes around it.
     is_gateways: bool,
+    /// Somebody else created it under the same idempotency key: not for clients.
+    is_repeated: bool,
 }
+
+/// Travels beside the response to a creation that took place already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repeated;
 
 /// Why a request failed on our side, with the causes of the cause. Travels beside the response, to
 /// be logged once, with the request's id.
@@ -74,6 +80,7 @@ impl ApiError {
             headers: Vec::new(),
             errors: Vec::new(),
             is_gateways: false,
+            is_repeated: false,
         }))
     }
 
@@ -226,6 +233,13 @@ impl ApiError {
         error
     }
 
+    /// 503, which no client sees: the idempotency layer answers from the receipt instead.
+    fn repeated(cause: &dyn StdError) -> Self {
+        let mut error = Self::unavailable(cause);
+        error.0.is_repeated = true;
+        error
+    }
+
     /// The same with a code.
     #[must_use]
     pub fn code(mut self, code: &'static str) -> Self {
@@ -275,6 +289,7 @@ impl From<loomgate_store::Error> for ApiError {
                 Self::invalid(format!("No object found with id '{cursor}'."))
             }
             Error::Unavailable(_) | Error::Interrupted => Self::unavailable(&error),
+            Error::Repeated => Self::repeated(&error),
             // The engine turns a locked thread into the text that its action calls for.
             Error::ActiveRun { .. }
             | Error::Duplicate
@@ -303,6 +318,7 @@ impl ApiError {
             headers,
             errors,
             is_gateways,
+            is_repeated,
         } = *self.0;
         let mut body = ErrorBody::new(&message, kind);
         body.error.param = param.as_deref();
@@ -329,6 +345,9 @@ impl ApiError {
         }
         if let Some(cause) = cause {
             response.extensions_mut().insert(cause);
+        }
+        if is_repeated {
+            response.extensions_mut().insert(Repeated);
         }
         response
     }

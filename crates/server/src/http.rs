@@ -4,6 +4,7 @@ pub mod access;
 pub mod admin;
 mod affinity;
 pub mod assistants;
+mod idempotency;
 pub mod list;
 pub mod messages;
 mod operations;

@@ -1,12 +1,13 @@
 //! Assistants.
 
-use loomgate_domain::{Assistant, AssistantId, Page, PageRequest, WorkspaceId};
+use loomgate_domain::{Assistant, AssistantId, Page, PageRequest, Receipt, WorkspaceId};
 
 use crate::{
     Error,
     page::{List, page},
     pool::Pool,
-    tx::{statements, to_json, values},
+    receipts,
+    tx::{Tx, statements, to_json, values},
 };
 
 statements! {
@@ -34,14 +35,29 @@ pub struct Assistants<'s>(pub(crate) &'s Pool);
 impl Assistants<'_> {
     /// Keeps a new assistant. Error: [`Error::Duplicate`].
     pub async fn insert(&self, ws: &WorkspaceId, assistant: Assistant) -> Result<(), Error> {
+        self.create(ws, assistant, None).await
+    }
+
+    /// The same under an idempotency key. Error: [`Error::Repeated`].
+    pub async fn create(
+        &self,
+        ws: &WorkspaceId,
+        assistant: Assistant,
+        receipt: Option<Receipt>,
+    ) -> Result<(), Error> {
         let ws = ws.clone();
-        self.0
-            .write_one(move |tx| {
-                let record = to_json(&assistant)?;
-                tx.execute(INSERT, values![&ws, &assistant.id, record])?;
-                Ok(())
-            })
-            .await
+        let is_keyed = receipt.is_some();
+        let insert = move |tx: &mut dyn Tx| {
+            receipts::keep(tx, &ws, receipt.as_ref())?;
+            let record = to_json(&assistant)?;
+            tx.execute(INSERT, values![&ws, &assistant.id, record])?;
+            Ok(())
+        };
+        if is_keyed {
+            self.0.write(insert).await
+        } else {
+            self.0.write_one(insert).await
+        }
     }
 
     /// An assistant.

@@ -19,6 +19,10 @@ pub enum Error {
     /// A row of this id (or an API key of this hash) is there already; nothing was written.
     #[error("a row of this key exists")]
     Duplicate,
+    /// Something was created under this idempotency key already: there is a receipt. Nothing was
+    /// written.
+    #[error("the idempotency key was used before")]
+    Repeated,
     /// The store takes no work, because it is closing or has no connection. Nothing was written.
     #[error("the store is unavailable: {0}")]
     Unavailable(&'static str),

@@ -18,6 +18,8 @@
 //! Invariant: at most one active run a thread.
 //! Invariant: a commit under an old fence or version writes nothing, tells nothing, and charges
 //! nobody.
+//! Invariant: what is created under an idempotency key is created once, and its receipt stands exactly
+//! where it does.
 //! Invariant: what came sealed with a run is gone once the run has ended.
 //! Invariant: logs never make a record wait: they have threads and connections of their own.
 //! Invariant: a list reads at most `limit + 1` rows.
@@ -38,6 +40,7 @@ mod pool;
 pub mod postgres;
 mod queue;
 mod reader;
+pub mod receipts;
 pub mod runs;
 mod schema;
 mod sqlite;
@@ -66,6 +69,7 @@ pub use logs::{
 };
 pub use messages::Messages;
 pub use postgres::{Postgres, PostgresUrl};
+pub use receipts::Receipts;
 pub use runs::{
     Claim, ClaimRequest, ClaimedRow, Commanded, Committed, ContextLimits, Guard, Lease, NewRun,
     NewRunThread, RunChange, RunContext, RunSnapshot, Runs,

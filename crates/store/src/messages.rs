@@ -1,7 +1,7 @@
 //! Messages.
 
 use loomgate_domain::{
-    Message, MessageId, Metadata, Page, PageRequest, RunId, ThreadId, WorkspaceId,
+    Message, MessageId, Metadata, Page, PageRequest, Receipt, RunId, ThreadId, WorkspaceId,
     message::{MessageStatus, Role},
 };
 
@@ -9,7 +9,7 @@ use crate::{
     Error,
     page::{List, page},
     pool::Pool,
-    runs, threads,
+    receipts, runs, threads,
     tx::{Row, Tx, Visit, statements, to_json, values},
 };
 
@@ -83,11 +83,22 @@ impl Messages<'_> {
     ///
     /// Errors: [`Error::ActiveRun`] while the thread is locked, [`Error::Duplicate`].
     pub async fn insert(&self, ws: &WorkspaceId, message: Message) -> Result<Option<()>, Error> {
+        self.create(ws, message, None).await
+    }
+
+    /// The same under an idempotency key. Error: [`Error::Repeated`].
+    pub async fn create(
+        &self,
+        ws: &WorkspaceId,
+        message: Message,
+        receipt: Option<Receipt>,
+    ) -> Result<Option<()>, Error> {
         let ws = ws.clone();
         self.0
             .write(move |tx| {
+                receipts::keep(tx, &ws, receipt.as_ref())?;
                 if !threads::lock(tx, &ws, &message.thread_id)? {
-                    return Ok(None);
+                    return receipts::withdraw(tx, &ws, receipt.as_ref());
                 }
                 if let Some(run) = runs::active(tx, &ws, &message.thread_id)? {
                     return Err(Error::ActiveRun { run });

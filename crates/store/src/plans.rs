@@ -5,13 +5,13 @@ mod postgres;
 use rusqlite::{Connection, StatementStatus};
 
 use crate::{
-    affinity, assistants, configs, copy, counters, events, keys, logs, messages, runs,
+    affinity, assistants, configs, copy, counters, events, keys, logs, messages, receipts, runs,
     schema::{self, Purpose, Schema},
     sqlite, steps, store, threads, virtual_keys, workspaces,
 };
 
 /// Tables that grow with use.
-const LARGE: [&str; 11] = [
+const LARGE: [&str; 12] = [
     "assistants",
     "threads",
     "messages",
@@ -20,6 +20,7 @@ const LARGE: [&str; 11] = [
     "steps",
     "counters",
     "affinity",
+    "receipts",
     "logs",
     "log_details",
     "feedback",
@@ -47,6 +48,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         events::STATEMENTS,
         keys::STATEMENTS,
         messages::STATEMENTS,
+        receipts::STATEMENTS,
         runs::STATEMENTS,
         runs::ADVANCE_STATEMENTS,
         runs::QUEUE_STATEMENTS,

@@ -12,7 +12,7 @@
 //! both, so that a worker that lost its lease, or that did not see a command, writes nothing.
 
 use loomgate_domain::{
-    Message, Metadata, Page, PageRequest, Run, RunId, Thread, ThreadId, WorkspaceId,
+    Message, Metadata, Page, PageRequest, Receipt, Run, RunId, Thread, ThreadId, WorkspaceId,
     run::{EventId, Journal},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     Error, EventRow, events, messages,
     page::{List, page},
     pool::Pool,
-    threads,
+    receipts, threads,
     tx::{Row, Tx, statements, to_json, values},
 };
 
@@ -89,6 +89,8 @@ pub struct NewRun {
     pub events: Option<EventRow>,
     /// When it is created, in milliseconds.
     pub at_ms: i64,
+    /// Where it is asked for under an idempotency key.
+    pub receipt: Option<Receipt>,
 }
 
 /// The thread of a new run.
@@ -112,8 +114,8 @@ impl Runs<'_> {
     /// Keeps a new run, with the messages or the thread that come with it. `None`: no such
     /// thread.
     ///
-    /// Errors: [`Error::ActiveRun`] while the thread is locked, [`Error::Duplicate`]; then
-    /// nothing was written.
+    /// Errors: [`Error::ActiveRun`] while the thread is locked, [`Error::Repeated`],
+    /// [`Error::Duplicate`]; then nothing was written.
     pub async fn create(&self, ws: &WorkspaceId, new: NewRun) -> Result<Option<()>, Error> {
         let ws = ws.clone();
         self.0.write(move |tx| create(tx, &ws, &new)).await
@@ -186,11 +188,12 @@ impl Runs<'_> {
 
 fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>, Error> {
     let run = &new.run;
+    receipts::keep(tx, ws, new.receipt.as_ref())?;
     match &new.thread {
         NewRunThread::New { thread, messages } => threads::insert(tx, ws, thread, messages)?,
         NewRunThread::Existing { messages } => {
             if !threads::lock(tx, ws, &run.thread_id)? {
-                return Ok(None);
+                return receipts::withdraw(tx, ws, new.receipt.as_ref());
             }
             if let Some(run) = active(tx, ws, &run.thread_id)? {
                 return Err(Error::ActiveRun { run });

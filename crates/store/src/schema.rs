@@ -15,12 +15,14 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/sqlite/0002_gateway.sql"),
         include_str!("../migrations/sqlite/0003_open_runs.sql"),
         include_str!("../migrations/sqlite/0004_run_events.sql"),
+        include_str!("../migrations/sqlite/0005_receipts.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/0001_initial.sql"),
         include_str!("../migrations/postgres/0002_gateway.sql"),
         include_str!("../migrations/postgres/0003_open_runs.sql"),
         include_str!("../migrations/postgres/0004_run_events.sql"),
+        include_str!("../migrations/postgres/0005_receipts.sql"),
     ],
 };
 

@@ -1,11 +1,11 @@
 //! Threads.
 
-use loomgate_domain::{Message, RunId, Thread, ThreadId, WorkspaceId};
+use loomgate_domain::{Message, Receipt, RunId, Thread, ThreadId, WorkspaceId};
 
 use crate::{
     Error, messages,
     pool::Pool,
-    runs,
+    receipts, runs,
     tx::{Row, Tx, statements, to_json, values},
 };
 
@@ -39,9 +39,23 @@ impl Threads<'_> {
         thread: Thread,
         first: Vec<Message>,
     ) -> Result<(), Error> {
+        self.create(ws, thread, first, None).await
+    }
+
+    /// The same under an idempotency key. Error: [`Error::Repeated`].
+    pub async fn create(
+        &self,
+        ws: &WorkspaceId,
+        thread: Thread,
+        first: Vec<Message>,
+        receipt: Option<Receipt>,
+    ) -> Result<(), Error> {
         let ws = ws.clone();
         self.0
-            .write(move |tx| insert(tx, &ws, &thread, &first))
+            .write(move |tx| {
+                receipts::keep(tx, &ws, receipt.as_ref())?;
+                insert(tx, &ws, &thread, &first)
+            })
             .await
     }
 

@@ -1,13 +1,17 @@
 //! Creating runs, on a thread that exists or with one of their own.
 
 use loomgate_domain::{
-    Assistant, AssistantId, Run, Thread, ThreadId, Usage, WorkspaceId,
+    Assistant, AssistantId, KeyedRequest, Receipt, Run, Thread, ThreadId, Usage, WorkspaceId,
     id::new_id,
+    receipt::Answer,
     run::{EventId, Origin, Route, RunEvent, RunSettings, RunState},
     tool::{Tool, ToolChoice, ToolResources},
 };
 use loomgate_store::{NewRun, NewRunThread};
-use loomgate_wire::request::{CreateThread, NewMessage, RunOptions};
+use loomgate_wire::{
+    object,
+    request::{CreateThread, NewMessage, RunOptions},
+};
 
 use crate::{
     Engine, Error, Subscription,
@@ -31,6 +35,8 @@ pub struct RunRequest {
     pub tool_resources: ToolResources,
     /// Which way its model calls go.
     pub way: RunWay,
+    /// Where it came with an idempotency key.
+    pub keyed: Option<KeyedRequest>,
 }
 
 /// Which way the model calls of a new run go.
@@ -141,6 +147,7 @@ impl Engine {
             sealed: request.way.sealed,
             events: entry::row(&told, first),
             at_ms: self.shared.clock.now_ms(),
+            receipt: request.keyed.map(|keyed| receipt(keyed, &run)),
         };
         match store.runs().create(workspace, new).await {
             Ok(Some(())) => {}
@@ -166,6 +173,19 @@ impl Engine {
         });
         Ok(Created { run, events })
     }
+}
+
+/// What a repeat of the request is answered from.
+fn receipt(keyed: KeyedRequest, run: &Run) -> Receipt {
+    keyed.answered(if run.settings.stream {
+        Answer::Stream {
+            thread_id: run.thread_id.clone(),
+            run_id: run.id.clone(),
+        }
+    } else {
+        // Strings and numbers alone can not fail to become JSON.
+        Answer::Body(serde_json::to_string(&object::Run::from(run)).unwrap_or_default())
+    })
 }
 
 /// What a stream is told of a run's creation.

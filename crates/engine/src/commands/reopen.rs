@@ -58,6 +58,38 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// The stream of a run's creation from its beginning, for a client that repeats the request
+    /// which created it; where its events are not kept any more, the run's states.
+    ///
+    /// Error: [`Error::NoRun`].
+    pub async fn replay(
+        &self,
+        workspace: &WorkspaceId,
+        thread: &ThreadId,
+        run: &RunId,
+    ) -> Result<Subscription, Error> {
+        let place = Place {
+            ws: workspace.clone(),
+            thread: thread.clone(),
+            run: run.clone(),
+        };
+        let shared = &self.shared;
+        // There before the table is read, so that nothing that is told meanwhile is let go of.
+        let reader = shared.bus.read(run);
+        let events = shared.store.events();
+        let opening = events.open(workspace, thread, run, None).await?;
+        let opening = opening.ok_or_else(|| Error::NoRun(run.clone()))?;
+        Ok(match opening.state.journal {
+            Some(_) => {
+                let from = (opening.run, EventId::START);
+                Subscription::after(shared, reader, place, from)
+            }
+            None => Subscription::states(shared, reader, place),
+        })
+    }
+}
+
 /// Whether an event that is not stored may have been told by the worker that has the run.
 fn may_be_told(opening: &Opening, reader: &Reader, at: EventId) -> bool {
     let status = opening.run.state.status();

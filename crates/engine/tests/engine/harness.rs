@@ -359,6 +359,7 @@ impl Bench {
                     metadata: BTreeMap::new(),
                 },
             },
+            keyed: None,
         }
     }
 

@@ -13,14 +13,14 @@ use axum::{
     response::IntoResponse as _,
     routing::{MethodFilter, on},
 };
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use loomgate_domain::Scope;
 
 use crate::{
     app::App,
     auth,
     error::{AdminError, ApiError},
-    http::relay,
+    http::{idempotency, relay},
 };
 
 /// Who may use a route.
@@ -36,7 +36,11 @@ pub enum Access {
 
 /// What each route asks for, by its path and then by its method.
 #[derive(Debug, Default)]
-struct AccessTable(HashMap<&'static str, Vec<(Method, Access)>>);
+struct AccessTable {
+    declared: HashMap<&'static str, Vec<(Method, Access)>>,
+    /// Paths whose `POST` creates something.
+    creations: HashSet<&'static str>,
+}
 
 impl AccessTable {
     /// `None`: no such path. A method that the path does not have is answered by axum, which needs
@@ -48,9 +52,14 @@ impl AccessTable {
         } else {
             method
         };
-        let methods = self.0.get(path)?;
+        let methods = self.declared.get(path)?;
         let declared = methods.iter().find(|(declared, _)| declared == method);
         Some(declared.map_or(Access::Public, |(_, access)| *access))
+    }
+
+    /// Whether a request creates something.
+    fn creates(&self, path: &str, method: &Method) -> bool {
+        *method == Method::POST && self.creations.contains(path)
     }
 }
 
@@ -83,6 +92,18 @@ impl Routes {
         delete DELETE "Adds a `DELETE`.";
     }
 
+    /// Adds a `POST` that creates something: it honours `Idempotency-Key`, and its handler takes an
+    /// [`Idempotency`](super::idempotency::Idempotency).
+    #[must_use]
+    pub fn create<H, T>(mut self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        self.table.creations.insert(path);
+        self.post(path, access, handler)
+    }
+
     fn on<H, T>(
         mut self,
         path: &'static str,
@@ -94,7 +115,8 @@ impl Routes {
         H: Handler<T, App>,
         T: 'static,
     {
-        self.table.0.entry(path).or_default().push((method, access));
+        let methods = self.table.declared.entry(path).or_default();
+        methods.push((method, access));
         self.router = self.router.route(path, on(filter, handler));
         self
     }
@@ -103,9 +125,11 @@ impl Routes {
     #[must_use]
     pub fn merge(mut self, others: Self) -> Self {
         self.router = self.router.merge(others.router);
-        for (path, methods) in others.table.0 {
-            self.table.0.entry(path).or_default().extend(methods);
+        for (path, methods) in others.table.declared {
+            let known = self.table.declared.entry(path).or_default();
+            known.extend(methods);
         }
+        self.table.creations.extend(others.table.creations);
         self
     }
 
@@ -121,7 +145,7 @@ impl Routes {
 
     /// Every route: path, method and who may use it.
     pub fn declared(&self) -> impl Iterator<Item = (&'static str, &Method, Access)> {
-        let paths = self.table.0.iter();
+        let paths = self.table.declared.iter();
         paths.flat_map(|(path, methods)| {
             methods
                 .iter()
@@ -142,7 +166,9 @@ async fn enforce(
     next: Next,
 ) -> Response<Body> {
     let path = request.extensions().get::<MatchedPath>();
-    let declared = path.and_then(|path| table.of(path.as_str(), request.method()));
+    let path = path.map(MatchedPath::as_str);
+    let declared = path.and_then(|path| table.of(path, request.method()));
+    let creates = path.is_some_and(|path| table.creates(path, request.method()));
     let scope = match declared {
         Some(Access::Public) => return next.run(request).await,
         Some(Access::Scope(scope)) => scope,
@@ -164,6 +190,10 @@ async fn enforce(
             }
             Err(error) => return error.into_response(),
         }
+    }
+    if creates && parts.headers.contains_key(idempotency::KEY) {
+        let request = Request::from_parts(parts, body);
+        return idempotency::answer(&app, caller, request, next).await;
     }
     parts.extensions.insert(caller);
     next.run(Request::from_parts(parts, body)).await

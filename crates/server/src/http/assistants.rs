@@ -17,6 +17,7 @@ use crate::{
     error::ApiError,
     http::{
         access::{Access, Routes},
+        idempotency::Idempotency,
         list,
         path::AssistantPath,
         reply,
@@ -28,7 +29,7 @@ pub fn routes() -> Routes {
     use Access::DataPlane;
     Routes::default()
         .get("/v1/assistants", DataPlane, index)
-        .post("/v1/assistants", DataPlane, create)
+        .create("/v1/assistants", DataPlane, create)
         .get("/v1/assistants/{assistant_id}", DataPlane, show)
         .post("/v1/assistants/{assistant_id}", DataPlane, modify)
         .delete("/v1/assistants/{assistant_id}", DataPlane, delete)
@@ -37,6 +38,7 @@ pub fn routes() -> Routes {
 async fn create(
     State(app): State<App>,
     caller: Caller,
+    once: Idempotency,
     ApiJson(body): ApiJson<CreateAssistant>,
 ) -> Result<Response, ApiError> {
     let assistant = Assistant {
@@ -54,11 +56,12 @@ async fn create(
         reasoning_effort: body.reasoning_effort,
         response_format: body.response_format,
     };
+    let (reply, receipt) = once.reply(&object::Assistant::from(&assistant))?;
     let assistants = app.store.assistants();
     assistants
-        .insert(&caller.workspace, assistant.clone())
+        .create(&caller.workspace, assistant, receipt)
         .await?;
-    reply::json(&object::Assistant::from(&assistant))
+    Ok(reply)
 }
 
 async fn index(

@@ -18,6 +18,7 @@ use crate::{
     error::ApiError,
     http::{
         access::{Access, Routes},
+        idempotency::Idempotency,
         list,
         path::{MessagePath, ThreadPath},
         reply,
@@ -29,7 +30,7 @@ pub fn routes() -> Routes {
     use Access::DataPlane;
     Routes::default()
         .get("/v1/threads/{thread_id}/messages", DataPlane, index)
-        .post("/v1/threads/{thread_id}/messages", DataPlane, create)
+        .create("/v1/threads/{thread_id}/messages", DataPlane, create)
         .get(
             "/v1/threads/{thread_id}/messages/{message_id}",
             DataPlane,
@@ -51,13 +52,15 @@ async fn create(
     State(app): State<App>,
     caller: Caller,
     path: ThreadPath,
+    once: Idempotency,
     ApiJson(CreateMessage(body)): ApiJson<CreateMessage>,
 ) -> Result<Response, ApiError> {
     refuse_files(std::slice::from_ref(&body))?;
     let message = posted(&app.ids, &path.thread, app.clock.now(), body);
+    let (reply, receipt) = once.reply(&object::Message::from(&message))?;
     let messages = app.store.messages();
-    match messages.insert(&caller.workspace, message.clone()).await {
-        Ok(Some(())) => reply::json(&object::Message::from(&message)),
+    match messages.create(&caller.workspace, message, receipt).await {
+        Ok(Some(())) => Ok(reply),
         Ok(None) => Err(ApiError::not_found(&path.thread)),
         Err(loomgate_store::Error::ActiveRun { run }) => {
             Err(ApiError::locked_for_messages(&path.thread, &run))

@@ -19,8 +19,13 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// An object as JSON, status 200.
 pub fn json(object: &impl Serialize) -> Result<Response, ApiError> {
     let body = serde_json::to_vec(object).map_err(|error| ApiError::internal(&error))?;
+    Ok(rendered(body.into()))
+}
+
+/// An object that is JSON already, status 200.
+pub fn rendered(body: Bytes) -> Response {
     let json = HeaderValue::from_static("application/json");
-    Ok(([(header::CONTENT_TYPE, json)], Bytes::from(body)).into_response())
+    ([(header::CONTENT_TYPE, json)], body).into_response()
 }
 
 /// The process goes away while a run is streamed: the connection breaks off, and the client sees

@@ -29,6 +29,7 @@ use crate::{
     headers::RequestContext,
     http::{
         access::{Access, Routes},
+        idempotency::Idempotency,
         list,
         messages::refuse_files,
         path::{RunPath, ThreadPath},
@@ -44,9 +45,9 @@ const POLL_AFTER_MS: &str = "250";
 pub fn routes() -> Routes {
     use Access::DataPlane;
     Routes::default()
-        .post("/v1/threads/runs", DataPlane, create_with_thread)
+        .create("/v1/threads/runs", DataPlane, create_with_thread)
         .get("/v1/threads/{thread_id}/runs", DataPlane, index)
-        .post("/v1/threads/{thread_id}/runs", DataPlane, create)
+        .create("/v1/threads/{thread_id}/runs", DataPlane, create)
         .get("/v1/threads/{thread_id}/runs/{run_id}", DataPlane, show)
         .post("/v1/threads/{thread_id}/runs/{run_id}", DataPlane, modify)
         .post(
@@ -73,6 +74,7 @@ async fn create(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     Extension(context): Extension<RequestContext>,
+    once: Idempotency,
     ApiJson(body): ApiJson<CreateRun>,
 ) -> Result<Response, ApiError> {
     include_query(query.as_deref())?;
@@ -84,6 +86,7 @@ async fn create(
         additional_instructions: body.additional_instructions,
         tool_resources: ToolResources::default(),
         way: way(&app, &caller, &headers, &context).await?,
+        keyed: once.into_request(),
     };
     created(app.engine.create_run(&caller.workspace, request).await?)
 }
@@ -93,6 +96,7 @@ async fn create_with_thread(
     caller: Caller,
     headers: HeaderMap,
     Extension(context): Extension<RequestContext>,
+    once: Idempotency,
     ApiJson(body): ApiJson<CreateThreadAndRun>,
 ) -> Result<Response, ApiError> {
     refuse_files(&body.thread.messages)?;
@@ -103,6 +107,7 @@ async fn create_with_thread(
         additional_instructions: None,
         tool_resources: body.tool_resources,
         way: way(&app, &caller, &headers, &context).await?,
+        keyed: once.into_request(),
     };
     created(app.engine.create_run(&caller.workspace, request).await?)
 }

@@ -15,6 +15,7 @@ use crate::{
     error::ApiError,
     http::{
         access::{Access, Routes},
+        idempotency::Idempotency,
         messages::refuse_files,
         path::ThreadPath,
         reply,
@@ -25,7 +26,7 @@ use crate::{
 pub fn routes() -> Routes {
     use Access::DataPlane;
     Routes::default()
-        .post("/v1/threads", DataPlane, create)
+        .create("/v1/threads", DataPlane, create)
         .get("/v1/threads/{thread_id}", DataPlane, show)
         .post("/v1/threads/{thread_id}", DataPlane, modify)
         .delete("/v1/threads/{thread_id}", DataPlane, delete)
@@ -34,6 +35,7 @@ pub fn routes() -> Routes {
 async fn create(
     State(app): State<App>,
     caller: Caller,
+    once: Idempotency,
     ApiJson(body): ApiJson<CreateThread>,
 ) -> Result<Response, ApiError> {
     refuse_files(&body.messages)?;
@@ -46,11 +48,12 @@ async fn create(
     };
     let record = |message| posted(&app.ids, &thread.id, now, message);
     let messages = body.messages.into_iter().map(record).collect();
+    let (reply, receipt) = once.reply(&object::Thread::from(&thread))?;
     app.store
         .threads()
-        .insert(&caller.workspace, thread.clone(), messages)
+        .create(&caller.workspace, thread, messages, receipt)
         .await?;
-    reply::json(&object::Thread::from(&thread))
+    Ok(reply)
 }
 
 async fn show(

@@ -17,6 +17,8 @@ mod database;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod idempotency;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod operations;

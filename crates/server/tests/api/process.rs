@@ -92,6 +92,17 @@ impl Process {
         }
     }
 
+    /// Creates something under an idempotency key.
+    pub(crate) async fn create(&self, path: &str, key: &str, body: &Value) -> Stream {
+        let request = self.request(reqwest::Method::POST, path).json(body);
+        let answer = request.header("idempotency-key", key).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        Stream {
+            answer,
+            text: String::new(),
+        }
+    }
+
     /// Opens a run's stream again.
     pub(crate) async fn reopen(&self, run: &str, last_event_id: Option<&str>) -> Stream {
         let mut request = self.request(reqwest::Method::GET, &format!("{run}/stream"));

@@ -215,6 +215,18 @@ pub(super) static RECORDS: &[Table] = &[
         ],
     ),
     table(
+        "receipts",
+        TEXTS,
+        &[
+            "workspace_id",
+            "idempotency_key",
+            "fingerprint",
+            "request_id",
+            "answer",
+            "created_at",
+        ],
+    ),
+    table(
         "steps",
         SEQ,
         &[

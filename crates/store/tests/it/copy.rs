@@ -65,6 +65,7 @@ async fn fill(store: &Store) {
             body: "told".into(),
         }),
         at_ms: NOW_MS,
+        receipt: None,
     };
     store.runs().create(&ws(), told).await.unwrap().unwrap();
     let virtual_keys = store.virtual_keys();

@@ -51,6 +51,7 @@ async fn streamed(store: &Store, n: u32) -> RunId {
         sealed: None,
         events: Some(row(at(0, 2), 2, false)),
         at_ms: NOW_MS,
+        receipt: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     id(n)

@@ -176,6 +176,7 @@ pub(crate) async fn queued(store: &Store, n: u32) -> Run {
         sealed: None,
         events: None,
         at_ms: NOW_MS,
+        receipt: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     run

@@ -351,6 +351,7 @@ async fn what_came_sealed_with_a_run_is_erased_when_it_ends(home: Home) {
             sealed: Some(format!("sealed {n}")),
             events: None,
             at_ms: NOW_MS,
+            receipt: None,
         };
         store.runs().create(&ws(), new).await.unwrap().unwrap();
     }
@@ -402,6 +403,7 @@ async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on(home: H
             sealed: Some(format!("v{n}:text")),
             events: None,
             at_ms: NOW_MS,
+            receipt: None,
         };
         store.runs().create(&ws(), new).await.unwrap().unwrap();
     }

@@ -22,6 +22,7 @@ mod logs;
 mod migration;
 mod postgres;
 mod queue;
+mod receipts;
 mod records;
 mod runs;
 mod tenants;

@@ -58,6 +58,7 @@ async fn a_run_is_created_with_its_thread_or_on_one(home: Home) {
         sealed: None,
         events: None,
         at_ms: NOW_MS,
+        receipt: None,
     };
     let refused = store.runs().create(&ws(), on(1, 2)).await;
     assert!(
@@ -90,6 +91,7 @@ async fn a_refused_run_leaves_no_thread_behind(home: Home) {
         sealed: None,
         events: None,
         at_ms: NOW_MS,
+        receipt: None,
     };
     let refused = store.runs().create(&ws(), new).await;
     assert!(matches!(refused, Err(Error::Duplicate)), "{refused:?}");

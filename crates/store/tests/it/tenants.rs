@@ -109,6 +109,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing(home: Home) {
         sealed: None,
         events: None,
         at_ms: NOW_MS,
+        receipt: None,
     };
     assert_eq!(runs.create(ws2, new_run).await.unwrap(), None);
 
@@ -255,6 +256,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway(home: Home)
         sealed: Some("sealed".into()),
         events: None,
         at_ms: NOW_MS,
+        receipt: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     assert_eq!(store.runs().sealed(ws2, &id(1)).await.unwrap(), None);

@@ -69,6 +69,7 @@ async fn of_runs_created_at_once_one_gets_the_thread() {
             sealed: None,
             events: None,
             at_ms: NOW_MS,
+            receipt: None,
         };
         store.runs().create(&ws(), new).await
     });

@@ -1,0 +1,174 @@
+//! `Idempotency-Key`: a creation that is asked for again is answered again, and takes place once
+//! (`docs/idempotency.md`).
+//!
+//! The transaction that creates keeps the receipt, so there is no moment at which one of them stands
+//! without the other; of two requests at a time, the second one's transaction waits for the first.
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Response, Uri, request::Parts},
+    middleware::Next,
+    response::IntoResponse as _,
+};
+use bytes::Bytes;
+use loomgate_domain::{KeyedRequest, Receipt, WorkspaceId, receipt::Answer};
+use serde::Serialize;
+
+use crate::{
+    app::App,
+    auth::Caller,
+    body,
+    error::{ApiError, Repeated},
+    headers::RequestContext,
+    http::reply,
+};
+
+/// Names a creation.
+pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Says that an answer is one that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// The id of the request that it was given to.
+const ORIGINAL: HeaderName = HeaderName::from_static("original-request");
+/// The most characters of a key.
+const LONGEST: usize = 255;
+
+/// Whether a creation came with a key.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Idempotency(Option<KeyedRequest>);
+
+impl Idempotency {
+    /// The answer to a creation, and what is to be kept with it.
+    pub(super) fn reply(
+        self,
+        object: &impl Serialize,
+    ) -> Result<(Response<Body>, Option<Receipt>), ApiError> {
+        let Some(request) = self.0 else {
+            return Ok((reply::json(object)?, None));
+        };
+        let body = serde_json::to_string(object).map_err(|error| ApiError::internal(&error))?;
+        let receipt = request.answered(Answer::Body(body.clone()));
+        Ok((reply::rendered(body.into()), Some(receipt)))
+    }
+
+    /// For whoever makes the receipt itself.
+    pub(super) fn into_request(self) -> Option<KeyedRequest> {
+        self.0
+    }
+}
+
+impl FromRequestParts<App> for Idempotency {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}
+
+/// Answers a creation that came with a key: from its receipt, or else by its handler.
+pub(super) async fn answer(
+    app: &App,
+    caller: Caller,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let workspace = caller.workspace.clone();
+    let (mut request, keyed) = match keyed(app, request).await {
+        Ok(keyed) => keyed,
+        Err(error) => return error.into_response(),
+    };
+    match replay(app, &workspace, &keyed).await {
+        Ok(None) => {}
+        Ok(Some(response)) => return response,
+        Err(error) => return error.into_response(),
+    }
+    request.extensions_mut().insert(caller);
+    let once = Idempotency(Some(keyed.clone()));
+    request.extensions_mut().insert(once);
+    let response = next.run(request).await;
+    if response.extensions().get::<Repeated>().is_none() {
+        return response;
+    }
+    match replay(app, &workspace, &keyed).await {
+        // It has just expired.
+        Ok(None) => response,
+        Ok(Some(response)) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Reads the key and the body, which the handler reads again.
+async fn keyed(app: &App, request: Request) -> Result<(Request, KeyedRequest), ApiError> {
+    let key = key(request.headers())?;
+    let context = request.extensions().get::<RequestContext>();
+    let request_id = context.map(|context| context.request_id().to_owned());
+    let (parts, body) = request.into_parts();
+    let body = body::read(Request::from_parts(parts.clone(), body), app).await?;
+    let keyed = KeyedRequest {
+        key,
+        fingerprint: fingerprint(&parts.uri, &body),
+        request_id: request_id.unwrap_or_default(),
+        at: app.clock.now(),
+    };
+    Ok((Request::from_parts(parts, Body::from(body)), keyed))
+}
+
+fn key(headers: &HeaderMap) -> Result<String, ApiError> {
+    let mut values = headers.get_all(KEY).iter();
+    let value = values.next().and_then(|value| value.to_str().ok());
+    let fits = |key: &&str| {
+        (1..=LONGEST).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match (value.filter(fits), values.next()) {
+        (Some(key), None) => Ok(key.to_owned()),
+        _ => Err(ApiError::invalid(format!(
+            "Invalid 'Idempotency-Key' header: expected one key of 1 to {LONGEST} visible ASCII \
+             characters, without spaces."
+        ))
+        .param("Idempotency-Key")
+        .code("invalid_value")),
+    }
+}
+
+/// A digest of what is asked for, and of whom.
+fn fingerprint(uri: &Uri, body: &Bytes) -> String {
+    let mut digest = blake3::Hasher::new();
+    let target = uri
+        .path_and_query()
+        .map_or(uri.path(), |target| target.as_str());
+    // No target has a line end.
+    digest.update(target.as_bytes()).update(b"\n").update(body);
+    digest.finalize().to_hex().to_string()
+}
+
+/// The answer that is kept under the key, if there is one.
+async fn replay(
+    app: &App,
+    workspace: &WorkspaceId,
+    keyed: &KeyedRequest,
+) -> Result<Option<Response<Body>>, ApiError> {
+    let receipts = app.store.receipts();
+    let Some(kept) = receipts.get(workspace, &keyed.key, keyed.at).await? else {
+        return Ok(None);
+    };
+    if kept.request.fingerprint != keyed.fingerprint {
+        return Err(ApiError::invalid(
+            "This 'Idempotency-Key' was used within the last 24 hours for a request with another \
+             path or body. Repeat that request as it was, or use another key.",
+        )
+        .param("Idempotency-Key")
+        .code("idempotency_key_reused"));
+    }
+    let mut response = match kept.answer {
+        Answer::Body(body) => reply::rendered(body.into()),
+        Answer::Stream { thread_id, run_id } => {
+            reply::events(app.engine.replay(workspace, &thread_id, &run_id).await?)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    if let Ok(original) = HeaderValue::try_from(kept.request.request_id) {
+        headers.insert(ORIGINAL, original);
+    }
+    Ok(Some(response))
+}

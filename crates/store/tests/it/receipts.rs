@@ -1,0 +1,146 @@
+//! Receipts: one creation a key, and nothing kept of what was not created.
+
+use loomgate_domain::{
+    KeyedRequest, PageRequest, Receipt, Timestamp, WorkspaceId,
+    receipt::{Answer, RECEIPT_LIFETIME_S},
+};
+use loomgate_store::{Error, NewRun, NewRunThread};
+
+use crate::{
+    fixtures::{NOW, NOW_MS, assistant, id, message, queued, run, thread, ws},
+    home::Home,
+};
+
+on_both_engines! {
+    a_key_creates_once,
+    a_refused_creation_leaves_no_receipt,
+    of_creations_at_the_same_time_one_takes_place,
+    receipts_expire_and_are_swept,
+    a_key_is_its_workspaces_own,
+}
+
+fn request(key: &str, at: Timestamp) -> KeyedRequest {
+    KeyedRequest {
+        key: key.to_owned(),
+        fingerprint: "digest".to_owned(),
+        request_id: "req_1".to_owned(),
+        at,
+    }
+}
+
+fn receipt(key: &str) -> Receipt {
+    request(key, NOW).answered(Answer::Body("{}".to_owned()))
+}
+
+async fn a_key_creates_once(home: Home) {
+    let store = home.open();
+    let kept = receipt("k");
+    let assistants = store.assistants();
+    let created = assistants.create(&ws(), assistant(1), Some(kept.clone()));
+    created.await.unwrap();
+    assert_eq!(
+        store.receipts().get(&ws(), "k", NOW).await.unwrap(),
+        Some(kept.clone())
+    );
+    // Whatever it is that comes under the key next.
+    let assistants = store.assistants();
+    let again = assistants.create(&ws(), assistant(2), Some(receipt("k")));
+    let again = again.await;
+    assert!(matches!(again, Err(Error::Repeated)), "{again:?}");
+    let threads = store.threads();
+    let again = threads.create(&ws(), thread(1), Vec::new(), Some(receipt("k")));
+    let again = again.await;
+    assert!(matches!(again, Err(Error::Repeated)), "{again:?}");
+    assert_eq!(store.threads().get(&ws(), &id(1)).await.unwrap(), None);
+    let page = store.assistants().list(&ws(), PageRequest::default()).await;
+    assert_eq!(page.unwrap().items, [assistant(1)]);
+}
+
+async fn a_refused_creation_leaves_no_receipt(home: Home) {
+    let store = home.open();
+    let on = |thread: u32, n: u32| NewRun {
+        thread: NewRunThread::Existing {
+            messages: Vec::new(),
+        },
+        run: run(&id(thread), n),
+        sealed: None,
+        events: None,
+        at_ms: NOW_MS,
+        receipt: Some(receipt("k")),
+    };
+    // No such thread.
+    assert_eq!(store.runs().create(&ws(), on(7, 7)).await.unwrap(), None);
+    let messages = store.messages();
+    let missing = messages.create(&ws(), message(&id(7), 7), Some(receipt("k")));
+    assert_eq!(missing.await.unwrap(), None);
+    // A locked thread.
+    queued(&store, 1).await;
+    let locked = store.runs().create(&ws(), on(1, 2)).await;
+    assert!(matches!(locked, Err(Error::ActiveRun { .. })), "{locked:?}");
+    let messages = store.messages();
+    let locked = messages.create(&ws(), message(&id(1), 9), Some(receipt("k")));
+    assert!(matches!(locked.await, Err(Error::ActiveRun { .. })));
+    assert_eq!(store.receipts().get(&ws(), "k", NOW).await.unwrap(), None);
+}
+
+async fn of_creations_at_the_same_time_one_takes_place(home: Home) {
+    let store = home.open();
+    let mut creations = tokio::task::JoinSet::new();
+    for n in 1..=8 {
+        let store = store.clone();
+        creations.spawn(async move {
+            let threads = store.threads();
+            let first = vec![message(&id(n), n)];
+            let created = threads.create(&ws(), thread(n), first, Some(receipt("k")));
+            created.await
+        });
+    }
+    let ends = creations.join_all().await;
+    let created = ends.iter().filter(|end| end.is_ok()).count();
+    let repeated = ends
+        .iter()
+        .filter(|end| matches!(end, Err(Error::Repeated)))
+        .count();
+    assert_eq!((created, repeated), (1, 7), "{ends:?}");
+}
+
+async fn receipts_expire_and_are_swept(home: Home) {
+    let store = home.open();
+    for (n, key) in [(1, "a"), (2, "b"), (3, "c")] {
+        let assistants = store.assistants();
+        let created = assistants.create(&ws(), assistant(n), Some(receipt(key)));
+        created.await.unwrap();
+    }
+    let last = NOW.plus(RECEIPT_LIFETIME_S - 1);
+    let over = NOW.plus(RECEIPT_LIFETIME_S);
+    let receipts = store.receipts();
+    assert_eq!(receipts.sweep(last, 10).await.unwrap(), 0);
+    assert!(receipts.get(&ws(), "a", last).await.unwrap().is_some());
+    assert!(receipts.get(&ws(), "a", over).await.unwrap().is_none());
+    // A key whose time is over creates again, swept or not; the new receipt is not swept.
+    let answer = Answer::Body("new".to_owned());
+    let new = request("a", over).answered(answer);
+    let created = store
+        .assistants()
+        .create(&ws(), assistant(4), Some(new.clone()));
+    created.await.unwrap();
+    assert_eq!(receipts.sweep(over, 1).await.unwrap(), 1);
+    assert_eq!(receipts.sweep(over, 10).await.unwrap(), 1);
+    assert_eq!(receipts.sweep(over, 10).await.unwrap(), 0);
+    assert_eq!(receipts.get(&ws(), "a", over).await.unwrap(), Some(new));
+}
+
+async fn a_key_is_its_workspaces_own(home: Home) {
+    let store = home.open();
+    let other: WorkspaceId = id(2);
+    for (ws, n) in [(ws(), 1), (other.clone(), 2)] {
+        let assistants = store.assistants();
+        let created = assistants.create(&ws, assistant(n), Some(receipt("k")));
+        created.await.unwrap();
+    }
+    let assistants = store.assistants();
+    let created = assistants.create(&ws(), assistant(3), Some(receipt("mine")));
+    created.await.unwrap();
+    let receipts = store.receipts();
+    assert_eq!(receipts.get(&other, "mine", NOW).await.unwrap(), None);
+}
