@@ -23,6 +23,16 @@ pub(crate) struct Place {
     pub(crate) run: RunId,
 }
 
+impl Place {
+    pub(crate) fn of(workspace: &WorkspaceId, thread: &ThreadId, run: &RunId) -> Self {
+        Self {
+            ws: workspace.clone(),
+            thread: thread.clone(),
+            run: run.clone(),
+        }
+    }
+}
+
 /// Which leg of the run's stream a command belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leg {

@@ -30,11 +30,7 @@ impl Engine {
         thread: &ThreadId,
         run: &RunId,
     ) -> Result<Run, Error> {
-        let place = Place {
-            ws: workspace.clone(),
-            thread: thread.clone(),
-            run: run.clone(),
-        };
+        let place = Place::of(workspace, thread, run);
         let cancelled = command(&self.shared, &place, Leg::Present, |_| Input::Cancel)
             .await?
             .ok_or(Error::NoRun(place.run))?;

@@ -21,17 +21,9 @@ impl Engine {
         run: &RunId,
         after: Option<EventId>,
     ) -> Result<Subscription, Error> {
-        let place = Place {
-            ws: workspace.clone(),
-            thread: thread.clone(),
-            run: run.clone(),
-        };
+        let place = Place::of(workspace, thread, run);
+        let (reader, opening) = self.look(&place, after).await?;
         let shared = &self.shared;
-        // There before the table is read, so that nothing that is told meanwhile is let go of.
-        let reader = shared.bus.read(run);
-        let events = shared.store.events();
-        let opening = events.open(workspace, thread, run, after).await?;
-        let opening = opening.ok_or_else(|| Error::NoRun(run.clone()))?;
         let cursor = match (after, opening.found) {
             (Some(_), Some(Found::Kept { ends_leg: true })) => {
                 return Ok(Subscription::ended(shared, reader, place));
@@ -56,9 +48,7 @@ impl Engine {
             None => Subscription::states(shared, reader, place),
         })
     }
-}
 
-impl Engine {
     /// The stream of a run's creation from its beginning, for a client that repeats the request
     /// which created it; where its events are not kept any more, the run's states.
     ///
@@ -69,17 +59,9 @@ impl Engine {
         thread: &ThreadId,
         run: &RunId,
     ) -> Result<Subscription, Error> {
-        let place = Place {
-            ws: workspace.clone(),
-            thread: thread.clone(),
-            run: run.clone(),
-        };
+        let place = Place::of(workspace, thread, run);
+        let (reader, opening) = self.look(&place, None).await?;
         let shared = &self.shared;
-        // There before the table is read, so that nothing that is told meanwhile is let go of.
-        let reader = shared.bus.read(run);
-        let events = shared.store.events();
-        let opening = events.open(workspace, thread, run, None).await?;
-        let opening = opening.ok_or_else(|| Error::NoRun(run.clone()))?;
         Ok(match opening.state.journal {
             Some(_) => {
                 let from = (opening.run, EventId::START);
@@ -87,6 +69,21 @@ impl Engine {
             }
             None => Subscription::states(shared, reader, place),
         })
+    }
+
+    /// What is told here of a run, and what of it is kept. Error: [`Error::NoRun`].
+    async fn look(
+        &self,
+        place: &Place,
+        after: Option<EventId>,
+    ) -> Result<(Reader, Opening), Error> {
+        let Place { ws, thread, run } = place;
+        // There before the table is read, so that nothing that is told meanwhile is let go of.
+        let reader = self.shared.bus.read(run);
+        let events = self.shared.store.events();
+        let opening = events.open(ws, thread, run, after).await?;
+        let opening = opening.ok_or_else(|| Error::NoRun(run.clone()))?;
+        Ok((reader, opening))
     }
 }
 

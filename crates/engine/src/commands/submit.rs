@@ -23,11 +23,7 @@ impl Engine {
         outputs: Vec<ToolOutput>,
         stream: bool,
     ) -> Result<(Run, Option<Subscription>), Error> {
-        let place = Place {
-            ws: workspace.clone(),
-            thread: thread.clone(),
-            run: run.clone(),
-        };
+        let place = Place::of(workspace, thread, run);
         // There before the commit, so that nothing that the worker tells is let go of.
         let reader = stream.then(|| self.shared.bus.read(run));
         let sent = outputs.clone();

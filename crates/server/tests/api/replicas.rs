@@ -9,7 +9,6 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    database,
     process::{Process, text},
     program::fail,
 };
@@ -188,11 +187,12 @@ async fn a_process_that_stops_hands_its_run_over() {
 #[tokio::test]
 async fn sqlite_is_for_one_process_that_does_it_all() {
     let folder = tempfile::tempdir().unwrap();
-    if database::url(folder.path()).is_some() {
-        return;
-    }
     for role in ["api", "worker"] {
-        let (code, text) = fail(folder.path(), &["serve", "--role", role]).await;
+        let (code, text) = fail(
+            folder.path(),
+            &["serve", "--database", "sqlite", "--role", role],
+        )
+        .await;
         assert_eq!(code, Some(2), "{text}");
         assert!(text.contains("only one can use SQLite"), "{text}");
         assert!(text.contains("docs/operations.md"), "{text}");
