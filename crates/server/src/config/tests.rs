@@ -170,6 +170,19 @@ fn options_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn a_role_is_one_that_is_known() {
+    let with = |role: &str| format!("database = 'postgres://u@h/d'\nrole = '{role}'");
+    assert_eq!(
+        error(&with("workr")),
+        "`role`: unknown value \"workr\" | did you mean \"worker\"?"
+    );
+    let worker = load_with(&with("worker"), []).unwrap();
+    assert!(worker.role.works() && !worker.role.serves());
+    let api = load_with("database = 'postgres://u@h/d'", [("LOOMGATE_ROLE", "api")]).unwrap();
+    assert!(api.role.serves() && !api.role.works());
+}
+
+#[test]
 fn a_database_is_shown_without_its_password() {
     let file = "[postgres]\nconnections = 3";
     let url = "postgres://app:hush%2Fhush@db.example:5433/loom?sslmode=require";

@@ -130,7 +130,7 @@ fn key(headers: &HeaderMap) -> Result<String, ApiError> {
     }
 }
 
-/// A digest of what is asked for, and of whom.
+/// A digest of what is asked for.
 fn fingerprint(uri: &Uri, body: &Bytes) -> String {
     let mut digest = blake3::Hasher::new();
     let target = uri

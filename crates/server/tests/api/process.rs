@@ -30,13 +30,13 @@ impl Process {
     pub(crate) async fn replica(
         (folder, database): (&Path, &Database),
         upstream: &FakeUpstream,
-        role: &str,
+        (role, drain_s): (&str, &str),
     ) -> Self {
         let options = [
             ("LOOMGATE_DATABASE", database.url()),
             ("LOOMGATE_ROLE", role),
             ("LOOMGATE_WORKER__LEASE_S", "1"),
-            ("LOOMGATE_HTTP__DRAIN_S", "0"),
+            ("LOOMGATE_HTTP__DRAIN_S", drain_s),
         ];
         Self::start_with(folder, upstream, "", &options).await
     }

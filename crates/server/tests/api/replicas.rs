@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    process::{Process, text},
+    process::{Process, Stream, text},
     program::fail,
 };
 
@@ -29,10 +29,46 @@ impl Site {
         }
     }
 
+    /// One that hands its runs over at once when it is stopped.
     async fn process(&self, role: &str) -> Process {
-        let at = (self.folder.path(), &self.database);
-        Process::replica(at, &self.upstream, role).await
+        self.process_that(role, "0").await
     }
+
+    async fn process_that(&self, role: &str, drain_s: &str) -> Process {
+        let at = (self.folder.path(), &self.database);
+        Process::replica(at, &self.upstream, (role, drain_s)).await
+    }
+
+    /// Streams a run at a process; the model says the first words of its answer and waits.
+    async fn begun(&self, api: &Process, answer: &str, words: usize) -> Begun {
+        let gate = Gate::new();
+        self.upstream.push(Reply::gated(answer, &gate));
+        let (assistant, thread) = api.furnish().await;
+        let runs = format!("/threads/{thread}/runs");
+        gate.release(words);
+        let body = json!({"assistant_id": assistant, "stream": true});
+        let mut stream = api.stream(&runs, body).await;
+        let last = answer.split_inclusive(' ').nth(words - 1).unwrap();
+        stream.until(&format!("\"value\":\"{last}\"")).await;
+        let run = newest_run(api, &runs).await;
+        Begun {
+            assistant,
+            thread,
+            run,
+            stream,
+            gate,
+        }
+    }
+}
+
+/// A run that has told some words.
+struct Begun {
+    assistant: String,
+    thread: String,
+    /// Its path.
+    run: String,
+    stream: Stream,
+    gate: Gate,
 }
 
 /// The path of a thread's newest run.
@@ -68,17 +104,11 @@ async fn a_run_is_watched_live_and_ended_where_it_is_not_carried_out() {
     let site = Site::new().await;
     let (one, other) = (site.process("api").await, site.process("api").await);
     let _worker = site.process("worker").await;
-    let gate = Gate::new();
-    site.upstream
-        .push(Reply::gated("Once upon a time there was nothing.", &gate));
-    let (assistant, thread) = one.furnish().await;
-    let runs = format!("/threads/{thread}/runs");
-    gate.release(3);
-    let body = json!({"assistant_id": assistant, "stream": true});
-    let mut first = one.stream(&runs, body).await;
-    first.until("\"value\":\"a \"").await;
+    let begun = site
+        .begun(&one, "Once upon a time there was nothing.", 3)
+        .await;
+    let (run, mut first) = (begun.run, begun.stream);
     // It is live at both, long before the run's end.
-    let run = newest_run(&other, &runs).await;
     let mut second = other.reopen(&run, None).await;
     second.until("\"value\":\"a \"").await;
     assert_eq!(other.get(&run).await["status"], "in_progress");
@@ -97,7 +127,9 @@ async fn a_run_is_watched_live_and_ended_where_it_is_not_carried_out() {
     assert_eq!(ids(&first), ids(&second));
     // The thread is free again, at once and for everybody.
     site.upstream.push(Reply::text("The end."));
-    one.post(&runs, json!({"assistant_id": assistant})).await;
+    let runs = format!("/threads/{}/runs", begun.thread);
+    let body = json!({"assistant_id": begun.assistant});
+    one.post(&runs, body).await;
     other
         .settled(&newest_run(&one, &runs).await, "completed")
         .await;
@@ -128,24 +160,17 @@ async fn outputs_are_handed_in_at_any_process() {
 async fn a_frozen_process_loses_its_run_and_can_write_nothing() {
     let site = Site::new().await;
     let api = site.process("api").await;
-    let frozen = site.process("worker").await;
-    let gate = Gate::new();
-    site.upstream
-        .push(Reply::gated("What nobody hears.", &gate));
-    let (assistant, thread) = api.furnish().await;
-    let runs = format!("/threads/{thread}/runs");
-    gate.release(1);
-    let body = json!({"assistant_id": assistant, "stream": true});
-    let mut stream = api.stream(&runs, body).await;
-    stream.until("\"value\":\"What \"").await;
-    let run = newest_run(&api, &runs).await;
+    let frozen = site.process_that("worker", "30").await;
+    let begun = site.begun(&api, "What nobody hears.", 1).await;
+    let (run, mut stream) = (begun.run, begun.stream);
 
     frozen.signal("STOP").await;
     site.upstream.push(Reply::text("What stands."));
     let _awake = site.process("worker").await;
     let ended = api.settled(&run, "completed").await;
-    // It goes on where it was, with all that the model has said to it meanwhile.
-    gate.release(5);
+    // It goes on where it was, with all that the model has said to it meanwhile, and may take the
+    // time to commit that before it ends.
+    begun.gate.release(5);
     frozen.signal("CONT").await;
     let left = frozen.terminate().await;
     assert_eq!(left, Some(0));
@@ -153,7 +178,7 @@ async fn a_frozen_process_loses_its_run_and_can_write_nothing() {
     let whole = stream.end().await;
     assert!(whole.ends_with("data: [DONE]\n\n"), "{whole}");
     assert_eq!(whole.matches("event: thread.run.completed").count(), 1);
-    let said = api.said(&thread).await;
+    let said = api.said(&begun.thread).await;
     assert_eq!(said.first().map(String::as_str), Some("What stands."));
 }
 
@@ -162,16 +187,8 @@ async fn a_process_that_stops_hands_its_run_over() {
     let site = Site::new().await;
     let api = site.process("api").await;
     let leaving = site.process("worker").await;
-    let gate = Gate::new();
-    site.upstream
-        .push(Reply::gated("Cut in the middle.", &gate));
-    let (assistant, thread) = api.furnish().await;
-    let runs = format!("/threads/{thread}/runs");
-    gate.release(1);
-    let body = json!({"assistant_id": assistant, "stream": true});
-    let mut stream = api.stream(&runs, body).await;
-    stream.until("\"value\":\"Cut \"").await;
-    let run = newest_run(&api, &runs).await;
+    let begun = site.begun(&api, "Cut in the middle.", 1).await;
+    let (run, mut stream) = (begun.run, begun.stream);
     let _staying = site.process("worker").await;
     site.upstream.push(Reply::text("Told to its end."));
     assert_eq!(leaving.terminate().await, Some(0));
@@ -180,7 +197,7 @@ async fn a_process_that_stops_hands_its_run_over() {
     assert!(whole.ends_with("data: [DONE]\n\n"), "{whole}");
     assert_eq!(whole.matches("event: thread.run.completed").count(), 1);
     api.settled(&run, "completed").await;
-    let said = api.said(&thread).await;
+    let said = api.said(&begun.thread).await;
     assert_eq!(said.first().map(String::as_str), Some("Told to its end."));
 }
 
