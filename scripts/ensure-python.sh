@@ -29,7 +29,13 @@ if ! has_python; then
     has_python || fail "python3 on PATH is older than 3.9 or has no venv: put a newer one first on PATH"
 fi
 
-stamp=$({ python3 -c 'import sys; print(sys.version, sys.prefix)'; cat "$requirements"; } | sha256sum | cut -d' ' -f1)
+# Two suites may want the same one at the same time.
+mkdir -p "$(dirname "$venv")"
+exec 9>"$venv.lock"
+flock 9
+
+# Of the interpreter that a virtual environment stands on: one of them may be first on PATH.
+stamp=$({ python3 -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$requirements"; } | sha256sum | cut -d' ' -f1)
 if [[ ! -x $venv/bin/python || ! -r $venv/.stamp || $(<"$venv/.stamp") != "$stamp" ]]; then
     say "filling $venv from $requirements (up to a minute)"
     python3 -m venv --clear "$venv" || fail "python3 -m venv $venv failed: see above"
