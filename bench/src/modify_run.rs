@@ -17,7 +17,7 @@ use loomgate_domain::{
     run::{Route, RunSettings, RunState},
     tool::{ResponseFormat, ToolChoice, ToolResources, Truncation},
 };
-use loomgate_store::{NewRun, NewRunThread, Store};
+use loomgate_store::{IfLocked, NewRun, NewRunThread, Store};
 use serde_json::Value;
 
 use crate::{
@@ -271,6 +271,7 @@ impl RawStore {
             sealed: None,
             events: None,
             at_ms: 0,
+            if_locked: IfLocked::Refuse,
             receipt: None,
         };
         store.runs().create(&workspace, new).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiKeyId, Scopes, Timestamp, WorkspaceId, limit::Allowance};
+use crate::{ApiKeyId, Scopes, Timestamp, WhenLocked, WorkspaceId, limit::Allowance};
 
 /// A key that callers present. The secret itself is never kept: `hash` is a keyed hash of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +59,8 @@ pub struct KeySettings {
     pub default_config: Option<String>,
     /// Whether a request may bring a config of its own.
     pub allow_config_override: bool,
+    /// What becomes of messages and runs whose thread is locked, where the request does not say.
+    pub when_locked: WhenLocked,
     /// Joined with the metadata of requests; theirs wins.
     pub metadata: BTreeMap<String, String>,
     /// Who is to hear of budgets that come to their end: shown, not mailed.
@@ -77,6 +79,7 @@ impl Default for KeySettings {
             default_virtual_key: None,
             default_config: None,
             allow_config_override: true,
+            when_locked: WhenLocked::Fail,
             metadata: BTreeMap::new(),
             alert_emails: Vec::new(),
             expires_at: None,

@@ -33,6 +33,7 @@ pub mod thread;
 pub mod tool;
 pub mod usage;
 pub mod virtual_key;
+pub mod when_locked;
 
 pub use assistant::Assistant;
 pub use clock::{Clock, Timestamp};
@@ -50,3 +51,4 @@ pub use run::{Run, RunStep};
 pub use scope::{Scope, Scopes};
 pub use thread::Thread;
 pub use usage::Usage;
+pub use when_locked::{Patience, WhenLocked};

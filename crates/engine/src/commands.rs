@@ -1,6 +1,7 @@
 //! What clients ask for: each command is one transaction, then a word to the worker.
 
 mod create;
+mod locked;
 mod reopen;
 mod submit;
 
@@ -55,7 +56,7 @@ impl Engine {
         else {
             return Ok(false);
         };
-        if let Some(run) = deleted.active_run {
+        for run in deleted.active_runs {
             self.perform(&run, &[Effect::StopModel]);
             if let Some(log) = self.shared.bus.get(&run) {
                 log.end(End::Deleted);

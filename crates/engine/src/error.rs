@@ -28,6 +28,12 @@ pub enum Error {
         /// The run that locks it.
         run: RunId,
     },
+    /// As much waits for the thread as may.
+    #[error("too much waits for thread {0}")]
+    QueueFull(ThreadId),
+    /// This process is about to stop.
+    #[error("the server is shutting down")]
+    Stopping,
     /// The run's status does not allow it.
     #[error("a run with status {status:?} does not allow {action:?}")]
     WrongStatus {

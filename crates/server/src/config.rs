@@ -24,7 +24,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
-pub(crate) use api_keys::{is_workspace, scopes};
+pub(crate) use api_keys::{is_workspace, scopes, when_locked};
 pub use database::Database;
 pub use environment::Environment;
 pub use error::ConfigError;

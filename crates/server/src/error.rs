@@ -233,6 +233,12 @@ impl ApiError {
         error
     }
 
+    /// 503: the process stops before what was asked for could be done. Another takes it.
+    pub fn stopping() -> Self {
+        let message = "The server is shutting down, and your request was not carried out: retry.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message).code("shutting_down")
+    }
+
     /// 503: the process only carries runs out.
     pub fn of_worker() -> Self {
         let message = "This process only carries runs out (role \"worker\"): send requests to one \
@@ -299,6 +305,7 @@ impl From<loomgate_store::Error> for ApiError {
             Error::Repeated => Self::repeated(&error),
             // The engine turns a locked thread into the text that its action calls for.
             Error::ActiveRun { .. }
+            | Error::QueueFull
             | Error::Duplicate
             | Error::Connect { .. }
             | Error::InUse(_)

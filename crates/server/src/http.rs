@@ -13,6 +13,7 @@ mod relay;
 pub mod reply;
 pub mod runs;
 pub mod steps;
+mod thread_lock;
 pub mod threads;
 
 use axum::{Router, extract::Request, http::Method, middleware};

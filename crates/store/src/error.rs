@@ -13,6 +13,9 @@ pub enum Error {
         /// The run that locks it.
         run: RunId,
     },
+    /// As much waits for the thread as may ([`crate::WAITING_MAX`]); nothing was written.
+    #[error("too much waits for the thread")]
+    QueueFull,
     /// `after` or `before` names nothing in the list.
     #[error("no such cursor: {0}")]
     NoSuchCursor(String),

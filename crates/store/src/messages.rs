@@ -11,6 +11,7 @@ use crate::{
     pool::Pool,
     receipts, runs, threads,
     tx::{Row, Tx, Visit, statements, to_json, values},
+    waiting::{self, IfLocked},
 };
 
 macro_rules! columns {
@@ -83,14 +84,17 @@ impl Messages<'_> {
     ///
     /// Errors: [`Error::ActiveRun`] while the thread is locked, [`Error::Duplicate`].
     pub async fn insert(&self, ws: &WorkspaceId, message: Message) -> Result<Option<()>, Error> {
-        self.create(ws, message, None).await
+        self.create(ws, message, IfLocked::Refuse, None).await
     }
 
-    /// The same under an idempotency key. Error: [`Error::Repeated`].
+    /// The same, perhaps once the thread is free, and perhaps under an idempotency key.
+    ///
+    /// More errors: [`Error::QueueFull`], [`Error::Repeated`].
     pub async fn create(
         &self,
         ws: &WorkspaceId,
         message: Message,
+        if_locked: IfLocked,
         receipt: Option<Receipt>,
     ) -> Result<Option<()>, Error> {
         let ws = ws.clone();
@@ -100,24 +104,41 @@ impl Messages<'_> {
                 if !threads::lock(tx, &ws, &message.thread_id)? {
                     return receipts::withdraw(tx, &ws, receipt.as_ref());
                 }
-                if let Some(run) = runs::active(tx, &ws, &message.thread_id)? {
-                    return Err(Error::ActiveRun { run });
+                match (runs::active(tx, &ws, &message.thread_id)?, if_locked) {
+                    (None, _) => insert(tx, &ws, &message)?,
+                    (Some(run), IfLocked::Refuse) => return Err(Error::ActiveRun { run }),
+                    (Some(_), IfLocked::Enqueue) => {
+                        waiting::expect_room(tx, &ws, &message.thread_id, 1)?;
+                        waiting::add_message(tx, &ws, &message)?;
+                    }
                 }
-                insert(tx, &ws, &message).map(Some)
+                Ok(Some(()))
             })
             .await
     }
 
-    /// A message.
+    /// A message, also one that waits for its thread.
     pub async fn get(
         &self,
         ws: &WorkspaceId,
         thread: &ThreadId,
         id: &MessageId,
     ) -> Result<Option<Message>, Error> {
+        let key = (ws.clone(), thread.clone(), id.clone());
+        let found = self
+            .0
+            .read_one(move |tx| tx.row(GET, values![&key.0, &key.2, &key.1], read))
+            .await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        // Behind the first look it may have got its place: one snapshot sees it in either.
         let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
         self.0
-            .read_one(move |tx| tx.row(GET, values![&ws, &id, &thread], read))
+            .read(move |tx| match waiting::message(tx, &ws, &thread, &id)? {
+                None => tx.row(GET, values![&ws, &id, &thread], read),
+                found => Ok(found),
+            })
             .await
     }
 
@@ -130,9 +151,20 @@ impl Messages<'_> {
         metadata: Metadata,
     ) -> Result<Option<Message>, Error> {
         let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
-        let metadata = to_json(&metadata)?;
+        let text = to_json(&metadata)?;
         self.0
-            .write(move |tx| tx.row(SET_METADATA, values![&metadata, &ws, &id, &thread], read))
+            .write(move |tx| {
+                let values = values![&text, &ws, &id, &thread];
+                if let Some(found) = tx.row(SET_METADATA, values, read)? {
+                    return Ok(Some(found));
+                }
+                // Now it gets its place, or has it, or is none.
+                threads::lock(tx, &ws, &thread)?;
+                match tx.row(SET_METADATA, values, read)? {
+                    None => waiting::set_metadata(tx, &ws, (&thread, &id), metadata.clone()),
+                    found => Ok(found),
+                }
+            })
             .await
     }
 
@@ -145,7 +177,16 @@ impl Messages<'_> {
     ) -> Result<bool, Error> {
         let (ws, thread, id) = (ws.clone(), thread.clone(), id.clone());
         self.0
-            .write_one(move |tx| Ok(tx.execute(DELETE, values![&ws, &id, &thread])? > 0))
+            .write(move |tx| {
+                let values = values![&ws, &id, &thread];
+                if tx.execute(DELETE, values)? > 0 {
+                    return Ok(true);
+                }
+                // As above.
+                threads::lock(tx, &ws, &thread)?;
+                Ok(waiting::delete_message(tx, &ws, &thread, &id)?
+                    || tx.execute(DELETE, values)? > 0)
+            })
             .await
     }
 

@@ -7,11 +7,11 @@ use rusqlite::{Connection, StatementStatus};
 use crate::{
     affinity, assistants, configs, copy, counters, events, keys, logs, messages, receipts, runs,
     schema::{self, Purpose, Schema},
-    sqlite, steps, store, threads, virtual_keys, workspaces,
+    sqlite, steps, store, threads, virtual_keys, waiting, workspaces,
 };
 
 /// Tables that grow with use.
-const LARGE: [&str; 12] = [
+const LARGE: [&str; 13] = [
     "assistants",
     "threads",
     "messages",
@@ -21,18 +21,20 @@ const LARGE: [&str; 12] = [
     "counters",
     "affinity",
     "receipts",
+    "waiting",
     "logs",
     "log_details",
     "feedback",
 ];
 
-/// Indexes that hold active runs only, or those whose journal is to be deleted: going through all of
-/// one is fine.
-const SMALL_INDEXES: [&str; 4] = [
+/// Indexes that hold active and waiting runs only, or those whose journal is to be deleted: going
+/// through all of one is fine.
+const SMALL_INDEXES: [&str; 5] = [
     "runs_active",
     "runs_due",
     "runs_journal_ended",
     "runs_queue",
+    "waiting_due",
 ];
 
 type Statement = (&'static str, &'static str);
@@ -57,6 +59,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         store::STATEMENTS,
         threads::STATEMENTS,
         virtual_keys::STATEMENTS,
+        waiting::STATEMENTS,
         workspaces::STATEMENTS,
     ];
     let logs = [

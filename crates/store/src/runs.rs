@@ -4,7 +4,7 @@
 //!
 //! | status | `lease_owner` | `lease_until` (ms) |
 //! | --- | --- | --- |
-//! | queued | null | 0: a worker is wanted |
+//! | queued | null | 0: a worker is wanted; null: it waits for its thread |
 //! | in progress, cancelling | the worker, or null | the end of the lease, or 0 |
 //! | requires action, terminal | null | null: no worker is wanted |
 //!
@@ -12,7 +12,8 @@
 //! both, so that a worker that lost its lease, or that did not see a command, writes nothing.
 
 use loomgate_domain::{
-    Message, Metadata, Page, PageRequest, Receipt, Run, RunId, Thread, ThreadId, WorkspaceId,
+    Message, Metadata, Page, PageRequest, Receipt, Run, RunId, Thread, ThreadId, Timestamp,
+    WorkspaceId,
     run::{EventId, Journal},
 };
 
@@ -22,6 +23,7 @@ use crate::{
     pool::Pool,
     receipts, threads,
     tx::{Row, Tx, statements, to_json, values},
+    waiting::{self, IfLocked},
 };
 
 mod advance;
@@ -56,6 +58,9 @@ statements! {
     EXISTS = "SELECT 1 FROM runs WHERE workspace_id = $1 AND id = $2 AND thread_id = $3";
     ACTIVE = "SELECT id FROM runs \
         WHERE workspace_id = $1 AND thread_id = $2 AND expires_at IS NOT NULL";
+    // It had waited for its thread.
+    ACTIVATE = "UPDATE runs SET expires_at = $1, lease_until = 0 \
+        WHERE workspace_id = $2 AND id = $3";
     SET_METADATA = concat!("UPDATE runs SET metadata = $1 \
         WHERE workspace_id = $2 AND id = $3 AND thread_id = $4 RETURNING ", columns!());
     CURSOR = "SELECT seq FROM runs WHERE workspace_id = $1 AND thread_id = $2 AND id = $3";
@@ -89,6 +94,8 @@ pub struct NewRun {
     pub events: Option<EventRow>,
     /// When it is created, in milliseconds.
     pub at_ms: i64,
+    /// What becomes of it, and of the messages that come with it, where the thread is locked.
+    pub if_locked: IfLocked,
     /// Where it is asked for under an idempotency key.
     pub receipt: Option<Receipt>,
 }
@@ -114,8 +121,8 @@ impl Runs<'_> {
     /// Keeps a new run, with the messages or the thread that come with it. `None`: no such
     /// thread.
     ///
-    /// Errors: [`Error::ActiveRun`] while the thread is locked, [`Error::Repeated`],
-    /// [`Error::Duplicate`]; then nothing was written.
+    /// Errors: [`Error::ActiveRun`] or [`Error::QueueFull`] while the thread is locked,
+    /// [`Error::Repeated`], [`Error::Duplicate`]; then nothing was written.
     pub async fn create(&self, ws: &WorkspaceId, new: NewRun) -> Result<Option<()>, Error> {
         let ws = ws.clone();
         self.0.write(move |tx| create(tx, &ws, &new)).await
@@ -188,6 +195,7 @@ impl Runs<'_> {
 
 fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>, Error> {
     let run = &new.run;
+    let mut waits = false;
     receipts::keep(tx, ws, new.receipt.as_ref())?;
     match &new.thread {
         NewRunThread::New { thread, messages } => threads::insert(tx, ws, thread, messages)?,
@@ -195,15 +203,27 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
             if !threads::lock(tx, ws, &run.thread_id)? {
                 return receipts::withdraw(tx, ws, new.receipt.as_ref());
             }
-            if let Some(run) = active(tx, ws, &run.thread_id)? {
-                return Err(Error::ActiveRun { run });
-            }
-            for message in messages {
-                messages::insert(tx, ws, message)?;
+            let active = active(tx, ws, &run.thread_id)?;
+            waits = active.is_some();
+            match (active, new.if_locked) {
+                (None, _) => {
+                    for message in messages {
+                        messages::insert(tx, ws, message)?;
+                    }
+                }
+                (Some(run), IfLocked::Refuse) => return Err(Error::ActiveRun { run }),
+                (Some(_), IfLocked::Enqueue) => {
+                    waiting::expect_room(tx, ws, &run.thread_id, messages.len() + 1)?;
+                    for message in messages {
+                        waiting::add_message(tx, ws, message)?;
+                    }
+                    waiting::add_run(tx, ws, run)?;
+                }
             }
         }
     }
     let status = run.state.status();
+    let is_wanted = row::wants_worker(status) && !waits;
     let journal = new.events.as_ref().map(|_| Journal {
         recording: true,
         after: EventId::START,
@@ -213,8 +233,8 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
         values![
             ws,
             status.as_str(),
-            status.is_active().then_some(run.settings.expires_at),
-            row::wants_worker(status).then_some(0),
+            (status.is_active() && !waits).then_some(run.settings.expires_at),
+            is_wanted.then_some(0),
             new.sealed.as_ref().filter(|_| status.is_active()),
             journal.as_ref().map(to_json).transpose()?,
             &run.id,
@@ -230,10 +250,21 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
     if let Some(row) = &new.events {
         events::insert(tx, (ws, &run.id), row, Some(&run.metadata), new.at_ms)?;
     }
-    if row::wants_worker(status) {
+    if is_wanted {
         tx.announce_work()?;
     }
     Ok(Some(()))
+}
+
+/// Gives a thread, which is free, to a run that waited for it.
+pub(crate) fn activate(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    id: &RunId,
+    expires_at: Timestamp,
+) -> Result<(), Error> {
+    tx.execute(ACTIVATE, values![expires_at, ws, id])?;
+    tx.announce_work()
 }
 
 /// A run with its journal, and the number of its newest lease.

@@ -16,6 +16,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/sqlite/0003_open_runs.sql"),
         include_str!("../migrations/sqlite/0004_run_events.sql"),
         include_str!("../migrations/sqlite/0005_receipts.sql"),
+        include_str!("../migrations/sqlite/0006_waiting.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/0001_initial.sql"),
@@ -23,6 +24,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/postgres/0003_open_runs.sql"),
         include_str!("../migrations/postgres/0004_run_events.sql"),
         include_str!("../migrations/postgres/0005_receipts.sql"),
+        include_str!("../migrations/postgres/0006_waiting.sql"),
     ],
 };
 

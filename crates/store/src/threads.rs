@@ -7,6 +7,7 @@ use crate::{
     pool::Pool,
     receipts, runs,
     tx::{Row, Tx, statements, to_json, values},
+    waiting,
 };
 
 statements! {
@@ -23,8 +24,9 @@ statements! {
 /// What a deleted thread leaves to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deleted {
-    /// The run that was active on it, and is gone with it: its worker has to stop.
-    pub active_run: Option<RunId>,
+    /// The runs that were active on it, or waited for it, and are gone with it: whoever carries
+    /// one out has to stop.
+    pub active_runs: Vec<RunId>,
 }
 
 /// The threads of a [`crate::Store`].
@@ -103,9 +105,12 @@ impl Threads<'_> {
                     return Ok(None);
                 }
                 // What its worker writes at this moment is waited for.
-                let active_run = runs::lock_active(tx, &ws, &id)?;
+                let active = runs::lock_active(tx, &ws, &id)?;
+                let waiting = waiting::runs(tx, &ws, &id)?;
                 tx.execute(DELETE, values![&ws, &id])?;
-                Ok(Some(Deleted { active_run }))
+                Ok(Some(Deleted {
+                    active_runs: active.into_iter().chain(waiting).collect(),
+                }))
             })
             .await
     }

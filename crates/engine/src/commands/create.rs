@@ -1,7 +1,9 @@
 //! Creating runs, on a thread that exists or with one of their own.
 
+use futures::FutureExt as _;
 use loomgate_domain::{
-    Assistant, AssistantId, KeyedRequest, Receipt, Run, Thread, ThreadId, Usage, WorkspaceId,
+    Assistant, AssistantId, KeyedRequest, Receipt, Run, Thread, ThreadId, Usage, WhenLocked,
+    WorkspaceId,
     id::new_id,
     receipt::Answer,
     run::{EventId, Origin, Route, RunEvent, RunSettings, RunState},
@@ -16,12 +18,15 @@ use loomgate_wire::{
 use crate::{
     Engine, Error, Subscription,
     command::Place,
-    commands::posted,
+    commands::{
+        locked::{self, Contest},
+        posted,
+    },
     entry::{self, Entry},
 };
 
 /// A run, as a client asks for it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RunRequest {
     /// Whose settings are copied.
     pub assistant_id: AssistantId,
@@ -35,12 +40,14 @@ pub struct RunRequest {
     pub tool_resources: ToolResources,
     /// Which way its model calls go.
     pub way: RunWay,
+    /// What becomes of it where another run locks the thread.
+    pub when_locked: WhenLocked,
     /// Where it came with an idempotency key.
     pub keyed: Option<KeyedRequest>,
 }
 
 /// Which way the model calls of a new run go.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RunWay {
     /// By reference.
     pub route: Route,
@@ -51,7 +58,7 @@ pub struct RunWay {
 }
 
 /// The thread of a new run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum ThreadTarget {
     /// One that exists; these messages are added to it first.
     Existing(ThreadId, Vec<NewMessage>),
@@ -70,8 +77,20 @@ pub struct Created {
 
 impl Engine {
     /// Creates a run: lock check, messages and run in one transaction. A worker takes it up at
-    /// once.
+    /// once, or when the thread is free.
     pub async fn create_run(
+        &self,
+        workspace: &WorkspaceId,
+        request: RunRequest,
+    ) -> Result<Created, Error> {
+        let Some(contest) = Contest::of(request.when_locked) else {
+            return self.try_create_run(workspace, request).await;
+        };
+        let attempt = || self.try_create_run(workspace, request.clone()).boxed();
+        self.when_free(workspace, contest, attempt).await
+    }
+
+    async fn try_create_run(
         &self,
         workspace: &WorkspaceId,
         request: RunRequest,
@@ -147,18 +166,13 @@ impl Engine {
             sealed: request.way.sealed,
             events: entry::row(&told, first),
             at_ms: self.shared.clock.now_ms(),
+            if_locked: locked::if_locked(request.when_locked),
             receipt: request.keyed.map(|keyed| receipt(keyed, &run)),
         };
         match store.runs().create(workspace, new).await {
             Ok(Some(())) => {}
             Ok(None) => return Err(Error::NoThread(thread_id)),
-            Err(loomgate_store::Error::ActiveRun { run }) => {
-                return Err(Error::ThreadLocked {
-                    thread: thread_id,
-                    run,
-                });
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(locked::refusal(error, thread_id)),
         }
         let events = reader.map(|reader| {
             let mut of = run.clone();

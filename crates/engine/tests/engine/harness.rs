@@ -12,7 +12,7 @@ use std::{
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use loomgate_domain::{
     ApiKeyId, Assistant, AssistantId, CallId, Clock, IdGen, Limits, Message, Metadata, PageRequest,
-    Run, RunId, RunStep, Thread, ThreadId, Timestamp, Usage, WorkspaceId,
+    Run, RunId, RunStep, Thread, ThreadId, Timestamp, Usage, WhenLocked, WorkspaceId,
     limit::Charge,
     message::{Content, Role},
     run::{EventId, Origin, Route, RunStatus, ToolOutput},
@@ -20,7 +20,7 @@ use loomgate_domain::{
 };
 use loomgate_engine::{
     ChatModel, Engine, ModelError, ModelTurn, Receipt, RunRequest, RunWay, Settings, Subscription,
-    ThreadTarget,
+    ThreadTarget, posted,
 };
 use loomgate_store::{Options, Postgres, PostgresUrl, Store};
 use loomgate_testkit::postgres;
@@ -359,8 +359,15 @@ impl Bench {
                     metadata: BTreeMap::new(),
                 },
             },
+            when_locked: WhenLocked::Fail,
             keyed: None,
         }
+    }
+
+    /// A user's message that is not in the thread yet.
+    pub(crate) fn message(&self, words: &str) -> Message {
+        let ids = Arc::clone(&self.ids) as Arc<dyn IdGen>;
+        posted(&ids, &self.thread, Timestamp(1), user(words))
     }
 
     pub(crate) async fn run(&self, words: &str) -> Run {

@@ -11,6 +11,7 @@ mod crash;
 mod ends;
 mod faults;
 mod harness;
+mod locked;
 mod reopen;
 mod replica;
 mod streams;

@@ -17,7 +17,7 @@ const HOP_BY_HOP: [&str; 10] = [
 ];
 
 /// What headers that are a gateway's business begin with.
-const OURS: &str = "x-portkey-";
+const OURS: [&str; 2] = ["x-portkey-", "x-loomgate-"];
 
 /// What callers prove themselves with.
 const CREDENTIALS: [&str; 5] = [
@@ -65,10 +65,14 @@ const RENAMED: [(&str, HeaderName); 5] = [
 /// Placeholders that SDKs put where a key should be.
 const PLACEHOLDERS: [&str; 2] = ["OPENAI_API_KEY", "DUMMY-KEY"];
 
+fn is_ours(name: &str) -> bool {
+    OURS.iter().any(|ours| name.starts_with(ours))
+}
+
 /// Whether a header of the caller goes on to a provider by itself.
 pub fn is_forwarded(name: &HeaderName) -> bool {
     let name = name.as_str();
-    !name.starts_with(OURS)
+    !is_ours(name)
         && !HOP_BY_HOP.contains(&name)
         && !CREDENTIALS.contains(&name)
         && !OWN.contains(&name)
@@ -137,7 +141,7 @@ pub(super) fn incoming(headers: &mut HeaderMap, body_is_changed: bool) {
     let is_dropped = |name: &&HeaderName| {
         let (name, text) = (*name, name.as_str());
         HOP_BY_HOP.contains(&text)
-            || text.starts_with(OURS)
+            || is_ours(text)
             || named.iter().any(|named| named == text)
             // Cookies are for the provider's own site, and other services stand for its own.
             || name == header::SET_COOKIE
@@ -186,6 +190,7 @@ mod tests {
             ("accept-encoding", "gzip"),
             ("x-portkey-api-key", "lg-made-up"),
             ("x-portkey-anything", "1"),
+            ("x-loomgate-anything", "1"),
             ("openai-beta", "assistants=v2"),
             ("content-type", "application/json"),
             ("user-agent", "OpenAI/Python"),

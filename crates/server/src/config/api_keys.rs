@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use loomgate_domain::{Scope, Scopes, key::KeySettings};
+use loomgate_domain::{Scope, Scopes, WhenLocked, key::KeySettings};
 use secrecy::ExposeSecret as _;
 
 use super::{
@@ -122,10 +122,18 @@ fn settings(
         default_virtual_key: default_virtual_key.map(|name| name.to_string()),
         default_config: raw.default_config,
         allow_config_override: raw.allow_config_override.unwrap_or(true),
+        when_locked: when_locked(raw.when_locked.as_deref(), &at("when_locked"))?,
         metadata: raw.metadata,
         expires_at: time_of(raw.expires_at.as_deref(), &at("expires_at"))?,
         ..KeySettings::default()
     })
+}
+
+/// What becomes of messages and runs whose thread is locked. `option` is where it stands.
+pub(crate) fn when_locked(text: Option<&str>, option: &str) -> Result<WhenLocked, ConfigError> {
+    let read = text.map(str::parse::<WhenLocked>).transpose();
+    let read = read.map_err(|unknown| ConfigError::new(format!("`{option}`: {unknown}")))?;
+    Ok(read.unwrap_or_default())
 }
 
 /// Scopes by their names. `option` is where they stand.

@@ -45,6 +45,7 @@ pub(super) struct RawApiKey {
     pub(super) default_virtual_key: Option<String>,
     pub(super) default_config: Option<String>,
     pub(super) allow_config_override: Option<bool>,
+    pub(super) when_locked: Option<String>,
     pub(super) scopes: Option<Vec<String>>,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) rate_limits: Vec<RawRateLimit>,

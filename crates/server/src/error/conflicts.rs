@@ -3,6 +3,7 @@
 
 use loomgate_domain::{RunId, ThreadId};
 use loomgate_engine::{Action, Error};
+use loomgate_store::WAITING_MAX;
 
 use super::ApiError;
 
@@ -30,6 +31,12 @@ impl From<Error> for ApiError {
                 Self::invalid(format!("The run's stream has no event with the id '{id}'."))
             }
             Error::ThreadLocked { thread, run } => Self::locked_for_runs(&thread, &run),
+            Error::QueueFull(thread) => Self::invalid(format!(
+                "Thread {thread} has {WAITING_MAX} messages and runs waiting for it already: wait \
+                 until some of them had their turn, or cancel runs that wait."
+            ))
+            .code("thread_queue_full"),
+            Error::Stopping => Self::stopping(),
             // The quotes differ, as they did in the original.
             Error::WrongStatus { action, status } => Self::invalid(match action {
                 Action::Cancel => format!("Cannot cancel run with status '{}'.", status.as_str()),

@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 use loomgate_domain::{MessageId, Patch, RunId, message::Content};
-use loomgate_engine::posted;
+use loomgate_engine::{Error, posted};
 use loomgate_wire::{
     object,
     request::{CreateMessage, ModifyMessage, NewMessage, list_query},
@@ -22,6 +22,7 @@ use crate::{
         list,
         path::{MessagePath, ThreadPath},
         reply,
+        thread_lock::ThreadLock,
     },
 };
 
@@ -53,17 +54,19 @@ async fn create(
     caller: Caller,
     path: ThreadPath,
     once: Idempotency,
+    ThreadLock(when_locked): ThreadLock,
     ApiJson(CreateMessage(body)): ApiJson<CreateMessage>,
 ) -> Result<Response, ApiError> {
     refuse_files(std::slice::from_ref(&body))?;
     let message = posted(&app.ids, &path.thread, app.clock.now(), body);
     let (reply, receipt) = once.reply(&object::Message::from(&message))?;
-    let messages = app.store.messages();
-    match messages.create(&caller.workspace, message, receipt).await {
-        Ok(Some(())) => Ok(reply),
-        Ok(None) => Err(ApiError::not_found(&path.thread)),
-        Err(loomgate_store::Error::ActiveRun { run }) => {
-            Err(ApiError::locked_for_messages(&path.thread, &run))
+    let added = app
+        .engine
+        .add_message(&caller.workspace, message, when_locked, receipt);
+    match added.await {
+        Ok(()) => Ok(reply),
+        Err(Error::ThreadLocked { thread, run }) => {
+            Err(ApiError::locked_for_messages(&thread, &run))
         }
         Err(error) => Err(error.into()),
     }

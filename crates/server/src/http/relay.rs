@@ -24,7 +24,7 @@ use crate::{
     body,
     error::ApiError,
     headers::{RequestContext, address_the_gateway},
-    http::affinity,
+    http::{affinity, thread_lock},
     record,
     routing::{self, Way, Wishes},
 };
@@ -189,7 +189,7 @@ fn check(parts: &Parts, body: &Body) -> Result<(), ApiError> {
     if !is_known && !http_body::Body::is_end_stream(body) {
         return Err(ApiError::invalid("Invalid content type passed").of_gateway());
     }
-    Ok(())
+    thread_lock::refuse_upstream(&parts.headers)
 }
 
 fn is_json(kind: &HeaderValue) -> bool {

@@ -8,7 +8,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue};
 use loomgate_domain::{
-    Patch, Run, RunId,
+    Patch, Run, RunId, WhenLocked,
     run::{Origin, Route},
     tool::ToolResources,
 };
@@ -34,6 +34,7 @@ use crate::{
         messages::refuse_files,
         path::{RunPath, ThreadPath},
         reply,
+        thread_lock::ThreadLock,
     },
     routing::{self, Wishes},
 };
@@ -73,7 +74,7 @@ async fn create(
     path: ThreadPath,
     RawQuery(query): RawQuery,
     (headers, Extension(context)): (HeaderMap, Extension<RequestContext>),
-    once: Idempotency,
+    (once, ThreadLock(when_locked)): (Idempotency, ThreadLock),
     ApiJson(body): ApiJson<CreateRun>,
 ) -> Result<Response, ApiError> {
     include_query(query.as_deref())?;
@@ -85,6 +86,7 @@ async fn create(
         additional_instructions: body.additional_instructions,
         tool_resources: ToolResources::default(),
         way: way(&app, &caller, &headers, &context).await?,
+        when_locked,
         keyed: once.into_request(),
     };
     created(app.engine.create_run(&caller.workspace, request).await?)
@@ -106,6 +108,8 @@ async fn create_with_thread(
         additional_instructions: None,
         tool_resources: body.tool_resources,
         way: way(&app, &caller, &headers, &context).await?,
+        // A thread that is made with its run is free.
+        when_locked: WhenLocked::Fail,
         keyed: once.into_request(),
     };
     created(app.engine.create_run(&caller.workspace, request).await?)

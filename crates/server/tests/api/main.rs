@@ -21,6 +21,8 @@ mod idempotency;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod locked;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod process;

@@ -227,6 +227,18 @@ pub(super) static RECORDS: &[Table] = &[
         ],
     ),
     table(
+        "waiting",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "id",
+            "thread_id",
+            "message",
+            "expires_at",
+        ],
+    ),
+    table(
         "steps",
         SEQ,
         &[

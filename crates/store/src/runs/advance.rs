@@ -8,8 +8,9 @@ use loomgate_domain::{
 
 use super::row::{self, COLUMNS, columns};
 use crate::{
-    Error, EventRow, JournalState, Runs, StoredEvents, counters, events, messages, steps,
+    Error, EventRow, JournalState, Runs, StoredEvents, counters, events, messages, steps, threads,
     tx::{Tx, Value, statements, to_json, values},
+    waiting,
 };
 
 /// What every change of state sets, and what it is guarded by.
@@ -201,6 +202,8 @@ impl Runs<'_> {
                     fence: 0,
                     version: 0,
                 };
+                // Before the run, as everywhere: a command may end it.
+                threads::lock(tx, &ws, &thread)?;
                 let Some(snapshot) = snapshot(tx, &mut guard, now_ms)? else {
                     return Ok(None);
                 };
@@ -213,6 +216,9 @@ impl Runs<'_> {
                     }
                     Err(error) => return Ok(Some(Err(error))),
                 };
+                if run.state.status() == RunStatus::Queued {
+                    waiting::forget(tx, &ws, &run.id)?;
+                }
                 if apply(tx, &guard, &change)?.is_none() {
                     return Err(Error::corrupt("a run changed within a transaction"));
                 }
@@ -298,6 +304,11 @@ pub(super) fn apply(
         | RunStatus::Incomplete
         | RunStatus::Expired => FINISH,
     };
+    // What waits for the thread is taken when it is free; whoever adds to it has the same lock.
+    let ends = !status.is_active();
+    if ends {
+        threads::lock(tx, &guard.ws, &guard.thread)?;
+    }
     let usage = change.usage.as_ref().map(to_json).transpose()?;
     let values: &[Value<'_>] = values![
         status.as_str(),
@@ -342,8 +353,11 @@ pub(super) fn apply(
         let metadata = Some(&committed.metadata);
         events::insert(tx, (&guard.ws, &guard.run), row, metadata, change.at_ms)?;
     }
-    if !status.is_active() && (has_journal || change.journal.is_some()) {
-        events::ended(tx, guard, change.at_ms)?;
+    if ends {
+        if has_journal || change.journal.is_some() {
+            events::ended(tx, guard, change.at_ms)?;
+        }
+        waiting::take(tx, &guard.ws, &guard.thread)?;
     }
     Ok(Some(committed))
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Error, Guard, JournalState, RunChange, Runs, StoredEvents, Wakeups, events, messages, steps,
     tx::{Dialect, Row, Tx, Value, postgres_statements, statements, values},
+    waiting,
 };
 
 /// Expired leases go back to where new runs stand, so that the oldest run goes first. `$locking`
@@ -226,11 +227,16 @@ impl Runs<'_> {
         max: u32,
     ) -> Result<Vec<(WorkspaceId, ThreadId, RunId)>, Error> {
         self.0
-            .read_one(move |tx| {
+            .read(move |tx| {
                 let now_ms = now.0.saturating_mul(1000);
-                tx.rows(DUE, values![now, now_ms, i64::from(max)], |row| {
+                let mut due = tx.rows(DUE, values![now, now_ms, i64::from(max)], |row| {
                     Ok((row.id(0)?, row.id(1)?, row.id(2)?))
-                })
+                })?;
+                let left = max.saturating_sub(u32::try_from(due.len()).unwrap_or(u32::MAX));
+                if left > 0 {
+                    due.extend(waiting::due(tx, now, left)?);
+                }
+                Ok(due)
             })
             .await
     }
@@ -239,11 +245,14 @@ impl Runs<'_> {
     /// count.
     pub async fn next_deadline(&self) -> Result<Option<Timestamp>, Error> {
         self.0
-            .read_one(|tx| tx.row(NEXT_DEADLINE, &[], |row| row.time(0)))
+            .read(|tx| {
+                let active = tx.row(NEXT_DEADLINE, &[], |row| row.time(0))?;
+                Ok(active.into_iter().chain(waiting::next_deadline(tx)?).min())
+            })
             .await
     }
 
-    /// How many active runs there are in each status. A status without runs is left out.
+    /// How many active runs there are in each status, apart from those that wait for their thread. A status without runs is left out.
     pub async fn census(&self) -> Result<Vec<(RunStatus, u64)>, Error> {
         self.0
             .read_one(|tx| {

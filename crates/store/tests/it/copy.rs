@@ -9,7 +9,7 @@ use loomgate_domain::{
     run::EventId,
 };
 use loomgate_store::{
-    Error, EventRow, NewRun, NewRunThread, RunChange, Store,
+    Error, EventRow, IfLocked, NewRun, NewRunThread, RunChange, Store,
     copy::{CopyError, Progress, Stage, copy},
 };
 use loomgate_testkit::postgres::Database;
@@ -49,6 +49,12 @@ async fn fill(store: &Store) {
     };
     store.runs().commit(guard(&claim), change).await.unwrap();
     queued(store, 2).await;
+    let messages = store.messages();
+    let waiting = message(&id(2), 9_000);
+    let waiting = messages
+        .create(&ws(), waiting, IfLocked::Enqueue, None)
+        .await;
+    waiting.unwrap().unwrap();
     let told = NewRun {
         thread: NewRunThread::New {
             thread: thread(3),
@@ -66,6 +72,7 @@ async fn fill(store: &Store) {
             body: "told".into(),
         }),
         at_ms: NOW_MS,
+        if_locked: IfLocked::Refuse,
         receipt: Some(receipt("k")),
     };
     store.runs().create(&ws(), told).await.unwrap().unwrap();

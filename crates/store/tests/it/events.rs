@@ -5,7 +5,7 @@ use loomgate_domain::{
     run::{EventId, Journal, RunStatus},
 };
 use loomgate_store::{
-    Claim, ClaimRequest, EventRow, Flush, Found, NewRun, NewRunThread, RunChange, Store,
+    Claim, ClaimRequest, EventRow, Flush, Found, IfLocked, NewRun, NewRunThread, RunChange, Store,
 };
 
 use crate::{
@@ -51,6 +51,7 @@ async fn streamed(store: &Store, n: u32) -> RunId {
         sealed: None,
         events: Some(row(at(0, 2), 2, false)),
         at_ms: NOW_MS,
+        if_locked: IfLocked::Refuse,
         receipt: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();

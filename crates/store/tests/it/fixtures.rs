@@ -7,7 +7,9 @@ use loomgate_domain::{
     run::{Route, RunSettings, RunState, StepDetails, StepStatus},
     tool::{ResponseFormat, ToolChoice, ToolResources, Truncation},
 };
-use loomgate_store::{Claim, ClaimRequest, Guard, NewRun, NewRunThread, Options, RunChange, Store};
+use loomgate_store::{
+    Claim, ClaimRequest, Guard, IfLocked, NewRun, NewRunThread, Options, RunChange, Store,
+};
 
 /// When all records are made; runs expire 600 seconds later.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000);
@@ -176,6 +178,7 @@ pub(crate) async fn queued(store: &Store, n: u32) -> Run {
         sealed: None,
         events: None,
         at_ms: NOW_MS,
+        if_locked: IfLocked::Refuse,
         receipt: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();

@@ -336,7 +336,7 @@ async fn a_commit_charges_once_and_a_stale_worker_nothing(home: Home) {
 }
 
 async fn what_came_sealed_with_a_run_is_erased_when_it_ends(home: Home) {
-    use loomgate_store::{ClaimRequest, NewRun, NewRunThread};
+    use loomgate_store::{ClaimRequest, IfLocked, NewRun, NewRunThread};
     let store = home.open();
     queued(&store, 9).await;
     claim(&store, "w", NOW_MS, 1).await;
@@ -351,6 +351,7 @@ async fn what_came_sealed_with_a_run_is_erased_when_it_ends(home: Home) {
             sealed: Some(format!("sealed {n}")),
             events: None,
             at_ms: NOW_MS,
+            if_locked: IfLocked::Refuse,
             receipt: None,
         };
         store.runs().create(&ws(), new).await.unwrap().unwrap();
@@ -390,7 +391,7 @@ async fn what_came_sealed_with_a_run_is_erased_when_it_ends(home: Home) {
 }
 
 async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on(home: Home) {
-    use loomgate_store::{NewRun, NewRunThread};
+    use loomgate_store::{IfLocked, NewRun, NewRunThread};
     let store = home.open();
     for n in 1..=3 {
         let thread = crate::fixtures::thread(n);
@@ -403,6 +404,7 @@ async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on(home: H
             sealed: Some(format!("v{n}:text")),
             events: None,
             at_ms: NOW_MS,
+            if_locked: IfLocked::Refuse,
             receipt: None,
         };
         store.runs().create(&ws(), new).await.unwrap().unwrap();

@@ -26,4 +26,5 @@ mod receipts;
 mod records;
 mod runs;
 mod tenants;
+mod waiting;
 mod writer;

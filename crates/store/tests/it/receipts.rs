@@ -4,7 +4,7 @@ use loomgate_domain::{
     KeyedRequest, PageRequest, Receipt, Timestamp, WorkspaceId,
     receipt::{Answer, RECEIPT_LIFETIME_S},
 };
-use loomgate_store::{Error, NewRun, NewRunThread};
+use loomgate_store::{Error, IfLocked, NewRun, NewRunThread};
 
 use crate::{
     fixtures::{NOW, NOW_MS, assistant, id, message, queued, run, thread, ws},
@@ -70,13 +70,19 @@ async fn a_refused_creation_leaves_no_receipt(home: Home) {
         sealed: None,
         events: None,
         at_ms: NOW_MS,
+        if_locked: IfLocked::Refuse,
         receipt: Some(receipt("k")),
     };
     // No such thread.
     assert_eq!(store.runs().create(&ws(), on(7, 7)).await.unwrap(), None);
     let messages = store.messages();
     let missing = messages
-        .create(&ws(), message(&id(7), 7), Some(receipt("k")))
+        .create(
+            &ws(),
+            message(&id(7), 7),
+            IfLocked::Refuse,
+            Some(receipt("k")),
+        )
         .await;
     assert_eq!(missing.unwrap(), None);
     // A locked thread.
@@ -85,7 +91,12 @@ async fn a_refused_creation_leaves_no_receipt(home: Home) {
     assert!(matches!(locked, Err(Error::ActiveRun { .. })), "{locked:?}");
     let messages = store.messages();
     let locked = messages
-        .create(&ws(), message(&id(1), 9), Some(receipt("k")))
+        .create(
+            &ws(),
+            message(&id(1), 9),
+            IfLocked::Refuse,
+            Some(receipt("k")),
+        )
         .await;
     assert!(matches!(locked, Err(Error::ActiveRun { .. })));
     assert_eq!(store.receipts().get(&ws(), "k", NOW).await.unwrap(), None);

@@ -125,8 +125,8 @@ async fn a_deleted_thread_takes_all_with_it_and_names_its_active_run(home: Home)
     queued(&store, 2).await;
 
     let deleted = store.threads().delete(&ws(), &run.thread_id).await.unwrap();
-    let active_run = Some(run.id.clone());
-    assert_eq!(deleted, Some(Deleted { active_run }));
+    let active_runs = vec![run.id.clone()];
+    assert_eq!(deleted, Some(Deleted { active_runs }));
     let (thread, message) = (&run.thread_id, id(1));
     assert_eq!(store.threads().get(&ws(), thread).await.unwrap(), None);
     let found = store.messages().get(&ws(), thread, &message).await;
@@ -155,7 +155,12 @@ async fn a_thread_without_active_run_says_so_when_deleted(home: Home) {
     let end = RunChange::to(completed());
     store.runs().commit(guard(&claim), end).await.unwrap();
     let deleted = store.threads().delete(&ws(), &id(1)).await.unwrap();
-    assert_eq!(deleted, Some(Deleted { active_run: None }));
+    assert_eq!(
+        deleted,
+        Some(Deleted {
+            active_runs: Vec::new()
+        })
+    );
 }
 
 async fn a_message_is_kept_changed_and_removed(home: Home) {

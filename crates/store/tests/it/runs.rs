@@ -6,7 +6,8 @@ use loomgate_domain::{
     run::{RunState, StepStatus},
 };
 use loomgate_store::{
-    Commanded, Committed, ContextLimits, Error, Guard, NewRun, NewRunThread, RunChange, Store,
+    Commanded, Committed, ContextLimits, Error, Guard, IfLocked, NewRun, NewRunThread, RunChange,
+    Store,
 };
 
 use crate::{
@@ -58,6 +59,7 @@ async fn a_run_is_created_with_its_thread_or_on_one(home: Home) {
         sealed: None,
         events: None,
         at_ms: NOW_MS,
+        if_locked: IfLocked::Refuse,
         receipt: None,
     };
     let refused = store.runs().create(&ws(), on(1, 2)).await;
@@ -91,6 +93,7 @@ async fn a_refused_run_leaves_no_thread_behind(home: Home) {
         sealed: None,
         events: None,
         at_ms: NOW_MS,
+        if_locked: IfLocked::Refuse,
         receipt: None,
     };
     let refused = store.runs().create(&ws(), new).await;

@@ -7,7 +7,8 @@ use loomgate_domain::{
 };
 use loomgate_store::{
     Claim, Commanded, ContextLimits, EventRow, Flush, GraphPoint, GraphQuery, GroupBy, GroupQuery,
-    Groups, Guard, Lease, LogFilter, Measure, NewRun, NewRunThread, RunChange, RunContext, Store,
+    Groups, Guard, IfLocked, Lease, LogFilter, Measure, NewRun, NewRunThread, RunChange,
+    RunContext, Store,
 };
 
 use crate::{
@@ -109,6 +110,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing(home: Home) {
         sealed: None,
         events: None,
         at_ms: NOW_MS,
+        if_locked: IfLocked::Refuse,
         receipt: None,
     };
     assert_eq!(runs.create(ws2, new_run).await.unwrap(), None);
@@ -256,6 +258,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway(home: Home)
         sealed: Some("sealed".into()),
         events: None,
         at_ms: NOW_MS,
+        if_locked: IfLocked::Refuse,
         receipt: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 
 use super::super::{ConfigArgs, Failure, expect_workspace, limits::LimitArgs, open};
 use crate::{
-    config::{Config, ConfigError, scopes},
+    config::{Config, ConfigError, scopes, when_locked},
     start::{DEFAULT_WORKSPACE, key_record, new_key},
 };
 
@@ -35,6 +35,10 @@ pub(super) struct CreateArgs {
     /// It may do everything, in all workspaces
     #[arg(long, conflicts_with = "scopes")]
     admin: bool,
+    /// What becomes of messages and runs whose thread is locked (docs/locked-threads.md): `fail`,
+    /// `wait`, `enqueue` or `cancel_previous`
+    #[arg(long, default_value = "fail", value_name = "CHOICE")]
+    when_locked: String,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -77,6 +81,7 @@ impl CreateArgs {
             allowance: self.limits.allowance()?,
             default_virtual_key: self.virtual_key.clone(),
             default_config: self.config_slug.clone(),
+            when_locked: when_locked(Some(&self.when_locked), "--when-locked")?,
             ..KeySettings::default()
         })
     }

@@ -29,7 +29,7 @@ async fn a_key_is_made_shown_once_changed_and_revoked() {
         "scopes": ["completions.write", "logs.view"],
         "rate_limits": [{"type": "requests", "unit": "rpm", "value": 100}],
         "defaults": {"metadata": {"team": "x"}, "config_id": "fixed",
-                     "allow_config_override": false},
+                     "allow_config_override": false, "when_locked": "wait=5"},
     });
     let (id, key) = made(&app, MANAGER_A, &body).await;
     assert!(key.starts_with("lg-") && key.len() == 43, "{key}");
@@ -56,15 +56,17 @@ async fn a_key_is_made_shown_once_changed_and_revoked() {
     assert_eq!(shown["defaults"]["metadata"], json!({"team": "x"}));
     assert_eq!(shown["defaults"]["config_id"], "fixed");
     assert_eq!(shown["defaults"]["allow_config_override"], false);
+    assert_eq!(shown["defaults"]["when_locked"], "wait=5");
 
     let change = json!({"id": id, "name": "other", "scopes": ["completions.write"],
-        "rate_limits": null, "defaults": {"config_id": null}});
+        "rate_limits": null, "defaults": {"config_id": null, "when_locked": null}});
     let changed = ok(&put(&app, MANAGER_A, &path, &change).await);
     assert_eq!(changed["name"], "other");
     assert_eq!(changed["scopes"], json!(["completions.write"]));
     assert_eq!(changed["rate_limits"], json!([]));
     assert_eq!(changed["defaults"]["config_id"], Value::Null);
     assert_eq!(changed["defaults"]["metadata"], json!({"team": "x"}));
+    assert_eq!(changed["defaults"]["when_locked"], "fail");
 
     let list = get(&app, MANAGER_A, "/v1/api-keys?current_page=0").await;
     assert!(!list.text.contains(&key), "{}", list.text);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use loomgate_domain::{MessageId, Metadata, Order, PageRequest, RunId, Thread, limit::Owed};
-use loomgate_store::{Error, NewRun, NewRunThread, Options, RunChange, Store};
+use loomgate_store::{Error, IfLocked, NewRun, NewRunThread, Options, RunChange, Store};
 use loomgate_testkit::postgres::Database;
 use tokio::task::JoinSet;
 
@@ -69,6 +69,7 @@ async fn of_runs_created_at_once_one_gets_the_thread() {
             sealed: None,
             events: None,
             at_ms: NOW_MS,
+            if_locked: IfLocked::Refuse,
             receipt: None,
         };
         store.runs().create(&ws(), new).await

@@ -1,7 +1,7 @@
 //! What clients send to make, change or rotate an API key.
 
 use loomgate_domain::{
-    Patch, Scope, Scopes, Timestamp, WorkspaceId,
+    Patch, Scope, Scopes, Timestamp, WhenLocked, WorkspaceId,
     key::{ApiKey, KeySettings},
 };
 
@@ -141,7 +141,22 @@ fn apply(body: &mut Fields, settings: &mut KeySettings, now: Timestamp) -> Resul
             Patch::Null => settings.allow_config_override = true,
             Patch::Set(allowed) => settings.allow_config_override = allowed,
         }
+        when_locked(&mut defaults, settings)?;
         defaults.finish()?;
+    }
+    Ok(())
+}
+
+fn when_locked(defaults: &mut Fields, settings: &mut KeySettings) -> Result<(), AdminError> {
+    match defaults.text("when_locked", 32)? {
+        Patch::Absent => {}
+        Patch::Null => settings.when_locked = WhenLocked::Fail,
+        Patch::Set(text) => {
+            settings.when_locked = text.parse().map_err(|unknown| {
+                let message = format!("Invalid 'defaults.when_locked': {unknown}.");
+                defaults.refuse("when_locked", message)
+            })?;
+        }
     }
     Ok(())
 }

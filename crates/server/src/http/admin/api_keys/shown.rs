@@ -91,6 +91,7 @@ fn common(id: &ApiKeyId, workspace: &WorkspaceId, settings: &KeySettings) -> Map
             "config_id": settings.default_config,
             "virtual_key": settings.default_virtual_key,
             "allow_config_override": settings.allow_config_override,
+            "when_locked": settings.when_locked,
         },
         "alert_emails": settings.alert_emails,
     });
