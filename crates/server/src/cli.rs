@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod check;
 mod configs;
 mod copy;
@@ -74,6 +75,12 @@ enum Command {
     /// meanwhile. A copy that was ended anywhere goes on when the same command is given again; until
     /// it is finished, no server takes the target. The source stays as it is.
     Copy(copy::CopyArgs),
+    /// Save everything in a new folder, also while a server runs
+    ///
+    /// The folder holds the database of the records, the one of the logs, and the keys without which
+    /// they are of little use: keep it as safe as the data folder. To restore, start a server on it, or
+    /// on a copy of it: `loomgate serve --data-dir FOLDER`.
+    Backup(backup::BackupArgs),
     /// Show what this server does: a tour of the API, over HTTP
     ///
     /// Assistant, thread, message, streamed run, function call, Modify Run: each call is shown as
@@ -227,6 +234,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Secrets(args) => Box::pin(secrets::run(args, &mut out)).await,
         Command::Migrate(args) => Box::pin(migrate::run(&args, &mut out)).await,
         Command::Copy(args) => Box::pin(copy::run(&args, &mut out)).await,
+        Command::Backup(args) => backup::run(args, &mut out).await,
         Command::Demo(args) => Box::pin(demo::run(args)).await.map_err(Failure::from),
     };
     match result {

@@ -11,6 +11,7 @@ use std::{
 
 use loomgate_domain::IdGen;
 use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
 pub(crate) use master_key::{MasterKeyLock, master_keys_of, newest};
 
@@ -19,6 +20,7 @@ use crate::auth::KeyHasher;
 const DATABASE: &str = "loomgate.db";
 const API_KEY: &str = "api-key";
 const HASH_KEY: &str = "hash-key";
+const MASTER_KEY: &str = "master-key";
 const HASH_KEY_BYTES: usize = 32;
 
 /// The folder. Nobody but its owner can enter it.
@@ -84,6 +86,23 @@ impl DataDir {
 /// The file of the records in a data folder, where they are kept in one.
 pub(crate) fn database(folder: &Path) -> PathBuf {
     folder.join(DATABASE)
+}
+
+/// Secrets by the names of their files.
+pub(crate) type Secrets = Vec<(&'static str, Zeroizing<String>)>;
+
+/// The secrets that are kept in a data folder.
+pub(crate) fn secret_files(folder: &Path) -> io::Result<Secrets> {
+    let mut found = Vec::new();
+    for name in [API_KEY, HASH_KEY, MASTER_KEY] {
+        found.extend(read(&folder.join(name))?.map(|text| (name, Zeroizing::new(text))));
+    }
+    Ok(found)
+}
+
+/// Keeps one of them in another folder.
+pub(crate) fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+    write(path, text)
 }
 
 fn read(path: &Path) -> io::Result<Option<String>> {

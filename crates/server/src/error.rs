@@ -246,6 +246,15 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message).code("worker_only")
     }
 
+    /// 503: the disk of the database is full, or takes no writes.
+    fn no_room(cause: &dyn StdError) -> Self {
+        let message = "The server's disk takes no more data, so your request was not carried out, and \
+                       nothing was changed. Whoever runs the server has to make room.";
+        let mut error = Self::unavailable(cause).code("storage_full");
+        error.0.message = Cow::Borrowed(message);
+        error
+    }
+
     /// 503, which no client sees: the idempotency layer answers from the receipt instead.
     fn repeated(cause: &dyn StdError) -> Self {
         let mut error = Self::unavailable(cause);
@@ -303,6 +312,7 @@ impl From<loomgate_store::Error> for ApiError {
             }
             Error::Unavailable(_) | Error::Interrupted => Self::unavailable(&error),
             Error::Repeated => Self::repeated(&error),
+            Error::Full | Error::ReadOnly => Self::no_room(&error),
             // The engine turns a locked thread into the text that its action calls for.
             Error::ActiveRun { .. }
             | Error::QueueFull
@@ -311,6 +321,7 @@ impl From<loomgate_store::Error> for ApiError {
             | Error::InUse(_)
             | Error::OlderSchema { .. }
             | Error::Unfinished
+            | Error::Missing(_)
             | Error::Locked { .. }
             | Error::NewerSchema { .. }
             | Error::Corrupt { .. }

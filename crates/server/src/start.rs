@@ -81,6 +81,16 @@ impl StartError {
                 source: loomgate_store::Error::Locked { .. },
             } => Some("stop the other process, or choose another folder with --data-dir"),
             Self::Store {
+                source: loomgate_store::Error::Full | loomgate_store::Error::ReadOnly,
+            } => {
+                Some("make room on the disk of the data folder, or choose another with --data-dir")
+            }
+            Self::Store {
+                source: loomgate_store::Error::Corrupt { .. },
+            } => Some(
+                "nothing was changed; start on a backup instead (docs/operations.md, \"Backup and restore\")",
+            ),
+            Self::Store {
                 source: loomgate_store::Error::InUse(_),
             } => Some("stop the servers that use this database, then try again"),
             Self::Store {

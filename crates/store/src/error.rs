@@ -33,6 +33,15 @@ pub enum Error {
     /// is not known.
     #[error("the connection to the database was lost: whether the change stands is not known")]
     Interrupted,
+    /// The disk of the database has no room. Nothing was written.
+    #[error("the disk of the database is full")]
+    Full,
+    /// The file system or the database takes no writes. Nothing was written.
+    #[error("the disk of the database takes no writes")]
+    ReadOnly,
+    /// There is no such database.
+    #[error("there is no database {}", .0.display())]
+    Missing(PathBuf),
     /// There is no way to the database.
     #[error("cannot connect to the database {to}: {reason}")]
     Connect {
@@ -109,6 +118,8 @@ impl From<rusqlite::Error> for Error {
                 (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
                     return Self::corrupt(message.clone().unwrap_or_else(|| failure.to_string()));
                 }
+                (ErrorCode::DiskFull, _) => return Self::Full,
+                (ErrorCode::ReadOnly, _) => return Self::ReadOnly,
                 _ => {}
             }
         }
@@ -118,6 +129,10 @@ impl From<rusqlite::Error> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::driver(error)
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
+            std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            _ => Self::driver(error),
+        }
     }
 }

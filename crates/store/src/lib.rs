@@ -12,7 +12,7 @@
 //! Start at [`store::Store::open`], then [`runs`]; SQLite's thread that writes is in `writer.rs`,
 //! those of PostgreSQL in `postgres/worker.rs`.
 //!
-//! Invariant: an answered write is on the disk.
+//! Invariant: an answered write is on the disk, also when the next one finds no room there.
 //! Invariant: a job that fails or panics changes nothing, and nothing of its neighbours.
 //! Invariant: no method shows or changes a row of another workspace.
 //! Invariant: at most one active run a thread.
@@ -26,6 +26,7 @@
 
 pub mod affinity;
 pub mod assistants;
+pub mod backup;
 pub mod configs;
 pub mod copy;
 pub mod counters;

@@ -59,6 +59,18 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// A connection to a database that others may use, which is only read, and copied.
+pub(crate) fn source(path: &Path, schema: &Schema) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    settle(&connection)?;
+    let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if id != schema.application_id {
+        return Err(Error::corrupt("the file is another database"));
+    }
+    Ok(connection)
+}
+
 fn settle(connection: &Connection) -> Result<(), Error> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
@@ -82,7 +94,7 @@ fn claim_file(connection: &Connection, ours: i64) -> Result<(), Error> {
 
 /// Creates the file readable for its owner only; SQLite's side files take its mode over. A file
 /// that exists is not even opened: closing it would end this process's locks on it.
-fn make_private(path: &Path) -> Result<(), Error> {
+pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The file of the logs, beside that of the records.
-const LOGS_FILE: &str = "logs.db";
+pub(crate) const LOGS_FILE: &str = "logs.db";
 
 /// Jobs that may wait for the writer of the logs: each carries many records.
 const LOGS_QUEUE: usize = 64;
@@ -432,5 +432,79 @@ mod tests {
         };
         let (stuck, ()) = tokio::join!(stuck, work);
         stuck.unwrap();
+    }
+
+    /// A statement on the connection that writes, past the methods of the store.
+    async fn pragma(store: &Store, sql: &'static str) {
+        let set = store
+            .inner
+            .records
+            .write(move |tx| tx.visit(sql, &[], &mut |_| Ok(std::ops::ControlFlow::Continue(()))));
+        set.await.unwrap();
+    }
+
+    fn thread(n: usize) -> Thread {
+        Thread {
+            id: ThreadId::trusted(format!("thread_{n}")),
+            created_at: Timestamp(0),
+            metadata: Metadata::new([("k".to_owned(), "v".repeat(500))]).unwrap(),
+            tool_resources: ToolResources::default(),
+        }
+    }
+
+    /// SQLite's own limit stands for the disk's: it fails at the same places, in the same way.
+    #[tokio::test]
+    async fn a_full_disk_is_named_and_loses_nothing_that_was_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.db");
+        let ws = WorkspaceId::trusted("ws_1");
+        let store = Store::open(Options::file(&path)).unwrap();
+        pragma(&store, "PRAGMA max_page_count = 80").await;
+        let mut kept = Vec::new();
+        let mut refused = None;
+        // Alone, and together in one commit.
+        for n in (0..1_000).step_by(4) {
+            let inserts = (n..n + 4).map(|n| {
+                let (store, ws) = (store.clone(), ws.clone());
+                async move { (n, store.threads().insert(&ws, thread(n), Vec::new()).await) }
+            });
+            for (n, end) in futures::future::join_all(inserts).await {
+                match end {
+                    Ok(()) => kept.push(n),
+                    Err(error) => refused = Some(error),
+                }
+            }
+            if refused.is_some() {
+                break;
+            }
+        }
+        assert!(matches!(refused, Some(Error::Full)), "{refused:?}");
+        assert!(kept.len() > 10, "{}", kept.len());
+        // Reading goes on.
+        let found = store.threads().get(&ws, &thread(kept[0]).id).await;
+        assert_eq!(found.unwrap(), Some(thread(kept[0])));
+        // So does writing, once there is room.
+        pragma(&store, "PRAGMA max_page_count = 100000").await;
+        let inserted = store.threads().insert(&ws, thread(5_000), Vec::new()).await;
+        inserted.unwrap();
+        kept.push(5_000);
+        store.close().await;
+        let store = Store::open(Options::file(&path)).unwrap();
+        for n in kept {
+            let found = store.threads().get(&ws, &thread(n).id).await.unwrap();
+            assert_eq!(found, Some(thread(n)));
+        }
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_no_writes_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Options::file(folder.path().join("records.db"))).unwrap();
+        let ws = WorkspaceId::trusted("ws_1");
+        pragma(&store, "PRAGMA query_only = 1").await;
+        let refused = store.threads().insert(&ws, thread(1), Vec::new()).await;
+        assert!(matches!(refused, Err(Error::ReadOnly)), "{refused:?}");
+        assert_eq!(store.threads().get(&ws, &thread(1).id).await.unwrap(), None);
     }
 }

@@ -101,8 +101,10 @@ impl Writer {
         for job in batch {
             self.statement("SAVEPOINT job")?;
             if !job.run(tx) {
-                // A full disk makes SQLite roll the whole transaction back by itself: then this
-                // fails, and with it the batch.
+                if self.connection.is_autocommit() {
+                    // What SQLite does when there is no room: the batch goes with the job.
+                    return Err(Error::Full);
+                }
                 self.statement("ROLLBACK TO job")?;
             }
             self.statement("RELEASE job")?;

@@ -12,9 +12,8 @@ use loomgate_vault::{MasterKeys, MasterKeysError};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use super::{DataDir, read, write};
+use super::{DataDir, MASTER_KEY, read, write};
 
-const MASTER_KEY: &str = "master-key";
 const LOCK: &str = "master-key.lock";
 const KEY_DIGITS: usize = 64;
 

@@ -1,5 +1,6 @@
 //! The command line: what it does, and what it says when it can not do what it was told.
 
+mod backup;
 mod configs;
 mod copy;
 mod keys;

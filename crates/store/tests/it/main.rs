@@ -9,6 +9,7 @@
 #[macro_use]
 mod home;
 
+mod backup;
 mod copy;
 mod durability;
 mod events;

@@ -295,6 +295,7 @@ async fn nothing_is_left_behind_when_a_run_ends_meanwhile(home: Home) {
     for n in 2..=30 {
         let posting = {
             let store = store.clone();
+            #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
             tokio::spawn(async move {
                 post_later(&store, 100 + n).await.unwrap();
                 let created = create(&store, later(n, Vec::new())).await;
