@@ -1,12 +1,34 @@
-//! What the server has written, read while it is down and without its code.
+//! What servers have written, read without their code: from the file of the embedded database, or
+//! from a PostgreSQL.
 
-use std::{collections::BTreeMap, path::Path};
+mod postgres;
+mod sqlite;
+#[cfg(test)]
+mod tests;
 
-use rusqlite::{Connection, config::DbConfig};
+use std::{collections::BTreeMap, path::PathBuf};
 
-/// An embedded database whose server is gone. Looking at it leaves it as it is: the server that
-/// comes next finds the log of changes (WAL) that the last one left.
-pub(crate) struct Database(Connection);
+use anyhow::Context as _;
+use serde_json::Value;
+
+/// Where servers keep their records.
+#[derive(Debug, Clone)]
+pub(crate) enum Records {
+    /// The folder (`data_dir`) of an embedded database.
+    Sqlite(PathBuf),
+    /// The URL of a PostgreSQL, without TLS; of a superuser, for [`Database::faults`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "storms are on SQLite so far"))]
+    Postgres(String),
+}
+
+/// A database that is looked at.
+pub(crate) enum Database {
+    Sqlite(sqlite::File),
+    Postgres(postgres::Session),
+}
+
+/// A row of a result, each value as a text; none: null.
+pub(crate) type Row = Vec<Option<String>>;
 
 /// A run that has not ended.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +36,12 @@ pub(crate) struct Active {
     /// Of its question.
     pub(crate) number: u32,
     pub(crate) status: String,
+    /// The worker that has it.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "storms have one process so far")
+    )]
+    pub(crate) owner: Option<String>,
     /// A worker had it before.
     pub(crate) was_begun: bool,
     /// Its stream is kept.
@@ -21,78 +49,95 @@ pub(crate) struct Active {
 }
 
 impl Database {
-    pub(crate) fn open(data: &Path) -> anyhow::Result<Self> {
-        let connection = Connection::open(data.join("loomgate.db"))?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        Ok(Self(connection))
+    /// Looking at an embedded database leaves it as it is, so its server has to be gone; a
+    /// PostgreSQL may have servers.
+    pub(crate) async fn open(records: &Records) -> anyhow::Result<Self> {
+        Ok(match records {
+            Records::Sqlite(data) => Self::Sqlite(sqlite::File::open(data)?),
+            Records::Postgres(url) => Self::Postgres(postgres::Session::open(url).await?),
+        })
     }
 
-    /// What SQLite finds wrong with the file.
-    pub(crate) fn faults(&self) -> anyhow::Result<Vec<String>> {
-        let found = self.texts("PRAGMA integrity_check")?;
-        let dangling = self.texts("SELECT \"table\" FROM pragma_foreign_key_check")?;
-        let dangling = dangling
-            .into_iter()
-            .map(|table| format!("{table}: a row without its owner"));
-        Ok(found
-            .into_iter()
-            .filter(|line| line != "ok")
-            .chain(dangling)
-            .collect())
+    /// What a statement finds. It has to be one that both engines understand, if it is for both.
+    pub(crate) async fn rows(&self, sql: &str) -> anyhow::Result<Vec<Row>> {
+        match self {
+            Self::Sqlite(file) => file.rows(sql),
+            Self::Postgres(session) => session.rows(sql).await,
+        }
+    }
+
+    /// What the engine itself finds wrong with what it keeps.
+    pub(crate) async fn faults(&self) -> anyhow::Result<Vec<String>> {
+        match self {
+            Self::Sqlite(file) => file.faults(),
+            Self::Postgres(session) => session.faults().await,
+        }
     }
 
     /// Threads with more than one active run.
-    pub(crate) fn locked_twice(&self) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn locked_twice(&self) -> anyhow::Result<Vec<String>> {
         self.texts(
             "SELECT thread_id FROM runs WHERE status IN ('queued', 'in_progress', \
              'requires_action', 'cancelling') GROUP BY thread_id HAVING COUNT(*) > 1",
         )
+        .await
     }
 
     /// Runs whose status and whose lock say different things.
-    pub(crate) fn locked_wrongly(&self) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn locked_wrongly(&self) -> anyhow::Result<Vec<String>> {
         self.texts(
             "SELECT id FROM runs WHERE (expires_at IS NOT NULL) <> (status IN ('queued', \
              'in_progress', 'requires_action', 'cancelling'))",
         )
+        .await
     }
 
     /// The runs that have not ended.
-    pub(crate) fn active(&self) -> anyhow::Result<Vec<Active>> {
-        let mut statement = self.0.prepare(
-            "SELECT json_extract(metadata, '$.name'), status, attempt, journal IS NOT NULL \
-             FROM runs WHERE expires_at IS NOT NULL",
-        )?;
-        let rows = statement.query_map([], |row| {
-            let name: Option<String> = row.get(0)?;
-            let name = name.unwrap_or_default();
+    pub(crate) async fn active(&self) -> anyhow::Result<Vec<Active>> {
+        let rows = self.rows(
+            "SELECT metadata, status, CASE WHEN lease_until > 0 THEN lease_owner END, attempt, \
+             CASE WHEN journal IS NULL THEN 0 ELSE 1 END FROM runs WHERE expires_at IS NOT NULL",
+        );
+        let active = rows.await?.into_iter().map(|row| {
+            let [metadata, status, owner, attempt, is_streamed] = columns(row)?;
+            let metadata: Value = serde_json::from_str(&metadata.unwrap_or_default())?;
+            let name = metadata["name"].as_str().unwrap_or_default();
             let number = name.split('-').next().unwrap_or_default();
             Ok(Active {
                 number: number.parse().unwrap_or(0),
-                status: row.get(1)?,
-                was_begun: row.get::<_, i64>(2)? > 0,
-                is_streamed: row.get(3)?,
+                status: status.unwrap_or_default(),
+                owner,
+                was_begun: attempt.as_deref() != Some("0"),
+                is_streamed: is_streamed.as_deref() == Some("1"),
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        });
+        active.collect()
     }
 
     /// The tokens that each API key of the configuration has used, by its name.
-    pub(crate) fn used(&self) -> anyhow::Result<BTreeMap<String, u64>> {
-        let mut statement = self.0.prepare(
+    pub(crate) async fn used(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let rows = self.rows(
             "SELECT replace(subject, 'key:key_config_', ''), SUM(amount) FROM counters \
              WHERE meter = 'budget:tokens' AND subject LIKE 'key:%' GROUP BY 1",
-        )?;
-        let rows = statement.query_map([], |row| {
-            let amount: i64 = row.get(1)?;
-            Ok((row.get(0)?, amount.unsigned_abs()))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        );
+        let used = rows.await?.into_iter().map(|row| {
+            let [name, amount] = columns(row)?;
+            Ok((
+                name.unwrap_or_default(),
+                amount.unwrap_or_default().parse()?,
+            ))
+        });
+        used.collect()
     }
 
-    fn texts(&self, sql: &str) -> anyhow::Result<Vec<String>> {
-        let mut statement = self.0.prepare(sql)?;
-        let rows = statement.query_map([], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    /// The first column of what a statement finds.
+    async fn texts(&self, sql: &str) -> anyhow::Result<Vec<String>> {
+        let rows = self.rows(sql).await?.into_iter();
+        Ok(rows.filter_map(|row| row.into_iter().next()?).collect())
     }
+}
+
+/// The columns of a row of which there are so many.
+pub(crate) fn columns<const N: usize>(row: Row) -> anyhow::Result<[Option<String>; N]> {
+    row.try_into().ok().context("another number of columns")
 }

@@ -50,7 +50,8 @@ pub(crate) async fn disturb(
                 kill(stage, model, tally, kills).await?;
                 tally.kills_at_start += 1;
                 stage.kill_at_start(millis(&mut dice, 0, 200)).await?;
-                inspect(&Database::open(&stage.data())?, tally, kills)?;
+                let database = Database::open(&stage.records()).await?;
+                inspect(&database, tally, kills).await?;
             }
             16..18 => {
                 tally.freezes += 1;
@@ -76,24 +77,24 @@ async fn kill(
 ) -> anyhow::Result<()> {
     let live = model.live();
     stage.kill().await?;
-    let database = Database::open(&stage.data())?;
-    for run in database.active()? {
+    let database = Database::open(&stage.records()).await?;
+    for run in database.active().await? {
         tally.cut.count(&run, live.get(&run.number).copied());
     }
-    inspect(&database, tally, kills)
+    inspect(&database, tally, kills).await
 }
 
 /// Counts a kill, and looks for what no kill may leave.
-fn inspect(database: &Database, tally: &mut Tally, kills: &AtomicU64) -> anyhow::Result<()> {
+async fn inspect(database: &Database, tally: &mut Tally, kills: &AtomicU64) -> anyhow::Result<()> {
     let number = kills.fetch_add(1, Ordering::Relaxed) + 1;
     let mut faults = Vec::new();
     if number.is_multiple_of(WHOLE_LOOK) {
-        faults = database.faults()?;
+        faults = database.faults().await?;
     }
-    for thread in database.locked_twice()? {
+    for thread in database.locked_twice().await? {
         faults.push(format!("several active runs in {thread}"));
     }
-    for run in database.locked_wrongly()? {
+    for run in database.locked_wrongly().await? {
         faults.push(format!("{run} locks its thread wrongly"));
     }
     for fault in faults {

@@ -18,6 +18,7 @@ use tokio::{process::Command, sync::watch};
 
 use crate::{
     api::{Answer, Api},
+    database::Records,
     history::text,
 };
 
@@ -102,7 +103,11 @@ impl Stage {
     }
 
     /// Where the server keeps its records.
-    pub(crate) fn data(&self) -> PathBuf {
+    pub(crate) fn records(&self) -> Records {
+        Records::Sqlite(self.data())
+    }
+
+    fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 

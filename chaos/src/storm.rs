@@ -151,9 +151,9 @@ async fn blow(options: &Options, folder: &Path, out: &mut impl Write) -> anyhow:
         tally,
         faults: proxy.kinds(),
     });
-    let database = Database::open(&stage.data())?;
+    let database = Database::open(&stage.records()).await?;
     let has_failed = |number| proxy.faults_of(number) > 0;
-    let verdict = Verdict::of(&threads, (&database, &log), &has_failed, &mut report)?;
+    let verdict = Verdict::of(&threads, (&database, &log), &has_failed, &mut report).await?;
     let text = report.text(&stage::measured(&options.binary));
     out.write_all(text.as_bytes())?;
     verdict.tell(out)?;

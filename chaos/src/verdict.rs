@@ -27,7 +27,7 @@ pub(crate) struct Verdict<'a>(Vec<(Vec<Violation>, Option<&'a History>)>);
 
 impl<'a> Verdict<'a> {
     /// Checks everything. `has_failed` says whether the model failed a question.
-    pub(crate) fn of(
+    pub(crate) async fn of(
         seen: &'a [Seen],
         (database, log): (&Database, &str),
         has_failed: &dyn Fn(u32) -> bool,
@@ -47,8 +47,8 @@ impl<'a> Verdict<'a> {
             };
             broken.push((found, Some(history)));
         }
-        let mut found = of_database(database, &report.storm.tally.faults, log)?;
-        for fault in budgets(database, seen)? {
+        let mut found = of_database(database, &report.storm.tally.faults, log).await?;
+        for fault in budgets(database, seen).await? {
             found.push(fault);
         }
         broken.push((found, None));
@@ -83,17 +83,17 @@ impl<'a> Verdict<'a> {
 }
 
 /// What only the database and the log tell.
-fn of_database(
+async fn of_database(
     database: &Database,
     faults: &[String],
     log: &str,
 ) -> anyhow::Result<Vec<Violation>> {
     let mut found = Vec::new();
     let mut tell = |rule, what| found.push(Violation { rule, what });
-    for fault in database.faults()?.iter().chain(faults) {
+    for fault in database.faults().await?.iter().chain(faults) {
         tell(Rule::Database, fault.clone());
     }
-    for thread in database.locked_twice()? {
+    for thread in database.locked_twice().await? {
         tell(Rule::Lock, format!("several active runs in {thread}"));
     }
     for panic in log.lines().filter(|line| line.contains("panicked")) {
@@ -103,9 +103,9 @@ fn of_database(
 }
 
 /// What each key has used is what its runs took.
-fn budgets(database: &Database, seen: &[Seen]) -> anyhow::Result<Vec<Violation>> {
+async fn budgets(database: &Database, seen: &[Seen]) -> anyhow::Result<Vec<Violation>> {
     let mut found = Vec::new();
-    let used = database.used()?;
+    let used = database.used().await?;
     for key in &KEYS {
         let of_key = seen
             .iter()

@@ -31,7 +31,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Library, and the only crates that may import it.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["loomgate-chaos", "loomgate-store"]),
-    ("tokio-postgres", &["loomgate-store", "loomgate-testkit"]),
+    (
+        "tokio-postgres",
+        &["loomgate-chaos", "loomgate-store", "loomgate-testkit"],
+    ),
     ("chacha20poly1305", &["loomgate-vault"]),
     ("axum", &["loomgate-server", "loomgate-testkit"]),
     (
