@@ -58,6 +58,8 @@ pub(super) fn error(error: &tokio_postgres::Error) -> Error {
     match (trouble(error), error.as_db_error()) {
         (Some(Trouble::Lost), _) => Error::Unavailable(LOST),
         (_, Some(said)) if *said.code() == SqlState::UNIQUE_VIOLATION => Error::Duplicate,
+        // It took too long, or waited too long for what others had locked, and was undone.
+        (_, Some(said)) if *said.code() == SqlState::QUERY_CANCELED => Error::Unavailable(SLOW),
         (_, Some(said)) => Error::driver(Refused::from(said)),
         (_, None) => Error::driver(Other(chain(error))),
     }
@@ -65,6 +67,9 @@ pub(super) fn error(error: &tokio_postgres::Error) -> Error {
 
 /// What callers are told when the line broke.
 pub(super) const LOST: &str = "the connection to the database was lost";
+
+/// What they are told when a statement took longer than it may.
+const SLOW: &str = "the database took too long";
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -87,7 +87,8 @@ async fn a_statement_that_takes_too_long_is_ended() {
     );
     let first = vec![message(&id(1), 1)];
     let ended = store.threads().insert(&ws(), thread(1), first).await;
-    assert!(matches!(ended, Err(Error::Driver(_))), "{ended:?}");
+    // Nothing was written, and it may be tried again.
+    assert!(matches!(ended, Err(Error::Unavailable(_))), "{ended:?}");
     let inserted = store.threads().insert(&ws(), thread(1), Vec::new()).await;
     inserted.unwrap();
 }
