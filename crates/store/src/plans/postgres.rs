@@ -31,7 +31,7 @@ fn session(settings: &str) -> Session {
     let target = Target::new(&options).unwrap();
     let schemas = [&schema::RECORDS, &schema::LOGS];
     postgres::migrate(&target, &schemas, Purpose::Use).unwrap();
-    Session::open(&target, settings).unwrap()
+    Session::open(&target, settings, None).unwrap()
 }
 
 /// Asks for the plan of every statement, or of one more.

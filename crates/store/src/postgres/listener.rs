@@ -22,6 +22,11 @@ use crate::{Error, work::WorkSignal};
 /// answer may take.
 const WATCH: Duration = Duration::from_secs(5);
 
+/// How long a new connection may take to be set up.
+const SETTLE: Duration = Duration::from_secs(10);
+
+const SILENT: &str = "the database does not answer";
+
 /// "Loom": an advisory lock on this and on the table of the schema's version shows that the tables
 /// are in use.
 const LOCK: i32 = 0x4c6f_6f6d;
@@ -145,8 +150,10 @@ impl Ear {
             Error::Unavailable(fault::LOST)
         };
         let listened = async {
-            if let Err(error) = self.settle(&client).await {
-                return error;
+            match timeout(SETTLE, self.settle(&client)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return error,
+                Err(_) => return Error::Unavailable(SILENT),
             }
             self.target.reached();
             *backoff = Backoff::default();
@@ -163,7 +170,7 @@ impl Ear {
                     Err(_) => match timeout(WATCH, client.simple_query("")).await {
                         Ok(Ok(_)) => self.target.reached(),
                         Ok(Err(error)) => return fault::error(&error),
-                        Err(_) => return Error::Unavailable("the database does not answer"),
+                        Err(_) => return Error::Unavailable(SILENT),
                     },
                 }
             }

@@ -34,10 +34,15 @@ pub(crate) fn migrate(
     // Not on this thread, which may belong to a runtime.
     let work = std::thread::Builder::new().name("store-migrate".to_owned());
     let work = work.spawn(move || {
-        let session = Session::open(
-            &target,
-            "SET default_transaction_isolation = 'read committed'",
-        )?;
+        let session = Session::open(&target, SETUP, Some(target.patience()))?;
+        let found = session.run(async |client| look(client, &schemas, purpose).await);
+        session.close();
+        let found = found?;
+        if found.iter().all(|schema| schema.from == schema.to) {
+            return Ok(found);
+        }
+        // A migration takes the time that it needs.
+        let session = Session::open(&target, SETUP, None)?;
         let migrated = session.run(async |client| run(client, &schemas, purpose).await);
         session.close();
         migrated
@@ -45,6 +50,8 @@ pub(crate) fn migrate(
     let ended = work.join();
     ended.unwrap_or(Err(Error::Unavailable("the migration ended in a panic")))
 }
+
+const SETUP: &str = "SET default_transaction_isolation = 'read committed'";
 
 /// A schema as it is migrated to.
 #[derive(Debug, Clone, Copy)]
@@ -87,16 +94,22 @@ impl Steps {
     }
 }
 
-async fn run(client: &Client, schemas: &[Steps], purpose: Purpose) -> Result<Vec<Migrated>, Error> {
+/// What there is, without changing it.
+async fn look(
+    client: &Client,
+    schemas: &[Steps],
+    purpose: Purpose,
+) -> Result<Vec<Migrated>, Error> {
     expect_utf8(client).await?;
     let mut found = Vec::new();
     for schema in schemas {
         let from = schema.found(client).await?;
         found.push(schema.outcome(from.unwrap_or_default(), purpose)?);
     }
-    if found.iter().all(|schema| schema.from == schema.to) {
-        return Ok(found);
-    }
+    Ok(found)
+}
+
+async fn run(client: &Client, schemas: &[Steps], purpose: Purpose) -> Result<Vec<Migrated>, Error> {
     make_lock(client).await?;
     told(client, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     let migrated = migrate_locked(client, schemas, purpose).await;
@@ -144,6 +157,8 @@ async fn make_lock(client: &Client) -> Result<(), Error> {
                     && [
                         Some(&SqlState::UNIQUE_VIOLATION),
                         Some(&SqlState::DUPLICATE_TABLE),
+                        // Of the type that comes with a table.
+                        Some(&SqlState::DUPLICATE_OBJECT),
                     ]
                     .contains(&error.code()) =>
             {

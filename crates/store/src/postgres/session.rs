@@ -1,8 +1,12 @@
 //! One connection, the runtime that drives it, and the statements that are prepared on it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, pin::pin, time::Duration};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_postgres::{Client, Statement};
 
 use super::{Target, fault};
@@ -20,34 +24,57 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(crate) struct Session {
     runtime: Runtime,
     client: Client,
+    line: JoinHandle<()>,
+    /// How long an answer may take before the line counts as broken.
+    patience: Option<Duration>,
     /// By their text, and whether their rows are locked.
     statements: HashMap<(&'static str, bool), Statement>,
 }
 
 impl Session {
-    /// Connects, and says what comes first.
-    pub(crate) fn open(target: &Target, setup: &str) -> Result<Self, Error> {
+    /// Connects, and says what comes first. An answer may take as long as `patience`, if there is
+    /// any: a line that is half open, beyond a proxy or a firewall, brings none, and no error.
+    pub(crate) fn open(
+        target: &Target,
+        setup: &str,
+        patience: Option<Duration>,
+    ) -> Result<Self, Error> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let client = runtime.block_on(async {
+        let (client, line) = runtime.block_on(async {
             let (client, connection) = target.connect().await?;
             // Its error reaches whoever waits for an answer.
-            runtime.spawn(async move {
+            let line = runtime.spawn(async move {
                 let _ = connection.await;
             });
-            let told = client.batch_execute(setup).await;
-            told.map_err(|error| fault::error(&error))?;
-            Ok::<_, Error>(client)
+            Ok::<_, Error>((client, line))
         })?;
-        Ok(Self {
+        let session = Self {
             runtime,
             client,
+            line,
+            patience,
             statements: HashMap::new(),
-        })
+        };
+        let told = session.run(async |client| client.batch_execute(setup).await);
+        told.map_err(|error| fault::error(&error))?;
+        Ok(session)
     }
 
     /// Runs what waits for answers of the server.
     pub(crate) fn run<T>(&self, wait: impl AsyncFnOnce(&Client) -> T) -> T {
-        self.runtime.block_on(wait(&self.client))
+        self.runtime.block_on(async {
+            let mut answer = pin!(wait(&self.client));
+            let Some(patience) = self.patience else {
+                return answer.await;
+            };
+            if let Ok(answer) = timeout(patience, &mut answer).await {
+                return answer;
+            }
+            tracing::warn!("the database does not answer: the connection is given up");
+            // Whatever is waited for learns that the line is closed.
+            self.line.abort();
+            answer.await
+        })
     }
 
     /// Whether the line was open a moment ago: takes note of what has come meanwhile.

@@ -17,14 +17,18 @@ use crate::{Error, schema::Durability};
 /// How long a connection may take to come about, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a transaction may wait for its next statement: closures are quick.
-const IDLE_IN_TRANSACTION: Duration = Duration::from_mins(1);
+/// How long a transaction may wait for its next statement: closures are quick. One that waits is of
+/// a process that was frozen, or of a line that is half open, and keeps others from its rows.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 
 /// When a line that is quiet is tested, how often then, and how many answers may be missing.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(5), 3);
 
 /// How long something that was sent may stay without a sign that it arrived.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// How much later than it is due an answer may come.
+const LATE: Duration = Duration::from_secs(2);
 
 /// Where connections lead, and how they are set up.
 #[derive(Debug)]
@@ -110,6 +114,12 @@ impl Target {
             self.statement_timeout.as_millis(),
             IDLE_IN_TRANSACTION.as_millis(),
         )
+    }
+
+    /// How long the answer to a statement may take: past its limit the server has given it up, and
+    /// says so.
+    pub(super) fn patience(&self) -> Duration {
+        self.statement_timeout + LATE
     }
 
     /// Whether the database could be reached when that was last tried.

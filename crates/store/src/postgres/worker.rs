@@ -163,7 +163,8 @@ impl Worker {
     fn connect(&self, deadline: Instant) -> Result<Session, Error> {
         let mut backoff = Backoff::default();
         while Instant::now() < deadline {
-            match Session::open(&self.target, &self.target.setup(self.durability)) {
+            let setup = self.target.setup(self.durability);
+            match Session::open(&self.target, &setup, Some(self.target.patience())) {
                 Ok(session) => {
                     self.target.reached();
                     return Ok(session);

@@ -54,8 +54,7 @@ statements! {
         WHERE lease_until > 0 AND lease_owner = $1 AND status = 'cancelling'";
     RELEASE_ALL = "UPDATE runs SET lease_owner = NULL, lease_until = 0 \
         WHERE lease_until IS NOT NULL AND lease_owner = $1";
-    RECOVER = "UPDATE runs SET lease_owner = NULL, lease_until = 0 \
-        WHERE lease_until > 0 AND lease_until < $1";
+    RECOVER = "UPDATE runs SET lease_owner = NULL, lease_until = 0 WHERE lease_until > 0";
     // Whoever has a run ends it by itself when its time is over.
     DUE = "SELECT workspace_id, thread_id, id FROM runs \
         WHERE expires_at <= $1 AND status <> 'cancelling' \
@@ -209,12 +208,10 @@ impl Runs<'_> {
     /// lease is void. Others may live beside us elsewhere: a lease is void once it has ended.
     pub async fn recover(&self, now_ms: i64) -> Result<u64, Error> {
         self.0
-            .write(move |tx| {
-                let ended_before = match tx.dialect() {
-                    Dialect::Sqlite => i64::MAX,
-                    Dialect::Postgres => now_ms,
-                };
-                void(tx, RECOVER, values![ended_before])
+            .write(move |tx| match tx.dialect() {
+                Dialect::Sqlite => void(tx, RECOVER, &[]),
+                // Whoever has a row locked does not keep us from starting.
+                Dialect::Postgres => void(tx, VOID_EXPIRED_BESIDE_OTHERS, values![now_ms]),
             })
             .await
     }

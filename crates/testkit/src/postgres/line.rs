@@ -26,6 +26,18 @@ pub enum Cut {
     Before,
     /// After the server has done what it says; the client never hears of it.
     After,
+    /// Before the server has read the word, too, but the connection stays open. Neither side hears
+    /// of the other any more.
+    Silence,
+}
+
+/// What becomes of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Pass,
+    Swallow,
+    /// The connection ends.
+    End,
 }
 
 #[derive(Debug, Default)]
@@ -141,17 +153,24 @@ impl State {
         server.set_nodelay(true).unwrap();
         let both = [client.try_clone().unwrap(), server.try_clone().unwrap()];
         self.open.lock().unwrap().extend(both);
-        let swallows = Arc::new(AtomicBool::new(false));
-        let (state, swallowing) = (Arc::clone(self), Arc::clone(&swallows));
+        let answers = Arc::new(Mutex::new(Fate::Pass));
+        let (state, fate) = (Arc::clone(self), Arc::clone(&answers));
         let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
         thread::spawn(move || {
             pump(ends.0, ends.1, |bytes| {
-                let cut = state.sprung(bytes);
-                swallowing.fetch_or(cut == Some(Cut::After), Ordering::SeqCst);
-                cut != Some(Cut::Before)
+                match state.sprung(bytes) {
+                    Some(Cut::Before) => return Fate::End,
+                    Some(Cut::After) => *fate.lock().unwrap() = Fate::End,
+                    Some(Cut::Silence) => *fate.lock().unwrap() = Fate::Swallow,
+                    None => {}
+                }
+                match *fate.lock().unwrap() {
+                    Fate::Swallow => Fate::Swallow,
+                    Fate::Pass | Fate::End => Fate::Pass,
+                }
             });
         });
-        thread::spawn(move || pump(server, client, |_| !swallows.load(Ordering::SeqCst)));
+        thread::spawn(move || pump(server, client, |_| *answers.lock().unwrap()));
     }
 
     /// Whether the trap is for what is on its way. It springs once.
@@ -167,13 +186,15 @@ impl State {
     }
 }
 
-/// Hands bytes on until one side ends, or `passes` says no; then both end.
-fn pump(mut from: TcpStream, mut to: TcpStream, passes: impl Fn(&[u8]) -> bool) {
+/// Hands bytes on until one side ends, or `fate` says so; then both end.
+fn pump(mut from: TcpStream, mut to: TcpStream, fate: impl Fn(&[u8]) -> Fate) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         let bytes = &buffer[..length];
-        if !passes(bytes) || to.write_all(bytes).is_err() {
-            break;
+        match fate(bytes) {
+            Fate::Pass if to.write_all(bytes).is_ok() => {}
+            Fate::Swallow => {}
+            Fate::Pass | Fate::End => break,
         }
     }
     let _ = from.shutdown(Shutdown::Both);

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use loomgate_store::{Error, Options, Postgres, Store};
+use loomgate_store::{Error, Lease, Options, Postgres, RunChange, Store};
 use loomgate_testkit::postgres::{Cut, Database, Line};
 
 use crate::{
-    fixtures::{assistant, id, message, thread, ws},
+    fixtures::{NOW_MS, assistant, claim, completed, id, message, queued, thread, ws},
     home::postgres,
 };
 
@@ -20,17 +20,22 @@ struct Ends {
 
 impl Ends {
     fn new() -> Self {
-        Self::waiting(Duration::from_secs(20))
+        Self::with(|_| {})
     }
 
     fn waiting(wait: Duration) -> Self {
+        Self::with(|options| options.wait = wait)
+    }
+
+    fn with(set: impl FnOnce(&mut Postgres)) -> Self {
         let (line, database) = (Line::new(), Database::new());
-        let options = Postgres {
+        let mut options = Postgres {
             connections: 1,
             log_connections: 1,
-            wait,
+            wait: Duration::from_secs(20),
             ..postgres(&line.to(&database))
         };
+        set(&mut options);
         Self {
             store: Store::open(Options::postgres(options)).unwrap(),
             aside: Store::open(Options::postgres(postgres(database.url()))).unwrap(),
@@ -130,6 +135,69 @@ async fn a_commit_that_was_cut_off_is_told_to_be_one() {
         let found = ends.aside.threads().get(&ws(), &id(n)).await.unwrap();
         assert_eq!(found.is_some(), is_kept, "{cut:?}");
     }
+}
+
+#[tokio::test]
+async fn a_line_that_is_half_open_is_given_up() {
+    let ends = Ends::with(|options| options.statement_timeout = Duration::from_millis(100));
+    let insert = async |n: u32| {
+        let first = vec![message(&id(n), n)];
+        ends.store.threads().insert(&ws(), thread(n), first).await
+    };
+    // The transaction that nobody hears of any more is undone, and done again on another line.
+    ends.line.cut_at("INSERT INTO threads", Cut::Silence);
+    insert(1).await.unwrap();
+    assert!(ends.line.was_cut());
+    ends.line.cut_at("COMMIT\0", Cut::Silence);
+    let told = insert(2).await;
+    assert!(matches!(told, Err(Error::Interrupted)), "{told:?}");
+    insert(3).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_falls_silent_in_a_transaction_keeps_its_rows_for_some_seconds_alone() {
+    let Ends { line, store, aside } = Ends::new();
+    queued(&aside, 1).await;
+    let claimed = claim(&aside, "w", NOW_MS, 1).await.remove(0);
+    let lease = Lease {
+        ws: ws(),
+        run: id(1),
+        fence: claimed.fence,
+    };
+    line.cut_at("COMMIT\0", Cut::Silence);
+    let mut silent = tokio::task::JoinSet::new();
+    silent.spawn(async move { store.runs().heartbeat("w", vec![lease], NOW_MS).await });
+    while !line.was_cut() {
+        tokio::task::yield_now().await;
+    }
+    // Another process starts at once, whatever it could take.
+    assert_eq!(aside.runs().recover(i64::MAX).await.unwrap(), 0);
+    let decide = |_| Ok::<_, ()>(Some(RunChange::to(completed())));
+    let runs = aside.runs();
+    let commanded = runs.command(&ws(), &id(1), &id(1), decide, NOW_MS).await;
+    assert!(commanded.unwrap().unwrap().unwrap().changed);
+    line.cut();
+    let told = silent.join_next().await.unwrap().unwrap();
+    assert!(matches!(told, Err(Error::Interrupted)), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_start_over_a_line_that_is_half_open_fails() {
+    let (line, database) = (Line::new(), Database::new());
+    drop(Store::open(Options::postgres(postgres(database.url()))).unwrap());
+    let options = || {
+        Options::postgres(Postgres {
+            statement_timeout: Duration::from_millis(100),
+            ..postgres(&line.to(&database))
+        })
+    };
+    for at in ["server_encoding", "pg_try_advisory_lock"] {
+        line.cut_at(at, Cut::Silence);
+        let opened = Store::open(options()).map(drop);
+        assert!(matches!(opened, Err(Error::Unavailable(_))), "{opened:?}");
+        assert!(line.was_cut(), "{at}");
+    }
+    drop(Store::open(options()).unwrap());
 }
 
 #[tokio::test]
