@@ -60,8 +60,10 @@ test: cargo ## every test: Rust, the official SDKs, the contract, the documentat
 	[[ $$here == 0 && $$there == 0 ]]
 	@echo '== 6/7 The calls that the documentation shows'
 	@$(TESTED) tests/docs/run.sh
-	@echo '== 7/7 Half a minute of chaos (docs/reliability.md)'
+	@echo '== 7/7 A minute of chaos, half of it on PostgreSQL (docs/reliability.md)'
 	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --seconds 30
+	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --postgres-bin "$$(scripts/ensure-postgres.sh)" \
+		--database postgres --replicas 2 --seconds 25
 
 # A part of `make test`, by itself.
 .PHONY: suites-on-postgres
@@ -98,10 +100,10 @@ bench-relay: bench-build ## measure relayed calls against their goals (about 15 
 	$(BENCH) relay $(MEASURED) --portkey bench/peers/portkey/start.sh $(ARGS)
 
 .PHONY: chaos
-chaos: cargo ## kill a server under load, and check that nothing was lost (about 5 minutes once built)
+chaos: cargo ## kill servers under load, and check that nothing was lost (about 5 minutes once built)
 	@echo '== Building Loomgate and what breaks it ($(PROFILE) profile).'
 	@cargo build --locked --profile $(PROFILE) --workspace --bin loomgate --bin loomgate-chaos
-	$(CHAOS) $(ARGS)
+	$(CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" $(ARGS)
 
 .PHONY: openapi
 openapi: cargo ## print the OpenAPI document that the server serves

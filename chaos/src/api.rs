@@ -1,7 +1,8 @@
 //! The API as a client of it sees it: an answer, a refusal, or nobody knows.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, Response, body::Incoming, header};
@@ -10,9 +11,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use serde_json::Value;
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
-use crate::events::{Event, Reader};
+use crate::{
+    doors::Way,
+    events::{Event, Reader},
+};
 
 /// The longest wait for an answer, and for the next piece of a stream. A server may be stopped for
 /// a while; one that never answers is a loss that the checker sees.
@@ -40,13 +44,12 @@ pub(crate) enum Opened {
 #[derive(Clone)]
 pub(crate) struct Api {
     client: Client<HttpConnector, Full<Bytes>>,
-    /// Where that is; none while there is nobody.
-    door: watch::Receiver<Option<SocketAddr>>,
+    way: Way,
     key: String,
 }
 
 impl Api {
-    pub(crate) fn new(door: watch::Receiver<Option<SocketAddr>>, key: &str) -> Self {
+    pub(crate) fn new(way: Way, key: &str) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
@@ -56,7 +59,7 @@ impl Api {
             .build(connector);
         Self {
             client,
-            door,
+            way,
             key: key.to_owned(),
         }
     }
@@ -86,8 +89,22 @@ impl Api {
         response.is_some_and(|response| response.status() == 200)
     }
 
-    /// Waits before a request whose predecessor was lost.
+    /// The server's counters, as Prometheus reads them.
+    pub(crate) async fn metrics(&self) -> anyhow::Result<String> {
+        let response = self.send(Method::GET, "/metrics", None, None).await;
+        let response = response.context("GET /metrics: no answer")?;
+        ensure!(
+            response.status() == 200,
+            "GET /metrics: {}",
+            response.status()
+        );
+        let text = response.into_body().collect().await?.to_bytes();
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Waits before a request whose predecessor was lost, which goes to another server.
     pub(crate) async fn pause(&self) {
+        self.way.turn();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
@@ -110,7 +127,7 @@ impl Api {
         }
     }
 
-    /// Opens a stream: by asking for one, or an earlier one behind an event of it.
+    /// Opens a stream: by asking for one, or an earlier one behind an event of it, at another server.
     pub(crate) async fn open(
         &self,
         path: &str,
@@ -120,6 +137,7 @@ impl Api {
         let method = if body.is_some() {
             Method::POST
         } else {
+            self.way.turn();
             Method::GET
         };
         let Some(response) = self.send(method, &format!("/v1{path}"), body, after).await else {
@@ -152,11 +170,10 @@ impl Api {
         body: Option<&Value>,
         after: Option<&str>,
     ) -> Option<Response<Incoming>> {
-        let mut door = self.door.clone();
-        let address = *door.wait_for(Option::is_some).await.ok()?;
+        let address = self.way.find().await?;
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("http://{}{path}", address?))
+            .uri(format!("http://{address}{path}"))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.key));
         if let Some(after) = after {
             request = request.header("last-event-id", after);

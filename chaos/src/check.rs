@@ -37,12 +37,14 @@ pub(crate) enum Rule {
     Streams,
     /// No request is answered as it must not be.
     Requests,
+    /// A run has one lease at a time, and nobody else writes for it.
+    Leases,
     /// The database is intact.
     Database,
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Writes,
         Self::Order,
         Self::Lock,
@@ -52,6 +54,7 @@ impl Rule {
         Self::Usage,
         Self::Streams,
         Self::Requests,
+        Self::Leases,
         Self::Database,
     ];
 
@@ -75,6 +78,7 @@ impl Rule {
             Self::Requests => {
                 "no request is answered as it must not be (5xx, 404 of what is there, ..)"
             }
+            Self::Leases => "a run has one lease at a time; whoever lost it writes nothing more",
             Self::Database => "the database is intact",
         }
     }

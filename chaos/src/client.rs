@@ -17,8 +17,8 @@ use anyhow::bail;
 use loomgate_bench::statistics::Dice;
 use serde_json::{Value, json};
 
-pub(crate) use self::look::look;
 use self::meddle::Plan;
+pub(crate) use self::{drive::right_outputs, look::look};
 use crate::{
     api::{Answer, Api, Next, Opened, Stream},
     events::Event,
@@ -203,6 +203,7 @@ impl Client {
         comes_with_run: bool,
         is_streamed: bool,
     ) -> anyhow::Result<Begun> {
+        let mut lost = Vec::new();
         for attempt in 1.. {
             let name = format!("{}-{attempt}", question.number);
             let text = comes_with_run.then(|| question.text(attempt));
@@ -211,23 +212,30 @@ impl Client {
             if let Some(text) = &text {
                 body["additional_messages"] = json!([{"role": "user", "content": text}]);
             }
-            let (outcome, mut begun) = self.create(&body, question).await?;
-            let refused = matches!(outcome, Outcome::Refused(_));
+            let (outcome, begun) = self.create(&body, question).await?;
             self.log(Op::Asked {
                 name: name.clone(),
                 text,
                 outcome: outcome.clone(),
             });
-            anyhow::ensure!(!refused, "a run on a free thread was refused: {outcome:?}");
-            if begun.is_none() {
-                self.api.pause().await;
-                begun = self.find(&name, question).await?;
-            }
             if let Some(mut begun) = begun {
                 begun.name = name;
                 self.know(&begun);
                 return Ok(begun);
             }
+            if outcome == Outcome::Lost {
+                lost.push(name);
+                self.api.pause().await;
+            }
+            // One that was lost may be there, and may have come after it was looked for.
+            for name in &lost {
+                if let Some(begun) = self.find(name, question).await? {
+                    self.know(&begun);
+                    return Ok(begun);
+                }
+            }
+            let refused = matches!(outcome, Outcome::Refused(_));
+            anyhow::ensure!(!refused, "a run on a free thread was refused: {outcome:?}");
         }
         bail!("no attempt is left")
     }

@@ -17,7 +17,6 @@ pub(crate) enum Records {
     /// The folder (`data_dir`) of an embedded database.
     Sqlite(PathBuf),
     /// The URL of a PostgreSQL, without TLS; of a superuser, for [`Database::faults`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "storms are on SQLite so far"))]
     Postgres(String),
 }
 
@@ -37,10 +36,6 @@ pub(crate) struct Active {
     pub(crate) number: u32,
     pub(crate) status: String,
     /// The worker that has it.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "storms have one process so far")
-    )]
     pub(crate) owner: Option<String>,
     /// A worker had it before.
     pub(crate) was_begun: bool,

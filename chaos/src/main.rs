@@ -14,12 +14,17 @@
 //! Invariant: every rule has a test with a history that breaks it (`check/tests.rs`).
 
 mod api;
+mod audit;
 mod check;
 mod client;
+mod cluster;
 mod database;
 mod disturb;
+mod doors;
 mod events;
+mod ground;
 mod history;
+mod line;
 mod model;
 mod phase;
 mod question;
@@ -27,11 +32,14 @@ mod report;
 mod resume;
 mod stage;
 mod storm;
+mod transactions;
 mod verdict;
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
 #[command(about = "Breaks a running Loomgate, and checks that nothing was lost")]
@@ -46,6 +54,8 @@ struct Arguments {
 enum What {
     /// Measures how long runs take to go on after a kill.
     Resume(resume::Options),
+    /// Counts the transactions that a run takes.
+    Transactions(transactions::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -54,14 +64,26 @@ fn main() -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let out = &mut std::io::stdout();
-    let is_good = runtime.block_on(async {
+    let work = async {
         match what {
             None => storm::run(&storm, out).await,
             Some(What::Resume(options)) => {
-                let document = storm.document.as_ref();
-                resume::run(&options, &storm.binary, document, out).await?;
+                resume::run(&options, &storm, out).await?;
                 Ok(true)
             }
+            Some(What::Transactions(options)) => {
+                transactions::run(&options, &storm, out).await?;
+                Ok(true)
+            }
+        }
+    };
+    let is_good = runtime.block_on(async {
+        let mut terminated = signal(SignalKind::terminate())?;
+        // Whatever was started goes with what is dropped.
+        tokio::select! {
+            is_good = Box::pin(work) => is_good,
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            _ = terminated.recv() => bail!("terminated"),
         }
     })?;
     Ok(if is_good {
@@ -69,4 +91,10 @@ fn main() -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Some number, another one each time.
+fn any_number() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(())
 }

@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use crate::{
+    audit::Leases,
     check::{Rule, Violation},
     disturb::Tally,
     history::{Facts, History, Op},
+    line,
     model::FAULTS,
     phase::Phase,
 };
@@ -19,6 +21,18 @@ pub(crate) struct Storm {
     pub(crate) tally: Tally,
     /// Of the model's answers, by kind.
     pub(crate) faults: [u64; FAULTS.len()],
+    /// None: on an embedded database.
+    pub(crate) shared: Option<OnPostgres>,
+}
+
+/// What happened between servers and their PostgreSQL.
+#[derive(Debug, Default)]
+pub(crate) struct OnPostgres {
+    pub(crate) replicas: usize,
+    /// How many there were, and how many of them met which fault.
+    pub(crate) connections: u64,
+    pub(crate) faults: [u64; line::FAULTS.len()],
+    pub(crate) leases: Leases,
 }
 
 /// Counts of a storm, and of what was found after it.
@@ -86,22 +100,8 @@ impl Report {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        let Storm {
-            seed,
-            time,
-            kills,
-            tally,
-            faults,
-        } = &self.storm;
-        writeln!(
-            text,
-            "Seed {seed}: {kills} kills (SIGKILL; {} of them while the server started), {} freezes \
-             (SIGSTOP, SIGCONT) and {} deploys (SIGTERM) in {:.0} s.\n",
-            tally.kills_at_start,
-            tally.freezes,
-            tally.deploys,
-            time.as_secs_f64()
-        )?;
+        let Storm { tally, faults, .. } = &self.storm;
+        self.write_what_happened(text)?;
         writeln!(
             text,
             "| runs that were cut by a kill while | polled | streamed |"
@@ -120,6 +120,9 @@ impl Report {
         writeln!(text, "| --- | ---: |")?;
         for (fault, count) in FAULTS.iter().zip(faults) {
             writeln!(text, "| {fault} | {count} |")?;
+        }
+        if let Some(shared) = &self.storm.shared {
+            shared.write(text)?;
         }
         writeln!(text, "\n| clients | |\n| --- | ---: |")?;
         let counts = [
@@ -148,10 +151,93 @@ impl Report {
             )?;
         }
         writeln!(text, "\n| what has to hold | violations |\n| --- | ---: |")?;
-        for rule in Rule::ALL {
+        // What leases were given out is only known where triggers write it down.
+        let is_checked = |rule: &Rule| *rule != Rule::Leases || self.storm.shared.is_some();
+        for rule in Rule::ALL.into_iter().filter(is_checked) {
             let count = self.broken.get(&rule).copied().unwrap_or(0);
             writeln!(text, "| {} | {count} |", rule.words())?;
         }
         Ok(())
+    }
+
+    fn write_what_happened(&self, text: &mut String) -> std::fmt::Result {
+        let Storm {
+            seed,
+            kills,
+            tally,
+            shared,
+            ..
+        } = &self.storm;
+        write!(text, "Seed {seed}")?;
+        if let Some(OnPostgres { replicas, .. }) = shared {
+            write!(text, ", {replicas} servers on PostgreSQL")?;
+        }
+        write!(
+            text,
+            ": {kills} kills (SIGKILL; {} of them while the server started), {} freezes (SIGSTOP, \
+             SIGCONT), {} deploys (SIGTERM)",
+            tally.kills_at_start,
+            tally.freezes + tally.long_freezes,
+            tally.deploys,
+        )?;
+        if shared.is_some() {
+            write!(
+                text,
+                ". All servers were killed at once {} times, {} freezes lasted longer than a lease; \
+                 PostgreSQL was restarted {} times and ended at once (`immediate`) {} times; {} \
+                 servers gave up while they started, and were started again",
+                tally.kills_of_all,
+                tally.long_freezes,
+                tally.restarts,
+                tally.crashes,
+                tally.failed_starts,
+            )?;
+        }
+        writeln!(
+            text,
+            ". All of it in {:.0} s.\n",
+            self.storm.time.as_secs_f64()
+        )
+    }
+
+    /// Workers that were refused a write, where that is known.
+    pub(crate) fn refused(&self) -> Option<u64> {
+        let shared = self.storm.shared.as_ref();
+        shared.map(|shared| shared.leases.refused)
+    }
+}
+
+impl OnPostgres {
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let Leases {
+            claims,
+            taken_over,
+            wrong,
+            refused,
+        } = &self.leases;
+        writeln!(
+            text,
+            "\n| connections to PostgreSQL | {} |",
+            self.connections
+        )?;
+        writeln!(text, "| --- | ---: |")?;
+        for (fault, count) in line::FAULTS.iter().zip(self.faults) {
+            writeln!(text, "| that met: {fault} | {count} |")?;
+        }
+        writeln!(text, "\n| leases that were given out | {claims} |")?;
+        writeln!(text, "| --- | ---: |")?;
+        writeln!(
+            text,
+            "| of runs that another one was lost of | {taken_over} |"
+        )?;
+        writeln!(
+            text,
+            "| workers that wrote after they had lost theirs: refused | {refused} |"
+        )?;
+        writeln!(
+            text,
+            "| that came through, second claims included | {} |",
+            wrong.len()
+        )
     }
 }

@@ -1,10 +1,11 @@
-//! The server under test: started, killed, stopped and continued, on a folder that outlives it.
+//! The servers under test: started, killed, stopped and continued, on records that outlive them.
 
 use std::{
     fmt::Write as _,
     fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -14,16 +15,19 @@ use loomgate_bench::{
     process::{Process, Starting},
 };
 use serde_json::json;
-use tokio::{process::Command, sync::watch};
+use tokio::{process::Command, time::timeout};
 
 use crate::{
     api::{Answer, Api},
     database::Records,
+    doors::Doors,
     history::text,
 };
 
 /// How long requests and streams may go on at a deploy, in seconds.
 const DRAIN: u64 = 1;
+/// By then a server that was asked to end has ended.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An API key of the server, and whether those who have it cancel runs. Where nobody does, what
 /// the key has used is known to the token.
@@ -57,30 +61,79 @@ pub(crate) fn may_cancel(index: u32) -> bool {
     key_of(index).may_cancel
 }
 
-/// Where the server under test runs.
+/// What servers are set up with.
+pub(crate) struct Setup<'a> {
+    pub(crate) binary: &'a Path,
+    /// Empty.
+    pub(crate) folder: &'a Path,
+    /// Where runs call their model.
+    pub(crate) model: SocketAddr,
+    /// What the configuration says besides.
+    pub(crate) config: &'a str,
+    /// None: one server has an embedded database.
+    pub(crate) postgres: Option<Postgres>,
+    pub(crate) replicas: usize,
+}
+
+/// The PostgreSQL that servers share.
+pub(crate) struct Postgres {
+    /// As servers reach it: a URL with parameters.
+    pub(crate) url: String,
+    /// As the checker does.
+    pub(crate) records: Records,
+}
+
+/// What a server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    All,
+    Api,
+    Worker,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Worker => "worker",
+        }
+    }
+}
+
+/// Where the servers under test run.
 pub(crate) struct Stage {
     binary: PathBuf,
     folder: PathBuf,
-    door: watch::Sender<Option<SocketAddr>>,
-    process: Option<Process>,
+    postgres: Option<Postgres>,
+    doors: Doors,
+    servers: Vec<Option<Server>>,
+    /// How many processes there were.
+    lives: AtomicU32,
+}
+
+/// A process, and what PostgreSQL knows it by, which no other one was.
+struct Server {
+    process: Process,
+    name: String,
 }
 
 impl Stage {
-    /// Sets it up in an empty folder. `model` is where runs call their model, `more` what the
-    /// configuration says besides. Nothing runs yet.
-    pub(crate) fn set(
-        binary: &Path,
-        folder: &Path,
-        model: SocketAddr,
-        more: &str,
-    ) -> anyhow::Result<Self> {
+    /// Nothing runs yet.
+    pub(crate) fn set(setup: Setup<'_>) -> anyhow::Result<Self> {
+        let Setup {
+            binary,
+            folder,
+            model,
+            ..
+        } = setup;
         ensure!(binary.exists(), "there is no {}", binary.display());
         let mut config = format!(
             "default_virtual_key = \"model\"\n[http]\ndrain_s = {DRAIN}\n\
              [logs]\nrecord = \"off\"\n[virtual_keys.model]\nprovider = \"openai\"\n\
              base_url = \"http://{model}/v1\"\napi_key = \"sk-stand-in-000000000000000000\"\n"
         );
-        config.push_str(more);
+        config.push_str(setup.config);
         for Key { name, secret, .. } in &KEYS {
             write!(
                 config,
@@ -92,51 +145,94 @@ impl Stage {
         Ok(Self {
             binary: binary.to_owned(),
             folder: folder.to_owned(),
-            door: watch::Sender::new(None),
-            process: None,
+            postgres: setup.postgres,
+            doors: Doors::new(setup.replicas),
+            servers: (0..setup.replicas).map(|_| None).collect(),
+            lives: AtomicU32::new(0),
         })
     }
 
-    /// Calls to whoever serves.
-    pub(crate) fn api(&self, key: &str) -> Api {
-        Api::new(self.door.subscribe(), key)
+    /// How many servers there may be.
+    pub(crate) fn replicas(&self) -> usize {
+        self.servers.len()
     }
 
-    /// Where the server keeps its records.
+    /// Calls with a key to whoever serves, first of all to one of them.
+    pub(crate) fn api(&self, key: &str, preferred: usize) -> Api {
+        Api::new(self.doors.way(preferred), key)
+    }
+
+    /// Where servers keep their records.
     pub(crate) fn records(&self) -> Records {
-        Records::Sqlite(self.data())
+        match &self.postgres {
+            Some(postgres) => postgres.records.clone(),
+            None => Records::Sqlite(self.data()),
+        }
     }
 
     fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
-    /// What all servers have logged so far.
-    pub(crate) fn log(&self) -> anyhow::Result<String> {
-        let log = std::fs::read(self.folder.join("log"))?;
-        Ok(String::from_utf8_lossy(&log).into_owned())
+    fn log_of(&self, replica: usize) -> PathBuf {
+        self.folder.join(format!("log-{replica}"))
     }
 
-    /// Starts a server, and lets clients in. How long that took.
-    pub(crate) async fn start(&mut self) -> anyhow::Result<Duration> {
+    /// What all servers have logged so far.
+    pub(crate) fn log(&self) -> anyhow::Result<String> {
+        let mut all = String::new();
+        for replica in 0..self.replicas() {
+            let log = std::fs::read(self.log_of(replica))?;
+            all.push_str(&String::from_utf8_lossy(&log));
+        }
+        Ok(all)
+    }
+
+    /// Starts a server, and lets clients in if it serves any. How long that took.
+    pub(crate) async fn start(&mut self, replica: usize, role: Role) -> anyhow::Result<Duration> {
         let began = Instant::now();
-        let process = self.begin()?.listening().await;
+        let (starting, name) = self.begin(replica, role)?;
+        let process = starting.listening().await;
         let process = process.context("the server does not start; see its log")?;
         let took = began.elapsed();
-        self.door.send_replace(Some(process.address));
-        self.process = Some(process);
+        if role != Role::Worker {
+            self.doors.set(replica, Some(process.address));
+        }
+        self.servers[replica] = Some(Server { process, name });
         Ok(took)
     }
 
+    /// Starts all servers.
+    pub(crate) async fn open(&mut self) -> anyhow::Result<()> {
+        for replica in 0..self.replicas() {
+            self.start(replica, Role::All).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends them in good order.
+    pub(crate) async fn close(&mut self) -> anyhow::Result<()> {
+        for replica in 0..self.replicas() {
+            self.terminate(replica).await?;
+        }
+        Ok(())
+    }
+
     /// Starts a server that nobody hears of, and kills it after a while, wherever it is by then.
-    pub(crate) async fn kill_at_start(&self, after: Duration) -> anyhow::Result<()> {
-        let starting = self.begin()?;
+    pub(crate) async fn kill_at_start(
+        &self,
+        replica: usize,
+        after: Duration,
+    ) -> anyhow::Result<()> {
+        let (starting, _) = self.begin(replica, Role::All)?;
         tokio::time::sleep(after).await;
         starting.kill().await
     }
 
-    fn begin(&self) -> anyhow::Result<Starting> {
-        let log = self.folder.join("log");
+    fn begin(&self, replica: usize, role: Role) -> anyhow::Result<(Starting, String)> {
+        let life = self.lives.fetch_add(1, Ordering::Relaxed);
+        let name = format!("replica-{replica}-life-{life}");
+        let log = self.log_of(replica);
         let log = File::options().create(true).append(true).open(log)?;
         let mut command = Command::new(&self.binary);
         command
@@ -145,38 +241,40 @@ impl Stage {
             .arg("--data-dir")
             .arg(self.data())
             .stderr(log);
-        Starting::spawn(command)
+        if let Some(Postgres { url, .. }) = &self.postgres {
+            let url = format!("{url}&application_name={name}");
+            command.env("LOOMGATE_DATABASE", url);
+            command.args(["--role", role.name()]);
+        }
+        Ok((Starting::spawn(command)?, name))
     }
 
-    /// SIGKILL.
-    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
-        self.door.send_replace(None);
-        self.running()?.kill().await
+    /// SIGKILL. What PostgreSQL knew it by.
+    pub(crate) async fn kill(&mut self, replica: usize) -> anyhow::Result<String> {
+        let Server { process, name } = self.take(replica)?;
+        process.kill().await?;
+        Ok(name)
     }
 
     /// SIGTERM, and the server's own end, which has to be a good one.
-    pub(crate) async fn terminate(&mut self) -> anyhow::Result<()> {
-        self.door.send_replace(None);
-        let process = self.running()?;
+    pub(crate) async fn terminate(&mut self, replica: usize) -> anyhow::Result<()> {
+        let Server { process, name } = self.take(replica)?;
         process.signal("TERM").await?;
-        let status = process.ended().await?;
-        ensure!(
-            status.success(),
-            "after SIGTERM the server ended with {status}"
-        );
+        let ended = timeout(PATIENCE, process.ended()).await;
+        let status = ended.with_context(|| format!("after SIGTERM {name} goes on"))??;
+        ensure!(status.success(), "after SIGTERM {name} ended with {status}");
         Ok(())
     }
 
-    /// SIGSTOP for a while, then SIGCONT.
-    pub(crate) async fn freeze(&mut self, time: Duration) -> anyhow::Result<()> {
-        let process = self.process.as_ref().context("nothing runs")?;
-        process.signal("STOP").await?;
-        tokio::time::sleep(time).await;
-        process.signal("CONT").await
+    /// Sends a signal: `STOP`, `CONT`. Clients do not hear of it.
+    pub(crate) async fn signal(&self, replica: usize, signal: &str) -> anyhow::Result<()> {
+        let server = self.servers[replica].as_ref().context("nothing runs")?;
+        server.process.signal(signal).await
     }
 
-    fn running(&mut self) -> anyhow::Result<Process> {
-        self.process.take().context("nothing runs")
+    fn take(&mut self, replica: usize) -> anyhow::Result<Server> {
+        self.doors.set(replica, None);
+        self.servers[replica].take().context("nothing runs")
     }
 }
 

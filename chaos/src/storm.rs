@@ -16,14 +16,17 @@ use loomgate_bench::{document, statistics::Dice};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
+    any_number,
     api::Api,
+    audit,
     client::{self, Client},
     database::Database,
-    disturb::{self, Bounds, Tally},
+    disturb::{Bounds, Disturber, Tally},
+    ground::{Ground, Shared},
     history::History,
     model::{Pace, Proxy, StandIn},
-    report::{Report, Storm},
-    stage::{self, KEYS, Stage},
+    report::{OnPostgres, Report, Storm},
+    stage::{self, Setup, Stage},
     verdict::{Seen, Verdict},
 };
 
@@ -34,8 +37,16 @@ const LAST_ROUND: Duration = Duration::from_mins(5);
 /// From so many kills on, runs have to have been cut in every phase.
 const FULL: u64 = 200;
 
-/// A few runs at a time, so that others wait in the queue; a model that has to hurry.
-const CONFIG: &str = "first_byte_s = 1\nidle_s = 1\n[worker]\nconcurrency = 12\n";
+/// A model that has to hurry; leases that are lost soon, and what is heard of that. A few runs at a
+/// time, so that others wait in the queue.
+const CONFIG: &str = "first_byte_s = 2\nidle_s = 2\n\
+    [log]\nlevel = \"info,loomgate_engine=debug\"\n\
+    [postgres]\nstatement_timeout_s = 5\nwait_s = 5\n[worker]\nlease_s = 2\n";
+const LEASE: Duration = Duration::from_secs(2);
+/// Runs at a time, over all servers.
+const CONCURRENCY: usize = 12;
+/// So many freezes that outlast a lease have somebody write without one.
+const TELLING: u64 = 5;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -57,9 +68,8 @@ pub(crate) struct Options {
     /// Write the tables into this document, between its markers.
     #[arg(long, global = true)]
     pub(crate) document: Option<PathBuf>,
-    /// Not built yet: the storm runs on the embedded database.
-    #[arg(long)]
-    postgres: Option<String>,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
 }
 
 /// Whether all went as it should.
@@ -78,56 +88,25 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
 }
 
 async fn blow(options: &Options, folder: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
-    ensure!(options.postgres.is_none(), "--postgres is not built yet");
-    let seed = options.seed.unwrap_or_else(any_seed);
+    let seed = options.seed.unwrap_or_else(|| any_number() % 1_000_000);
     writeln!(
         out,
-        "chaos: seed {seed}; the same choices again: --seed {seed} --cuts {} --clients {}",
-        options.cuts, options.clients
+        "chaos: seed {seed}; the same choices again: --seed {seed} --cuts {} --clients {}{}",
+        options.cuts,
+        options.clients,
+        options.ground.words()
     )?;
-    let model = StandIn::start(Pace::Lively).await?;
-    let proxy = Proxy::start(model.address, seed).await?;
-    let mut stage = Stage::set(&options.binary, folder, proxy.address, CONFIG)?;
-    stage.start().await?;
-    let began = Instant::now();
+    let mut scene = Scene::set(options, folder, seed).await?;
     let shared = Arc::new(client::Shared {
-        began,
+        began: Instant::now(),
         is_over: AtomicBool::new(false),
         ended: AtomicU64::new(0),
     });
-    let assistant = stage::assistant(&stage.api(KEYS[0].secret)).await?;
-    let mut clients = JoinSet::new();
-    for index in 0..options.clients {
-        let api = stage.api(stage::key_of(index).secret);
-        let client = Client::new(&shared, api, &assistant, (seed, index));
-        clients.spawn(async move { (index, client.work().await) });
-    }
-    let bounds = Bounds {
-        cuts: options.cuts,
-        time: Duration::from_secs(options.seconds),
-    };
-    let (mut tally, kills) = (Tally::default(), AtomicU64::new(0));
-    {
-        let dice = Dice::new(seed ^ 0xd157);
-        let storm = disturb::disturb(&mut stage, &model, (dice, bounds), (&mut tally, &kills));
-        tokio::pin!(storm);
-        loop {
-            tokio::select! {
-                done = &mut storm => break done?,
-                () = tokio::time::sleep(PROGRESS) => writeln!(
-                    out,
-                    "chaos: {:.0} s, {} of {} kills, {} runs have ended",
-                    began.elapsed().as_secs_f64(),
-                    kills.load(Ordering::Relaxed),
-                    bounds.cuts,
-                    shared.ended.load(Ordering::Relaxed),
-                )?,
-            }
-        }
-    }
+    let clients = scene.clients(&shared).await?;
+    let (tally, kills) = scene.disturb(&shared, out).await?;
     shared.is_over.store(true, Ordering::Relaxed);
-    proxy.calm();
-    let time = began.elapsed();
+    scene.calm();
+    let time = shared.began.elapsed();
     writeln!(
         out,
         "chaos: calm after {:.0} s; every thread is looked at",
@@ -135,40 +114,180 @@ async fn blow(options: &Options, folder: &Path, out: &mut impl Write) -> anyhow:
     )?;
     let worked = timeout(LAST_ROUND, clients.join_all()).await;
     let worked = worked.context("clients do not come to an end")?;
-    let mut looks = JoinSet::new();
-    for (client, histories) in worked {
-        let api = stage.api(stage::key_of(client).secret);
-        let dice = Dice::new(seed ^ (u64::from(client) << 16));
-        looks.spawn(look(api, client, histories, dice));
-    }
-    let threads = looks.join_all().await;
-    let log = stage.log()?;
-    stage.terminate().await?;
+    let looked = scene.look(worked).await;
+    scene.stage.close().await?;
+    let log = scene.stage.log()?;
+    let database = Database::open(&scene.stage.records()).await?;
     let mut report = Report::new(Storm {
         seed,
         time,
-        kills: kills.into_inner(),
+        kills,
         tally,
-        faults: proxy.kinds(),
+        faults: scene.proxy.kinds(),
+        shared: scene.on_postgres(&database, &log).await?,
     });
-    let database = Database::open(&stage.records()).await?;
-    let has_failed = |number| proxy.faults_of(number) > 0;
-    let verdict = Verdict::of(&threads, (&database, &log), &has_failed, &mut report).await?;
+    let has_failed = |number| scene.proxy.faults_of(number) > 0;
+    let verdict = Verdict::of(&looked, (&database, &log), &has_failed, &mut report).await?;
     let text = report.text(&stage::measured(&options.binary));
     out.write_all(text.as_bytes())?;
     verdict.tell(out)?;
     if verdict.is_good() {
-        let missing = report.storm.tally.cut.missing();
-        let is_full = report.storm.kills >= FULL;
-        ensure!(
-            !is_full || missing.is_empty(),
-            "no run was cut while it was {missing:?}"
-        );
+        has_shown(&report)?;
         if let Some(path) = &options.document {
-            document::replace(path, "storm", &text)?;
+            document::replace(path, options.ground.section(), &text)?;
         }
     }
     Ok(verdict.is_good())
+}
+
+/// Whether a storm was one: what did not happen proves nothing.
+fn has_shown(report: &Report) -> anyhow::Result<()> {
+    let missing = report.storm.tally.cut.missing();
+    let is_full = report.storm.kills >= FULL;
+    ensure!(
+        !is_full || missing.is_empty(),
+        "no run was cut while it was {missing:?}"
+    );
+    ensure!(
+        report.storm.tally.long_freezes < TELLING || report.refused() != Some(0),
+        "servers were frozen for longer than their leases, and none was refused a write"
+    );
+    Ok(())
+}
+
+/// Everything that takes part.
+struct Scene<'a> {
+    options: &'a Options,
+    seed: u64,
+    database: Option<Shared>,
+    model: StandIn,
+    proxy: Proxy,
+    stage: Stage,
+}
+
+impl<'a> Scene<'a> {
+    /// All servers serve.
+    async fn set(options: &'a Options, folder: &Path, seed: u64) -> anyhow::Result<Self> {
+        let database = options.ground.prepare(folder, seed).await?;
+        let model = StandIn::start(Pace::Lively).await?;
+        let proxy = Proxy::start(model.address, seed).await?;
+        let replicas = usize::from(options.ground.replicas);
+        let mut stage = Stage::set(Setup {
+            binary: &options.binary,
+            folder,
+            model: proxy.address,
+            config: &format!("{CONFIG}concurrency = {}\n", CONCURRENCY.div_ceil(replicas)),
+            postgres: database.as_ref().map(Shared::postgres),
+            replicas,
+        })?;
+        stage.open().await?;
+        if let Some(shared) = &database {
+            audit::begin(&Database::open(&shared.cluster.records()).await?).await?;
+        }
+        Ok(Self {
+            options,
+            seed,
+            database,
+            model,
+            proxy,
+            stage,
+        })
+    }
+
+    /// Clients, at work.
+    async fn clients(
+        &self,
+        shared: &Arc<client::Shared>,
+    ) -> anyhow::Result<JoinSet<(u32, Vec<History>)>> {
+        let assistant = stage::assistant(&self.api(0)).await?;
+        let mut clients = JoinSet::new();
+        for index in 0..self.options.clients {
+            let client = Client::new(shared, self.api(index), &assistant, (self.seed, index));
+            clients.spawn(async move { (index, client.work().await) });
+        }
+        Ok(clients)
+    }
+
+    /// As a client calls it.
+    fn api(&self, client: u32) -> Api {
+        self.stage
+            .api(stage::key_of(client).secret, client as usize)
+    }
+
+    /// What was done, and the number of kills.
+    async fn disturb(
+        &mut self,
+        shared: &client::Shared,
+        out: &mut impl Write,
+    ) -> anyhow::Result<(Tally, u64)> {
+        if let Some(shared) = &self.database {
+            shared.lines.storm();
+        }
+        let bounds = Bounds {
+            cuts: self.options.cuts,
+            time: Duration::from_secs(self.options.seconds),
+        };
+        let (mut tally, kills) = (Tally::default(), AtomicU64::new(0));
+        let disturber = Disturber {
+            stage: &mut self.stage,
+            cluster: self.database.as_mut().map(|shared| &mut shared.cluster),
+            lease: LEASE,
+            model: &self.model,
+            dice: Dice::new(self.seed ^ 0xd157),
+            tally: &mut tally,
+            kills: &kills,
+            frozen: None,
+        };
+        let mut storm = Box::pin(disturber.disturb(bounds));
+        loop {
+            tokio::select! {
+                done = &mut storm => break done?,
+                () = tokio::time::sleep(PROGRESS) => writeln!(
+                    out,
+                    "chaos: {:.0} s, {} of {} kills, {} runs have ended",
+                    shared.began.elapsed().as_secs_f64(),
+                    kills.load(Ordering::Relaxed),
+                    bounds.cuts,
+                    shared.ended.load(Ordering::Relaxed),
+                )?,
+            }
+        }
+        drop(storm);
+        Ok((tally, kills.into_inner()))
+    }
+
+    fn calm(&self) {
+        self.proxy.calm();
+        if let Some(shared) = &self.database {
+            shared.lines.calm();
+        }
+    }
+
+    /// Looks at the threads of all clients.
+    async fn look(&self, worked: Vec<(u32, Vec<History>)>) -> Vec<Seen> {
+        let mut looks = JoinSet::new();
+        for (client, histories) in worked {
+            let dice = Dice::new(self.seed ^ (u64::from(client) << 16));
+            looks.spawn(look(self.api(client), client, histories, dice));
+        }
+        looks.join_all().await
+    }
+
+    async fn on_postgres(
+        &self,
+        database: &Database,
+        log: &str,
+    ) -> anyhow::Result<Option<OnPostgres>> {
+        let Some(shared) = &self.database else {
+            return Ok(None);
+        };
+        Ok(Some(OnPostgres {
+            replicas: self.stage.replicas(),
+            connections: shared.lines.connections(),
+            faults: shared.lines.kinds(),
+            leases: audit::end(database, log).await?,
+        }))
+    }
 }
 
 /// Looks at all threads of a client.
@@ -179,10 +298,4 @@ async fn look(api: Api, client: u32, histories: Vec<History>, mut dice: Dice) ->
         threads.push((history, facts));
     }
     Seen { client, threads }
-}
-
-/// Some seed, another one each time.
-fn any_seed() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one(()) % 1_000_000
 }

@@ -48,8 +48,12 @@ impl<'a> Verdict<'a> {
             broken.push((found, Some(history)));
         }
         let mut found = of_database(database, &report.storm.tally.faults, log).await?;
-        for fault in budgets(database, seen).await? {
-            found.push(fault);
+        found.extend(budgets(database, seen).await?);
+        for what in report.storm.shared.iter().flat_map(|it| &it.leases.wrong) {
+            found.push(Violation {
+                rule: Rule::Leases,
+                what: what.clone(),
+            });
         }
         broken.push((found, None));
         broken.retain(|(found, _)| !found.is_empty());

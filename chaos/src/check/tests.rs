@@ -202,6 +202,29 @@ fn a_lost_write_may_be_there_or_not_but_wholly() {
 }
 
 #[test]
+fn a_lost_number_may_come_true_late_and_not_for_ever() {
+    let add_at = |history: &mut History, at_ms, number, outcome| {
+        let run = "r1".to_owned();
+        let op = Op::Modified {
+            run,
+            number,
+            outcome,
+        };
+        history.entries.push((at_ms, op));
+    };
+    let mut case = good();
+    add_at(&mut case.0, 100, 5, Outcome::Lost);
+    add_at(&mut case.0, 6_000, 6, Outcome::Done);
+    case.1.runs[0].number = 5;
+    assert_eq!(checked(&case), []);
+    breaks(Rule::Writes, |history, facts| {
+        add_at(history, 100, 5, Outcome::Lost);
+        add_at(history, 6_200, 6, Outcome::Done);
+        facts.runs[0].number = 5;
+    });
+}
+
+#[test]
 fn another_order_is_found() {
     breaks(Rule::Order, |_, facts| facts.messages.swap(0, 1));
     breaks(Rule::Order, |_, facts| facts.messages.swap(1, 2));

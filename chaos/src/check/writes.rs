@@ -66,11 +66,16 @@ fn fits(outcome: &Outcome, times: usize) -> bool {
     }
 }
 
-/// The number in a run's metadata is the last acknowledged one, or one that was lost after it.
+/// So long a write may go on whose server is gone: what PostgreSQL was told, it does. In
+/// milliseconds.
+const LATE: u64 = 6_000;
+
+/// The number in a run's metadata is the last acknowledged one, or one that was lost after it, or
+/// shortly before.
 fn numbers(history: &History, facts: &Facts, found: &mut Found) {
     for run in &facts.runs {
-        let mut legal = vec![0];
-        for (_, op) in &history.entries {
+        let (mut legal, mut lost) = (vec![0], Vec::new());
+        for (at_ms, op) in &history.entries {
             if let Op::Modified {
                 run: of,
                 number,
@@ -79,8 +84,14 @@ fn numbers(history: &History, facts: &Facts, found: &mut Found) {
                 && *of == run.id
             {
                 match outcome {
-                    Outcome::Done => legal = vec![*number],
-                    Outcome::Lost => legal.push(*number),
+                    Outcome::Done => {
+                        let late = lost.iter().filter(|(lost_ms, _)| at_ms - lost_ms < LATE);
+                        legal = late.map(|(_, number)| *number).chain([*number]).collect();
+                    }
+                    Outcome::Lost => {
+                        legal.push(*number);
+                        lost.push((*at_ms, *number));
+                    }
                     Outcome::Refused(why) => found.expect(Rule::Requests, false, || {
                         format!("the metadata of {of} was refused: {why}")
                     }),

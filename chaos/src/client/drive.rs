@@ -201,6 +201,11 @@ fn pending(run: &Value) -> Vec<Pending> {
     calls.map(pending).collect()
 }
 
+/// What is handed in to a run that waits.
+pub(crate) fn right_outputs(run: &Value) -> Value {
+    body(&pending(run), "")
+}
+
 fn body(calls: &[Pending], prefix: &str) -> Value {
     let output = |Pending { id, right }: &Pending| json!({"tool_call_id": id, "output": format!("{prefix}{right}")});
     let outputs: Vec<_> = calls.iter().map(output).collect();

@@ -8,7 +8,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use loomgate_bench::statistics::Dice;
@@ -19,20 +18,17 @@ use tokio::{
 };
 
 use super::{Request, answer, find};
-use crate::question::Question;
+use crate::{
+    line::{self, left},
+    question::Question,
+};
 
 /// What can happen to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
-    /// The connection is reset after so many bytes.
-    Reset(usize),
-    /// Nothing comes any more after so many bytes, and the connection stays open.
-    HalfOpen(usize),
-    /// Seven bytes at a time.
-    SlowDrip,
-    /// The connection ends in the middle of a chunk, after so many bytes.
-    TruncatedChunk(usize),
+    /// Its line breaks.
+    Line(line::Fault),
     /// A byte of a text is one that no UTF-8 has.
     InvalidUtf8,
     /// Status 200, and in it an error.
@@ -40,14 +36,14 @@ enum Fault {
 }
 
 /// Their names, in the order of [`Fault::index`].
-pub(crate) const FAULTS: [&str; 6] = [
-    "connection reset",
-    "half open, no answer",
-    "slow drip",
-    "truncated chunk",
-    "invalid UTF-8",
-    "200 with an error body",
-];
+pub(crate) const FAULTS: [&str; LINES + 2] = {
+    let [reset, half_open, drip, truncated] = line::FAULTS;
+    let (invalid, error) = ("invalid UTF-8", "200 with an error body");
+    [reset, half_open, drip, truncated, invalid, error]
+};
+
+/// How many of them are faults of lines.
+const LINES: usize = line::FAULTS.len();
 
 impl Fault {
     /// Draws one. A quarter of all requests meet one; a few questions meet one each time.
@@ -58,15 +54,11 @@ impl Fault {
         if !is_cursed && dice.below(4) != 0 {
             return Self::None;
         }
-        let kind = dice.below(FAULTS.len());
         // Half of the cuts come before the first byte, the others within the first words.
         let after = dice.below(2) * dice.below(2_000);
-        match kind {
-            0 => Self::Reset(after),
-            1 => Self::HalfOpen(after),
-            2 => Self::SlowDrip,
-            3 => Self::TruncatedChunk(150 + after),
-            4 => Self::InvalidUtf8,
+        match dice.below(FAULTS.len()) {
+            0..LINES => Self::Line(line::Fault::draw(&mut dice, after)),
+            LINES => Self::InvalidUtf8,
             _ => Self::ErrorBody,
         }
     }
@@ -74,12 +66,9 @@ impl Fault {
     fn index(self) -> Option<usize> {
         match self {
             Self::None => None,
-            Self::Reset(_) => Some(0),
-            Self::HalfOpen(_) => Some(1),
-            Self::SlowDrip => Some(2),
-            Self::TruncatedChunk(_) => Some(3),
-            Self::InvalidUtf8 => Some(4),
-            Self::ErrorBody => Some(5),
+            Self::Line(fault) => Some(fault.index()),
+            Self::InvalidUtf8 => Some(LINES),
+            Self::ErrorBody => Some(LINES + 1),
         }
     }
 }
@@ -203,25 +192,11 @@ async fn pass_on(mut client: TcpStream, shared: &Shared) -> anyhow::Result<()> {
         }
         seen.look(&buffer);
         match fault {
-            // The answer is as good as there: what was counted for it stays counted.
-            Fault::Reset(after) if seen.cuts(after) => {
-                client.write_all(&buffer[..seen.left(after)]).await?;
-                socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
-                return Ok(());
-            }
-            Fault::TruncatedChunk(after) if seen.cuts(after) => {
-                client.write_all(&buffer[..seen.left(after)]).await?;
-                return Ok(());
-            }
-            Fault::HalfOpen(after) if seen.cuts(after) => {
-                client.write_all(&buffer[..seen.left(after)]).await?;
-                left(&client).await;
-                return Ok(());
-            }
-            Fault::SlowDrip => {
-                for drop in buffer.chunks(7) {
-                    client.write_all(drop).await?;
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+            // Never in an answer's end, where it would be a matter of luck whether its usage was
+            // heard.
+            Fault::Line(fault) if !seen.is_at_its_end => {
+                if let Some(end) = fault.pass(&mut client, seen.passed, &buffer).await? {
+                    return Ok(end.befall(&client).await?);
                 }
             }
             Fault::InvalidUtf8 => {
@@ -238,8 +213,6 @@ async fn pass_on(mut client: TcpStream, shared: &Shared) -> anyhow::Result<()> {
 #[derive(Default)]
 struct Seen {
     passed: usize,
-    /// How much of the bytes at hand there is.
-    at_hand: usize,
     /// The end of what was looked at: names may be cut.
     tail: Vec<u8>,
     is_at_its_end: bool,
@@ -247,23 +220,11 @@ struct Seen {
 
 impl Seen {
     fn look(&mut self, bytes: &[u8]) {
-        self.at_hand = bytes.len();
         self.tail.extend_from_slice(bytes);
         let ends: [&[u8]; 2] = [b"\"finish_reason\":\"", b"\"usage\":{"];
         self.is_at_its_end |= ends.iter().any(|end| find(&self.tail, end).is_some());
         let kept = self.tail.len().saturating_sub(24);
         self.tail.drain(..kept);
-    }
-
-    /// Whether a cut after so many bytes falls into what is at hand. Never into an answer's end,
-    /// where it would be a matter of luck whether its usage was heard.
-    fn cuts(&self, after: usize) -> bool {
-        !self.is_at_its_end && self.passed + self.at_hand > after
-    }
-
-    /// What is passed on before a cut.
-    fn left(&self, after: usize) -> usize {
-        after.saturating_sub(self.passed)
     }
 }
 
@@ -274,21 +235,6 @@ fn spoil(bytes: &mut [u8]) {
             && let Some(first) = bytes.get_mut(at + name.len())
         {
             *first = 0xff;
-        }
-    }
-}
-
-/// Waits until a client that says nothing more has left.
-async fn left(client: &TcpStream) {
-    let mut byte = [0];
-    loop {
-        if client.readable().await.is_err() {
-            return;
-        }
-        match client.try_read(&mut byte) {
-            Ok(1..) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Ok(0) | Err(_) => return,
         }
     }
 }
@@ -315,16 +261,13 @@ mod tests {
     }
 
     #[test]
-    fn no_cut_falls_into_the_end_of_an_answer() {
+    fn the_end_of_an_answer_is_seen_wherever_its_bytes_are_cut() {
         let mut seen = Seen::default();
         seen.look(b"data: {\"content\":\"a\"}");
-        assert!(seen.cuts(5) && !seen.cuts(50));
-        seen.passed = 21;
         seen.look(b"\"finish_re");
-        assert!(seen.cuts(25));
-        seen.passed = 31;
+        assert!(!seen.is_at_its_end);
         seen.look(b"ason\":\"stop\"");
-        assert!(!seen.cuts(33));
+        assert!(seen.is_at_its_end);
     }
 
     #[test]
