@@ -43,6 +43,16 @@ pub struct OpenRun {
     pub until: Timestamp,
 }
 
+/// A run at a provider that is waited for no more. Of all who see its end, the first to write it down
+/// is who counts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedRun {
+    /// Which.
+    pub run: OpenRun,
+    /// What it has used; nothing where its end was not seen.
+    pub charges: Vec<Charge>,
+}
+
 /// What is counted in memory and waits to be written, all of it at once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Owed {
@@ -51,7 +61,7 @@ pub struct Owed {
     /// Runs that were seen before their end.
     pub opened: Vec<OpenRun>,
     /// Runs that were counted, or are not waited for any more.
-    pub closed: Vec<OpenRun>,
+    pub closed: Vec<ClosedRun>,
 }
 
 impl Owed {

@@ -44,6 +44,9 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// What tokens cost.
     pub prices: PriceTable,
+    /// Whether limits hold for several processes together: then somebody has to answer
+    /// the questions of each [`crate::meter::Round`].
+    pub shares_limits: bool,
 }
 
 impl Default for Settings {
@@ -55,6 +58,7 @@ impl Default for Settings {
             own_addresses: Vec::new(),
             cache_bytes: 64 * 1024 * 1024,
             prices: PriceTable::built_in(),
+            shares_limits: false,
         }
     }
 }
@@ -96,7 +100,11 @@ impl Gateway {
                 http,
                 exceptions: settings.exceptions,
                 ledger: Arc::new(Ledger {
-                    meter: Meter::new(),
+                    meter: if settings.shares_limits {
+                        Meter::shared()
+                    } else {
+                        Meter::new()
+                    },
                     prices: settings.prices,
                     clock,
                     open_runs: parking_lot::Mutex::default(),

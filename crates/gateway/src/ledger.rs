@@ -130,14 +130,17 @@ impl Ledger {
         if run.was_open {
             open.open(key.clone(), run.expires_at, self.clock.now());
         }
-        if !run.has_ended || !open.close(&key) || usage.is_none() {
+        if !run.has_ended || !open.awaits(&key) {
             return (None, None);
         }
-        let bill = Bill {
-            free: false,
-            ..bill.clone()
+        let Some(used) = usage else {
+            open.close(&key, Vec::new());
+            return (None, None);
         };
-        (usage, self.book(&bill, usage, served, 0))
+        // Written with the end of the run, by whoever is the first to write it.
+        open.close(&key, self.charges(bill, &used, served));
+        self.settled(bill, &used, served);
+        (usage, self.cost(bill, &used, served))
     }
 
     /// Hands out all that has to be written. What could not be written is to be given back.
@@ -161,7 +164,7 @@ impl Ledger {
     pub(crate) fn charges(&self, bill: &Bill, usage: &Usage, served: Option<&str>) -> Vec<Charge> {
         let spent = self.spent(bill, usage, served);
         let now_ms = self.clock.now_ms();
-        let of = |payer| Meter::charges(payer, spent, now_ms);
+        let of = |payer| self.meter.charges(payer, spent, now_ms);
         bill.payers.iter().flat_map(of).collect()
     }
 

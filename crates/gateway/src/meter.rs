@@ -3,7 +3,9 @@
 //! What it is: sliding-window counters for rates, sums for budgets, places for calls at the same
 //! time; all in memory and exact for this process. Time is an argument. What has to outlive the
 //! process (windows of an hour and longer, budgets) waits in [`crate::Gateway::owed`] for whoever
-//! knows the database, and comes back through [`Meter::load`].
+//! knows the database, and comes back through [`Meter::load`]. Where several processes share the
+//! limits, all rates and budgets are written at once ([`Meter::wanted`]), and what all have used
+//! comes back through [`Meter::refresh`], for who waits in [`Meter::catch_up`]. Places are each process's own.
 //!
 //! The estimate of a rate is the current window (aligned to multiples of the span in unix time)
 //! and the part of the previous one that the span still covers. A call is admitted while every
@@ -19,6 +21,7 @@ mod account;
 mod counter;
 mod refusal;
 mod shard;
+mod sharing;
 mod terms;
 mod window;
 
@@ -38,10 +41,12 @@ use self::{
     account::{Account, Growth, Refused, period, units},
     counter::Counter,
     shard::Shard,
+    sharing::Sharing,
     window::Window,
 };
 pub use self::{
     refusal::{Refusal, RefusalKind},
+    sharing::Round,
     terms::{BudgetState, Limited, Remaining, Spent, Subject},
 };
 
@@ -66,6 +71,7 @@ impl Drop for Admitted {
 pub struct Meter {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
+    shared: Option<Sharing>,
 }
 
 impl Default for Meter {
@@ -80,6 +86,59 @@ impl Meter {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::default(),
+            shared: None,
+        }
+    }
+
+    /// One whose limits hold for all processes that share a database.
+    pub fn shared() -> Self {
+        Self {
+            shared: Some(Sharing::default()),
+            ..Self::new()
+        }
+    }
+
+    /// Waits until it is known what all processes have used of a subject: by now, or later. At once
+    /// where the limits are this process's own.
+    pub async fn catch_up(&self, subject: &Subject) {
+        if let Some(sharing) = &self.shared {
+            sharing.ask(Some(Arc::clone(subject))).await;
+        }
+    }
+
+    /// Waits until other processes can know what was counted here so far. At once where they need
+    /// not, or do.
+    pub async fn publish(&self) {
+        if let Some(sharing) = &self.shared
+            && !sharing.is_written()
+        {
+            sharing.ask(None).await;
+        }
+    }
+
+    /// Where limits are shared, waits until there is a reason for a [`Round`].
+    pub async fn wanted(&self) {
+        match &self.shared {
+            Some(sharing) => sharing.wanted().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether other processes count, too.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Where limits are shared, begins to exchange them with the database: whoever does writes all that
+    /// is owed, calls [`Meter::refresh`] for the round's subjects, and drops it.
+    pub fn round(&self) -> Option<Round<'_>> {
+        self.shared.as_ref().map(Sharing::begin)
+    }
+
+    /// There are no rounds any more, and nobody waits for one.
+    pub fn close(&self) {
+        if let Some(sharing) = &self.shared {
+            sharing.close();
         }
     }
 
@@ -136,7 +195,7 @@ impl Meter {
 
     /// What [`Meter::charge`] would write, for callers that commit it in a transaction of their
     /// own. Nothing is counted.
-    pub fn charges(limited: &Limited, spent: Spent, now_ms: i64) -> Vec<Charge> {
+    pub fn charges(&self, limited: &Limited, spent: Spent, now_ms: i64) -> Vec<Charge> {
         let mut charges = Vec::new();
         let mut push = |counter: Counter, start: i64, amount: u64| {
             let meter = counter.as_str();
@@ -152,7 +211,7 @@ impl Meter {
         };
         for limit in &limited.allowance.rate_limits {
             let counter = Counter::Rate(limit.kind, limit.unit);
-            if limit.kind == RateKind::Tokens && counter.is_stored() {
+            if limit.kind == RateKind::Tokens && counter.is_stored(self.shared.is_some()) {
                 let start = Window::new(limit.unit, now_ms).start_seconds();
                 push(counter, start, spent.tokens);
             }
@@ -182,7 +241,7 @@ impl Meter {
     /// Takes back drained charges that could not be written, for the next drain.
     pub(crate) fn restore(&self, charges: Vec<Charge>) {
         for charge in charges {
-            let Some(counter) = Counter::parse_stored(&charge.meter) else {
+            let Some(counter) = Counter::parse(&charge.meter) else {
                 continue;
             };
             self.with_subject(&charge.subject, None, |account| {
@@ -211,6 +270,13 @@ impl Meter {
                 account.load(&stored);
             }
         });
+    }
+
+    /// Replaces what is known of a subject by what the database has of it, all processes together.
+    /// What was counted since the last drain is added. Nothing drained may be on its way into the
+    /// database meanwhile.
+    pub fn refresh(&self, subject: &Subject, stored: &[Charge]) {
+        self.with_subject(subject, None, |account| account.load(stored));
     }
 
     /// Forgets what a subject used of its budgets, written or not: somebody has reset it.
@@ -277,12 +343,15 @@ impl Meter {
         let account = shard
             .accounts
             .entry(Arc::clone(subject))
-            .or_insert_with(|| Account::new(now_ms));
+            .or_insert_with(|| Account::new(now_ms, self.shared.is_some()));
         account.used_ms = now_ms;
         let was_written = account.is_written();
         let result = act(account);
         if was_written && !account.is_written() {
             shard.dirty.push(Arc::clone(subject));
+            if let Some(sharing) = &self.shared {
+                sharing.count();
+            }
         }
         result
     }

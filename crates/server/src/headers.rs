@@ -180,6 +180,8 @@ pub(crate) async fn layer(
                 response
             })
     };
+    // Whoever calls another process next finds there what this call counts for.
+    app.gateway.meter().publish().await;
     let elapsed = started.elapsed();
     if !response.headers().contains_key(header::CONNECTION) && !leftover.drain().await {
         let close = HeaderValue::from_static("close");

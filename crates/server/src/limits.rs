@@ -1,5 +1,7 @@
 //! What keys may use, with what they have used before.
 
+pub(crate) mod shared;
+
 use std::sync::Arc;
 
 use loomgate_domain::{Timestamp, limit::Allowance};

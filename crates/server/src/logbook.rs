@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Logs;
+use crate::{config::Logs, limits::shared};
 
 /// Records in one commit.
 const BATCH: usize = 512;
@@ -142,6 +142,20 @@ impl Scribe {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) {
+        let shared = async {
+            if gateway.meter().is_shared() {
+                shared::run((&store, &gateway), &*clock, &stop).await;
+            }
+        };
+        tokio::join!(self.write((&store, &gateway), &*clock, &stop), shared);
+    }
+
+    async fn write(
+        &mut self,
+        (store, gateway): (&Store, &Gateway),
+        clock: &dyn Clock,
+        stop: &CancellationToken,
+    ) {
         // At once, or else a server that is often started again would keep them for ever.
         let mut due = Instant::now();
         let mut batch = Batch::default();
@@ -150,16 +164,16 @@ impl Scribe {
             .await
             .is_some()
         {
-            flush(&store, &gateway, &mut batch).await;
+            flush(store, gateway, &mut batch).await;
             if due <= Instant::now() {
                 due = Instant::now() + PURGE;
-                purge(&store, &*clock, self.retention).await;
+                purge(store, clock, self.retention).await;
             }
         }
         loop {
             self.take(&mut batch);
             let is_last = batch.len() == 0;
-            flush(&store, &gateway, &mut batch).await;
+            flush(store, gateway, &mut batch).await;
             if is_last {
                 return;
             }
@@ -187,12 +201,8 @@ impl Scribe {
 }
 
 async fn flush(store: &Store, gateway: &Gateway, batch: &mut Batch) {
-    let owed = gateway.owed();
-    if !owed.is_empty()
-        && let Err(error) = store.counters().settle(owed.clone()).await
-    {
-        tracing::error!(%error, "what keys have used was not written, and will be tried again");
-        gateway.restore(owed);
+    if !gateway.meter().is_shared() {
+        settle(store, gateway).await;
     }
     for feedback in batch.feedback.drain(..) {
         if let Err(error) = store.logs().add_feedback(feedback).await {
@@ -214,6 +224,17 @@ async fn flush(store: &Store, gateway: &Gateway, batch: &mut Batch) {
             tracing::error!(%error, records = count, "log records were not written");
             metrics::counter!(DROPPED).increment(count);
         }
+    }
+}
+
+/// Writes what keys have used, where nobody else counts it.
+async fn settle(store: &Store, gateway: &Gateway) {
+    let owed = gateway.owed();
+    if !owed.is_empty()
+        && let Err(error) = store.counters().settle(owed.clone()).await
+    {
+        tracing::error!(%error, "what keys have used was not written, and will be tried again");
+        gateway.restore(owed);
     }
 }
 

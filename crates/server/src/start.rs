@@ -1,5 +1,7 @@
 //! From a configuration to the parts of a running server: the composition root.
 
+pub(crate) mod marks;
+
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use loomgate_domain::{
@@ -55,6 +57,9 @@ pub enum StartError {
         #[from]
         source: loomgate_store::Error,
     },
+    /// The database was written with another one.
+    #[error("the database was written with another {0} than this process has")]
+    OtherKey(&'static str),
     /// TLS could not be set up.
     #[error("{0}")]
     Gateway(#[from] loomgate_gateway::Error),
@@ -77,6 +82,11 @@ impl StartError {
             Self::DataDir { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("choose a folder that this user can write to with --data-dir")
             }
+            Self::OtherKey(_) => Some(
+                "give it those of the other processes, or of the backup: the files `hash-key` and \
+                 `master-key` of the data folder, or LOOMGATE_HASH_KEY and LOOMGATE_MASTER_KEY. \
+                 If they are lost for good, `loomgate secrets adopt` goes on with the present ones",
+            ),
             Self::Store {
                 source: loomgate_store::Error::Locked { .. },
             } => Some("stop the other process, or choose another folder with --data-dir"),
@@ -211,10 +221,13 @@ pub async fn start_at(
 ) -> Result<Started, StartError> {
     let foundation = Foundation::lay(&config)?;
     let store = foundation.store(Sharing::Server)?;
-    let (new_key, key_file) = first_key(&config, &foundation, &store).await?;
+    marks::expect_hash_key(&foundation, &store).await?;
     let vault = Arc::new(Vault::new(foundation.master_keys(&config)?));
+    marks::expect_master_key(&foundation, &store, &vault).await?;
+    let (new_key, key_file) = first_key(&config, &foundation, &store).await?;
     let ids = Arc::clone(&foundation.ids);
-    let gateway = Gateway::new(gateway_settings(&config, address), ids, clock.clone())?;
+    let settings = gateway_settings(&config, address, store.is_shared());
+    let gateway = Gateway::new(settings, ids, clock.clone())?;
     gateway.load_open_runs(store.counters().open_runs().await?);
     let gateway = Arc::new(gateway);
     let keyring = Keyring::new(
@@ -269,7 +282,11 @@ pub async fn start_at(
     })
 }
 
-fn gateway_settings(config: &Config, address: SocketAddr) -> loomgate_gateway::Settings {
+fn gateway_settings(
+    config: &Config,
+    address: SocketAddr,
+    shares_limits: bool,
+) -> loomgate_gateway::Settings {
     let gateway = &config.gateway;
     loomgate_gateway::Settings {
         policy: gateway.attempts.clone(),
@@ -277,6 +294,7 @@ fn gateway_settings(config: &Config, address: SocketAddr) -> loomgate_gateway::S
         exceptions: gateway.exceptions.clone(),
         own_addresses: vec![address],
         cache_bytes: gateway.cache_bytes,
+        shares_limits,
         prices: PriceTable::built_in().with_overrides(gateway.prices.clone()),
     }
 }

@@ -3,9 +3,11 @@
 //! Counters belong to subjects, not to workspaces: a subject's name says whose it is. Open runs are
 //! written and read by the process as a whole, and name their workspace.
 
+use std::sync::Arc;
+
 use loomgate_domain::{
     Timestamp, WorkspaceId,
-    limit::{Charge, OpenRun, Owed},
+    limit::{Charge, ClosedRun, OpenRun, Owed},
 };
 
 use crate::{
@@ -28,6 +30,7 @@ statements! {
     PURGE = "DELETE FROM counters WHERE (subject, meter, start) IN (\
         SELECT subject, meter, start FROM counters \
         WHERE start < $1 AND meter NOT LIKE 'budget:%' LIMIT $2)";
+    DROP_PASSED = "DELETE FROM counters WHERE subject = $1 AND meter = $2 AND start < $3";
     RESET = "DELETE FROM counters WHERE subject = $1";
     OPEN = "INSERT INTO open_runs (workspace_id, account, run_id, until) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (workspace_id, account, run_id) DO UPDATE SET until = excluded.until";
@@ -42,20 +45,25 @@ pub struct Counters<'s>(pub(crate) &'s Pool);
 impl Counters<'_> {
     /// Adds to counters (those that are missing begin at 0), opens runs and closes them, all or
     /// nothing: a run is gone when its usage is counted, and only then. What is opened and closed
-    /// at once is closed.
+    /// at once is closed; what another process has closed before is not counted again.
     pub async fn settle(&self, owed: Owed) -> Result<(), Error> {
+        self.0.write(move |tx| settle(tx, &owed)).await
+    }
+
+    /// The same where processes share the limits; returns all counters of some subjects, as they are
+    /// then. Windows of a second or a minute are gone once they have passed.
+    pub async fn balance(
+        &self,
+        owed: Owed,
+        subjects: Vec<Arc<str>>,
+        now: Timestamp,
+    ) -> Result<Vec<Vec<Charge>>, Error> {
         self.0
             .write(move |tx| {
-                add(tx, &owed.charges)?;
-                for run in sorted(&owed.opened) {
-                    let (account, id) = (&*run.account, &*run.run);
-                    tx.execute(OPEN, values![&run.workspace, account, id, run.until.0])?;
-                }
-                for run in sorted(&owed.closed) {
-                    let (account, id) = (&*run.account, &*run.run);
-                    tx.execute(CLOSE, values![&run.workspace, account, id])?;
-                }
-                Ok(())
+                settle(tx, &owed)?;
+                drop_passed(tx, &owed.charges, now)?;
+                let load = |subject: &Arc<str>| tx.rows(LOAD, values![&**subject], read);
+                subjects.iter().map(load).collect()
             })
             .await
     }
@@ -100,12 +108,49 @@ impl Counters<'_> {
     }
 }
 
+fn settle(tx: &mut dyn Tx, owed: &Owed) -> Result<(), Error> {
+    for run in sorted(owed.opened.iter()) {
+        let (account, id) = (&*run.account, &*run.run);
+        tx.execute(OPEN, values![&run.workspace, account, id, run.until.0])?;
+    }
+    let mut charges = owed.charges.clone();
+    let mut closed: Vec<_> = owed.closed.iter().collect();
+    closed.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
+    for ClosedRun { run, charges: due } in closed {
+        let (account, id) = (&*run.account, &*run.run);
+        if tx.execute(CLOSE, values![&run.workspace, account, id])? > 0 {
+            charges.extend_from_slice(due);
+        }
+    }
+    add(tx, &charges)
+}
+
+/// Removes what the windows of a second or a minute before these have left, but for those that a
+/// rate still looks at.
+fn drop_passed(tx: &mut dyn Tx, charges: &[Charge], now: Timestamp) -> Result<(), Error> {
+    for charge in charges {
+        let span = match &*charge.meter {
+            "requests:rps" | "tokens:rps" => 1,
+            "requests:rpm" | "tokens:rpm" => 60,
+            _ => continue,
+        };
+        let before = now.0.min(charge.start) - 2 * span;
+        tx.execute(
+            DROP_PASSED,
+            values![&*charge.subject, &*charge.meter, before],
+        )?;
+    }
+    Ok(())
+}
+
+fn key(run: &OpenRun) -> (&WorkspaceId, &str, &str) {
+    (&run.workspace, &run.account, &run.run)
+}
+
 /// In the order of all who write such rows.
-fn sorted(runs: &[OpenRun]) -> Vec<&OpenRun> {
-    let mut runs: Vec<_> = runs.iter().collect();
-    runs.sort_by(|a, b| {
-        (&a.workspace, &a.account, &a.run).cmp(&(&b.workspace, &b.account, &b.run))
-    });
+fn sorted<'r>(runs: impl Iterator<Item = &'r OpenRun>) -> Vec<&'r OpenRun> {
+    let mut runs: Vec<_> = runs.collect();
+    runs.sort_by(|a, b| key(a).cmp(&key(b)));
     runs
 }
 

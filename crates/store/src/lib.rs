@@ -35,6 +35,7 @@ pub mod events;
 pub mod keys;
 mod lock;
 pub mod logs;
+pub mod marks;
 pub mod messages;
 mod page;
 mod pool;
@@ -69,6 +70,7 @@ pub use logs::{
     FeedbackPoint, Figure, GraphPoint, GraphQuery, GroupBy, GroupQuery, GroupRow, Groups, Latency,
     LogFilter, Logs, Measure, Sums,
 };
+pub use marks::Marks;
 pub use messages::Messages;
 pub use postgres::{Postgres, PostgresUrl};
 pub use receipts::Receipts;

@@ -5,7 +5,8 @@ mod postgres;
 use rusqlite::{Connection, StatementStatus};
 
 use crate::{
-    affinity, assistants, configs, copy, counters, events, keys, logs, messages, receipts, runs,
+    affinity, assistants, configs, copy, counters, events, keys, logs, marks, messages, receipts,
+    runs,
     schema::{self, Purpose, Schema},
     sqlite, steps, store, threads, virtual_keys, waiting, workspaces,
 };
@@ -49,6 +50,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         counters::STATEMENTS,
         events::STATEMENTS,
         keys::STATEMENTS,
+        marks::STATEMENTS,
         messages::STATEMENTS,
         receipts::STATEMENTS,
         runs::STATEMENTS,

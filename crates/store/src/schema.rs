@@ -17,6 +17,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/sqlite/0004_run_events.sql"),
         include_str!("../migrations/sqlite/0005_receipts.sql"),
         include_str!("../migrations/sqlite/0006_waiting.sql"),
+        include_str!("../migrations/sqlite/0007_marks.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/0001_initial.sql"),
@@ -25,6 +26,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/postgres/0004_run_events.sql"),
         include_str!("../migrations/postgres/0005_receipts.sql"),
         include_str!("../migrations/postgres/0006_waiting.sql"),
+        include_str!("../migrations/postgres/0007_marks.sql"),
     ],
 };
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    Affinity, Assistants, Configs, Counters, Error, Events, Keys, Logs, Messages, Receipts, Runs,
-    Steps, Threads, VirtualKeys, Workspaces,
+    Affinity, Assistants, Configs, Counters, Error, Events, Keys, Logs, Marks, Messages, Receipts,
+    Runs, Steps, Threads, VirtualKeys, Workspaces,
     lock::FolderLock,
     pool::{Pool, PoolOptions},
     postgres::{self, Listener, Postgres, Presence, Target},
@@ -371,6 +371,11 @@ impl Store {
     /// Which target keeps which object.
     pub fn affinity(&self) -> Affinity<'_> {
         Affinity(&self.inner.records)
+    }
+
+    /// What tells whether a process has the right keys.
+    pub fn marks(&self) -> Marks<'_> {
+        Marks(&self.inner.records)
     }
 
     /// The receipts of creations.

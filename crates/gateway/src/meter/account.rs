@@ -26,6 +26,8 @@ pub(super) struct Account {
     /// What the database does not have yet.
     pending: Vec<Addition>,
     places: Arc<AtomicU32>,
+    /// Whether other processes count, too.
+    is_shared: bool,
     /// Whether what the database had is in here.
     pub(super) loaded: bool,
     /// When it was last asked or charged.
@@ -63,12 +65,13 @@ pub(super) struct Growth {
 }
 
 impl Account {
-    pub(super) fn new(now_ms: i64) -> Self {
+    pub(super) fn new(now_ms: i64, is_shared: bool) -> Self {
         Self {
             rates: Vec::new(),
             budgets: Vec::new(),
             pending: Vec::new(),
             places: Arc::default(),
+            is_shared,
             loaded: false,
             used_ms: now_ms,
         }
@@ -187,7 +190,7 @@ impl Account {
     pub(super) fn load(&mut self, stored: &[Charge]) {
         let read = |charge: &Charge| {
             Some(Addition {
-                counter: Counter::parse_stored(&charge.meter)?,
+                counter: Counter::parse(&charge.meter)?,
                 start: charge.start,
                 amount: charge.amount,
             })
@@ -197,8 +200,9 @@ impl Account {
             .filter_map(read)
             .chain(self.pending.iter().copied())
             .collect();
+        let is_shared = self.is_shared;
         self.rates
-            .retain(|rate| !Counter::Rate(rate.kind, rate.unit).is_stored());
+            .retain(|rate| !Counter::Rate(rate.kind, rate.unit).is_stored(is_shared));
         self.budgets.clear();
         for row in &rows {
             match row.counter {
@@ -278,11 +282,12 @@ impl Account {
             if limit.kind != kind || limits[..index].iter().any(same) {
                 continue;
             }
+            let counter = Counter::Rate(kind, limit.unit);
+            let is_stored = counter.is_stored(self.is_shared);
             let window = self.window(kind, limit.unit, now_ms);
             window.add(amount);
             let start = window.start_seconds();
-            let counter = Counter::Rate(kind, limit.unit);
-            if durable && counter.is_stored() {
+            if durable && is_stored {
                 self.owe(counter, start, amount);
             }
         }

@@ -31,8 +31,8 @@ impl Counter {
         }
     }
 
-    /// The counter of a name, if it is one that is stored.
-    pub(super) fn parse_stored(name: &str) -> Option<Self> {
+    /// The counter of a name.
+    pub(super) fn parse(name: &str) -> Option<Self> {
         let (kind, unit) = name.split_once(':')?;
         let kind = match (kind, unit) {
             ("budget", "cost") => return Some(Self::Budget(UsageKind::Cost)),
@@ -42,6 +42,8 @@ impl Counter {
             _ => return None,
         };
         let unit = match unit {
+            "rps" => RateUnit::Rps,
+            "rpm" => RateUnit::Rpm,
             "rph" => RateUnit::Rph,
             "rpd" => RateUnit::Rpd,
             "rpw" => RateUnit::Rpw,
@@ -50,10 +52,11 @@ impl Counter {
         Some(Self::Rate(kind, unit))
     }
 
-    /// Whether it outlives the process: windows shorter than an hour do not.
-    pub(super) fn is_stored(self) -> bool {
+    /// Whether it is written down: what has to outlive the process, or is shared with others.
+    /// Windows shorter than an hour do not outlive it.
+    pub(super) fn is_stored(self, is_shared: bool) -> bool {
         match self {
-            Self::Rate(_, RateUnit::Rps | RateUnit::Rpm) => false,
+            Self::Rate(_, RateUnit::Rps | RateUnit::Rpm) => is_shared,
             Self::Rate(_, RateUnit::Rph | RateUnit::Rpd | RateUnit::Rpw) | Self::Budget(_) => true,
         }
     }
@@ -69,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_stored_counters_are_read_back_and_no_others() {
+    fn names_of_counters_are_read_back_and_no_others() {
         use RateUnit::{Rpd, Rph, Rpm, Rps, Rpw};
         let mut all = vec![
             Counter::Budget(UsageKind::Cost),
@@ -80,11 +83,11 @@ mod tests {
             all.push(Counter::Rate(RateKind::Tokens, unit));
         }
         for counter in all {
-            let read = Counter::parse_stored(counter.as_str());
-            assert_eq!(read, counter.is_stored().then_some(counter), "{counter:?}");
+            assert_eq!(Counter::parse(counter.as_str()), Some(counter));
+            assert!(counter.is_stored(true), "{counter:?}");
         }
         for name in ["", "budget", "budget:", "requests:", "budget:rph", "x:rph"] {
-            assert_eq!(Counter::parse_stored(name), None, "{name}");
+            assert_eq!(Counter::parse(name), None, "{name}");
         }
     }
 }

@@ -1,6 +1,7 @@
 mod budgets;
 mod kept;
 mod rates;
+mod shared;
 
 use loomgate_domain::{
     Timestamp,

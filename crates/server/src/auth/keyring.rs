@@ -124,11 +124,27 @@ impl Keyring {
                 None => self.look_up(key, hash, now).await?,
             },
         };
-        Ok(found.filter(|record| record.settings.expires_at.is_none_or(|end| now < end)))
+        let found = found.filter(|record| record.settings.expires_at.is_none_or(|end| now < end));
+        if let Some(limited) = found.as_ref().and_then(|record| record.limited.as_ref()) {
+            self.gateway.meter().catch_up(&limited.subject).await;
+        }
+        Ok(found)
     }
 
     /// The key of an id, whatever its state; `None` when it is gone.
     pub(crate) async fn by_id(
+        &self,
+        workspace: &WorkspaceId,
+        id: &ApiKeyId,
+    ) -> Result<Option<Arc<KeyRecord>>, loomgate_store::Error> {
+        let found = self.look_up_id(workspace, id).await?;
+        if let Some(limited) = found.as_ref().and_then(|record| record.limited.as_ref()) {
+            self.gateway.meter().catch_up(&limited.subject).await;
+        }
+        Ok(found)
+    }
+
+    async fn look_up_id(
         &self,
         workspace: &WorkspaceId,
         id: &ApiKeyId,

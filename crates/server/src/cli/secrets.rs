@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     data_dir::newest,
     routing::seal_context,
-    start::{Foundation, StartError},
+    start::{Foundation, StartError, marks},
 };
 
 /// Runs that are sealed anew before the next are read.
@@ -37,12 +37,18 @@ enum SecretsCommand {
     Rotate(ConfigArgs),
     /// Seal everything with the newest master key
     Reseal(ConfigArgs),
+    /// Go on with other keys than the database was written with, because those are lost
+    ///
+    /// API keys that were hashed with a lost hash key, and secrets that were sealed with a lost master key,
+    /// stay lost: make them anew.
+    Adopt(ConfigArgs),
 }
 
 pub(super) async fn run(args: SecretsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
         SecretsCommand::Rotate(args) => rotate(&args.load()?, out).await,
         SecretsCommand::Reseal(args) => reseal(&args.load()?, out).await,
+        SecretsCommand::Adopt(args) => adopt(&args.load()?, out).await,
     }
 }
 
@@ -88,6 +94,19 @@ async fn reseal(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     told(&resealed, out)
 }
 
+async fn adopt(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    let foundation = Foundation::lay(config)?;
+    let store = foundation.store(Sharing::Alone)?;
+    let vault = Vault::new(foundation.master_keys(config)?);
+    marks::adopt(&foundation, &store, &vault).await?;
+    store.close().await;
+    writeln!(
+        out,
+        "The hash key and the master key of this process are the database's now."
+    )?;
+    Ok(())
+}
+
 fn only_newest(keys: &MasterKeys) -> Result<MasterKeys, StartError> {
     newest(keys).map_err(|error| StartError::System(std::io::Error::other(error)))
 }
@@ -112,6 +131,7 @@ async fn seal_all(
     foundation: &Foundation,
 ) -> Result<Resealed, Failure> {
     let mut resealed = Resealed::default();
+    marks::reseal(foundation, store, vault).await?;
     for key in store.virtual_keys().all().await? {
         let Some(old) = key.sealed_key.filter(|sealed| !vault.is_current(sealed)) else {
             continue;

@@ -72,6 +72,18 @@ impl Accounts {
         workspace: &WorkspaceId,
         slug: &str,
     ) -> Result<Option<Arc<Target>>, ApiError> {
+        let found = self.look_up(workspace, slug).await?;
+        if let Some(limited) = found.as_ref().and_then(|target| target.limited.as_ref()) {
+            self.gateway.meter().catch_up(&limited.subject).await;
+        }
+        Ok(found)
+    }
+
+    async fn look_up(
+        &self,
+        workspace: &WorkspaceId,
+        slug: &str,
+    ) -> Result<Option<Arc<Target>>, ApiError> {
         // The names of the configuration can not be taken in the store.
         if let Some(target) = self.configured.get(slug) {
             if let Some(limited) = &target.limited {

@@ -12,6 +12,11 @@ use tokio::{
 use crate::{app::client, program::program};
 
 const KEY: &str = "lg-restart-test-key-000000000000000000000";
+const LIMITED_KEY: &str = "lg-restart-limited-key-000000000000000000";
+/// A key of replicas that may do four requests a day.
+const LIMITED: &str = "[[api_keys]]\nname = \"limited\"\n\
+    key = \"lg-restart-limited-key-000000000000000000\"\ndefault_virtual_key = \"scripted\"\n\
+    rate_limits = [{type = \"requests\", unit = \"rpd\", value = 4}]\n";
 
 /// A running `loomgate serve` on a folder that outlives it. Killed when dropped.
 pub(crate) struct Process {
@@ -38,7 +43,7 @@ impl Process {
             ("LOOMGATE_WORKER__LEASE_S", "1"),
             ("LOOMGATE_HTTP__DRAIN_S", drain_s),
         ];
-        Self::start_with(folder, upstream, "", &options).await
+        Self::start_with(folder, upstream, LIMITED, &options).await
     }
 
     async fn start_with(
@@ -151,6 +156,13 @@ impl Process {
     pub(crate) async fn answer(&self, path: &str) -> reqwest::Response {
         let answer = self.request(reqwest::Method::GET, path).send().await;
         answer.unwrap()
+    }
+
+    /// The status of a call of the key that may do four requests a day.
+    pub(crate) async fn limited_call(&self, path: &str, body: &Value) -> u16 {
+        let request = self.client.post(format!("{}/v1{path}", self.url));
+        let answer = request.bearer_auth(LIMITED_KEY).json(body).send().await;
+        answer.unwrap().status().as_u16()
     }
 
     /// An answer's text.

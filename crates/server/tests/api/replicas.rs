@@ -215,3 +215,28 @@ async fn sqlite_is_for_one_process_that_does_it_all() {
         assert!(text.contains("docs/operations.md"), "{text}");
     }
 }
+
+/// A call of the key that may do four a day; whether it was admitted.
+async fn limited_call(process: &Process) -> bool {
+    let body = json!({"messages": [{"role": "user", "content": "hi"}], "model": "gpt-4o"});
+    match process.limited_call("/chat/completions", &body).await {
+        200 => true,
+        429 => false,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_rate_holds_for_all_processes_together() {
+    let site = Site::new().await;
+    site.upstream.always(Reply::text("Yes."));
+    let (one, other) = (site.process("api").await, site.process("api").await);
+    let mut admitted = Vec::new();
+    for process in [&one, &one, &other, &other, &one, &other] {
+        admitted.push(limited_call(process).await);
+    }
+    assert_eq!(admitted, [true, true, true, true, false, false]);
+    // Nor does a new process forget it.
+    let third = site.process("api").await;
+    assert!(!limited_call(&third).await);
+}

@@ -114,6 +114,7 @@ fn placeholders(count: usize) -> String {
 }
 
 const SEQ: &[Key] = &[Key::Integer];
+const TEXT: &[Key] = &[Key::Text];
 const TEXTS: &[Key] = &[Key::Text, Key::Text];
 
 const fn table(name: &'static str, key: &'static [Key], columns: &'static [&'static str]) -> Table {
@@ -226,6 +227,7 @@ pub(super) static RECORDS: &[Table] = &[
             "created_at",
         ],
     ),
+    table("marks", TEXT, &["name", "mark"]),
     table(
         "waiting",
         SEQ,

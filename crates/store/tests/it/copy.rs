@@ -33,6 +33,7 @@ const MESSAGES: u32 = 1_234;
 async fn fill(store: &Store) {
     let own = store.workspaces().ensure("own").await.unwrap();
     store.keys().insert(key(&own, 1)).await.unwrap();
+    store.marks().keep("hash_key", "a".into()).await.unwrap();
     for n in 1..=3 {
         let assistants = store.assistants();
         assistants.insert(&ws(), assistant(n)).await.unwrap();

@@ -3,7 +3,7 @@
 use loomgate_domain::{
     Timestamp,
     config::{ConfigVersion, SavedConfig},
-    limit::{Charge, OpenRun, Owed},
+    limit::{Charge, ClosedRun, OpenRun, Owed},
     virtual_key::{VirtualKey, VirtualKeySettings},
 };
 use loomgate_store::{Error, Guard, RunChange};
@@ -23,6 +23,8 @@ on_both_engines! {
     a_deleted_config_leaves_no_versions_behind,
     counters_add_up_and_never_wrap,
     a_run_at_a_provider_is_kept_until_it_is_counted,
+    a_run_at_a_provider_is_counted_by_the_first_who_sees_its_end,
+    processes_that_share_a_limit_see_what_all_have_used,
     old_windows_are_purged_and_budgets_stay,
     an_object_is_found_where_it_was_put_last,
     a_commit_charges_once_and_a_stale_worker_nothing,
@@ -82,6 +84,14 @@ fn open_run(run: &str, until: Timestamp) -> OpenRun {
         account: "vk:main".into(),
         run: run.into(),
         until,
+    }
+}
+
+/// A run that has used so many tokens of `key:1`.
+fn closed_run(run: &str, tokens: u64) -> ClosedRun {
+    ClosedRun {
+        run: open_run(run, NOW),
+        charges: vec![charge("key:1", "budget:tokens", 0, tokens)],
     }
 }
 
@@ -259,7 +269,7 @@ async fn a_run_at_a_provider_is_kept_until_it_is_counted(home: Home) {
     counters.settle(owed).await.unwrap();
     let longer = Owed {
         opened: vec![open_run("run_2", NOW.plus(5)), open_run("run_3", NOW)],
-        closed: vec![open_run("run_1", NOW), open_run("run_3", NOW)],
+        closed: vec![closed_run("run_1", 0), closed_run("run_3", 0)],
         charges: vec![charge("key:1", "budget:tokens", 0, 12)],
     };
     counters.settle(longer).await.unwrap();
@@ -267,6 +277,74 @@ async fn a_run_at_a_provider_is_kept_until_it_is_counted(home: Home) {
     kept.sort();
     assert_eq!(kept, [open_run("run_2", NOW.plus(5)), foreign]);
     assert_eq!(counters.load("key:1").await.unwrap()[0].amount, 12);
+}
+
+async fn a_run_at_a_provider_is_counted_by_the_first_who_sees_its_end(home: Home) {
+    let store = home.open();
+    let counters = store.counters();
+    let owed = Owed {
+        opened: vec![open_run("run_1", NOW)],
+        ..Owed::default()
+    };
+    counters.settle(owed).await.unwrap();
+    for _ in 0..2 {
+        let owed = Owed {
+            closed: vec![closed_run("run_1", 7)],
+            ..Owed::default()
+        };
+        counters.settle(owed).await.unwrap();
+    }
+    // One that began and ended between two writings counts, too.
+    let short = Owed {
+        opened: vec![open_run("run_2", NOW)],
+        closed: vec![closed_run("run_2", 5)],
+        charges: Vec::new(),
+    };
+    counters.settle(short).await.unwrap();
+    let stored = counters.load("key:1").await.unwrap();
+    assert_eq!(stored, [charge("key:1", "budget:tokens", 0, 12)]);
+    assert!(counters.open_runs().await.unwrap().is_empty());
+}
+
+async fn processes_that_share_a_limit_see_what_all_have_used(home: Home) {
+    let store = home.open();
+    let counters = store.counters();
+    let minute = NOW.0 - NOW.0.rem_euclid(60);
+    let count = |start: i64| {
+        let rate = charge("key:1", "requests:rpm", start, 1);
+        let budget = charge("key:1", "budget:tokens", 0, 10);
+        charges(vec![rate, budget])
+    };
+    let asked = || vec!["key:1".into(), "key:2".into()];
+    let all = counters.balance(count(minute), asked(), NOW).await.unwrap();
+    assert_eq!(all.len(), 2);
+    assert!(all[1].is_empty());
+    let later = NOW.plus(60);
+    for (n, start) in [(1, minute), (2, minute + 60)] {
+        let all = counters
+            .balance(count(start), asked(), later)
+            .await
+            .unwrap();
+        assert_eq!(all[0][0], charge("key:1", "budget:tokens", 0, 10 * (n + 1)));
+    }
+    let all = counters
+        .balance(Owed::default(), asked(), later)
+        .await
+        .unwrap();
+    let expected = [
+        charge("key:1", "budget:tokens", 0, 30),
+        charge("key:1", "requests:rpm", minute, 2),
+        charge("key:1", "requests:rpm", minute + 60, 1),
+    ];
+    assert_eq!(all[0], expected);
+    // No rate looks at windows that passed long ago.
+    let later = NOW.plus(240);
+    let all = counters.balance(count(minute + 240), asked(), later).await;
+    let expected = [
+        charge("key:1", "budget:tokens", 0, 40),
+        charge("key:1", "requests:rpm", minute + 240, 1),
+    ];
+    assert_eq!(all.unwrap()[0], expected);
 }
 
 async fn old_windows_are_purged_and_budgets_stay(home: Home) {

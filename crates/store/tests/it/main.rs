@@ -20,6 +20,7 @@ mod graphs;
 mod keys;
 mod lists;
 mod logs;
+mod marks;
 mod migration;
 mod postgres;
 mod queue;

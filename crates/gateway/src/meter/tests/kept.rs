@@ -64,8 +64,8 @@ fn charges_of_another_transaction_are_told_and_not_written_again() {
         row("tokens:rpd", START / 1000 + 86_400, 7),
         row("budget:cost", 1_754_006_400, 11),
     ];
-    assert_eq!(Meter::charges(&key, spent(), now), expected);
-    assert_eq!(Meter::charges(&key, Spent::default(), now), []);
+    assert_eq!(meter.charges(&key, spent(), now), expected);
+    assert_eq!(meter.charges(&key, Spent::default(), now), []);
     meter.charge(&key, spent(), now, false);
     assert_eq!(meter.drain(), []);
     assert_eq!(meter.budget_left(&key, now).unwrap().used, 11);
@@ -178,7 +178,7 @@ proptest! {
             let spent = Spent { tokens, cost: Some(Nanodollars(nanodollars)) };
             let durable = index % 3 > 0;
             if !durable {
-                database.extend(Meter::charges(&key, spent, now));
+                database.extend(meter.charges(&key, spent, now));
             }
             let admitted = meter.admit(&key, now).is_ok();
             meter.charge(&key, spent, now, durable);

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use super::super::{ConfigArgs, Failure, expect_workspace, limits::LimitArgs, open};
 use crate::{
     config::{Config, ConfigError, scopes, when_locked},
-    start::{DEFAULT_WORKSPACE, key_record, new_key},
+    start::{DEFAULT_WORKSPACE, key_record, marks, new_key},
 };
 
 #[derive(Debug, Args)]
@@ -48,6 +48,7 @@ pub(super) async fn run(args: CreateArgs, out: &mut dyn Write) -> Result<(), Fai
     expect_workspace(&args.workspace)?;
     let settings = args.settings()?;
     let (foundation, store) = open(&config)?;
+    marks::expect_hash_key(&foundation, &store).await?;
     let key = new_key(&*foundation.ids);
     let workspace = store.workspaces().ensure(&args.workspace).await?;
     expect_ways(&settings, (&config, &store), &workspace).await?;

@@ -229,3 +229,30 @@ async fn post(client: &Client, server: &Program, key: &str, path: &str, body: &V
     assert!(status.is_success(), "{path}: {status} {body}");
     body
 }
+
+#[tokio::test]
+async fn other_keys_than_the_databases_are_refused_until_they_are_adopted() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = ["keys", "create", "--name", "app"];
+    run(folder.path(), &create).await;
+    let data = folder.path().join("loomgate-data");
+    fs::remove_file(data.join("hash-key")).unwrap();
+    let (code, told) = fail(folder.path(), &create).await;
+    assert_eq!(code, Some(1), "{told}");
+    let start =
+        "error: the database was written with another hash key than this process has\nhelp: ";
+    assert!(told.starts_with(start), "{told}");
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    let (code, told) = fail(folder.path(), &serve).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("another hash key"), "{told}");
+
+    let adopted = run(folder.path(), &["secrets", "adopt"]).await;
+    assert!(adopted.contains("are the database's now"), "{adopted}");
+    run(folder.path(), &create).await;
+    // The same for the master key.
+    fs::remove_file(data.join("master-key")).unwrap();
+    let (code, told) = fail(folder.path(), &serve).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("another master key"), "{told}");
+}
