@@ -105,6 +105,13 @@ chaos: cargo ## kill servers under load, and check that nothing was lost (about 
 	@cargo build --locked --profile $(PROFILE) --workspace --bin loomgate --bin loomgate-chaos
 	$(CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" $(ARGS)
 
+.PHONY: try-nginx
+try-nginx: cargo ## try the nginx configuration of docs/operations.md (needs nginx)
+	@cargo build --locked --workspace --bin loomgate --quiet
+	@python=$$(scripts/ensure-python.sh tests/sdk/python/requirements.txt .tools/venv)/python; \
+	scripts/test-postgres.sh with bash -c 'LOOMGATE_DATABASE=$$(scripts/test-postgres.sh database) \
+		LOOMGATE_BIN=$(abspath $(TARGET_DIR))/debug/loomgate exec "$$0" scripts/try_nginx.py' "$$python"
+
 .PHONY: openapi
 openapi: cargo ## print the OpenAPI document that the server serves
 	@$(BUILD) --quiet
