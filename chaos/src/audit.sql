@@ -12,7 +12,7 @@ CREATE TABLE chaos_claims (
     PRIMARY KEY (run, fence)
 );
 
-CREATE TABLE chaos_wrong (what TEXT NOT NULL);
+CREATE TABLE chaos_wrong (is_claim BOOLEAN NOT NULL, what TEXT NOT NULL);
 
 CREATE FUNCTION chaos_run_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -23,7 +23,8 @@ DECLARE
 BEGIN
     IF NEW.attempt > OLD.attempt THEN
         IF OLD.lease_until IS DISTINCT FROM 0 THEN
-            INSERT INTO chaos_wrong VALUES (format('%s claimed %s, which had a lease until %s at %s',
+            INSERT INTO chaos_wrong VALUES (true, format(
+                '%s claimed %s, which had a lease until %s at %s',
                 us, OLD.id, OLD.lease_until, now_ms));
         END IF;
         INSERT INTO chaos_claims
@@ -45,7 +46,7 @@ BEGIN
     END IF;
     IF what IS NOT NULL THEN
         INSERT INTO chaos_wrong
-            VALUES (format('%s had %s, and %s %s', holder, OLD.id, us, what));
+            VALUES (false, format('%s had %s, and %s %s', holder, OLD.id, us, what));
     END IF;
     RETURN NULL;
 END
@@ -66,7 +67,8 @@ BEGIN
     SELECT process INTO holder FROM chaos_claims AS it
         WHERE it.run = NEW.run_id AND it.fence = NEW.attempt;
     IF fence IS DISTINCT FROM NEW.attempt OR holder IS DISTINCT FROM us THEN
-        INSERT INTO chaos_wrong VALUES (format('%s had %s, and %s stored deltas of lease %s under lease %s',
+        INSERT INTO chaos_wrong VALUES (false, format(
+            '%s had %s, and %s stored deltas of lease %s under lease %s',
             holder, NEW.run_id, us, NEW.attempt, fence));
     END IF;
     RETURN NULL;

@@ -212,7 +212,8 @@ impl OnPostgres {
         let Leases {
             claims,
             taken_over,
-            wrong,
+            double,
+            stray,
             refused,
         } = &self.leases;
         writeln!(
@@ -224,20 +225,15 @@ impl OnPostgres {
         for (fault, count) in line::FAULTS.iter().zip(self.faults) {
             writeln!(text, "| that met: {fault} | {count} |")?;
         }
-        writeln!(text, "\n| leases that were given out | {claims} |")?;
-        writeln!(text, "| --- | ---: |")?;
+        let written = refused + stray.len() as u64;
+        writeln!(text, "\n| leases | {claims} |\n| --- | ---: |")?;
         writeln!(
             text,
-            "| of runs that another one was lost of | {taken_over} |"
-        )?;
-        writeln!(
-            text,
-            "| workers that wrote after they had lost theirs: refused | {refused} |"
-        )?;
-        writeln!(
-            text,
-            "| that came through, second claims included | {} |",
-            wrong.len()
+            "| of runs that were taken over, in the midst of what they did | {taken_over} |\n\
+             | double claims: of a run whose lease went on | {} |\n\
+             | workers that wrote after they had lost theirs | {written} |\n\
+             | of them refused | {refused} |",
+            double.len()
         )
     }
 }

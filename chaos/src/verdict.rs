@@ -49,7 +49,8 @@ impl<'a> Verdict<'a> {
         }
         let mut found = of_database(database, &report.storm.tally.faults, log).await?;
         found.extend(budgets(database, seen).await?);
-        for what in report.storm.shared.iter().flat_map(|it| &it.leases.wrong) {
+        let leases = report.storm.shared.iter().map(|it| &it.leases);
+        for what in leases.flat_map(|it| it.double.iter().chain(&it.stray)) {
             found.push(Violation {
                 rule: Rule::Leases,
                 what: what.clone(),
