@@ -44,7 +44,7 @@ const CONFIG: &str = "first_byte_s = 2\nidle_s = 2\n\
     [postgres]\nstatement_timeout_s = 5\nwait_s = 5\n[worker]\nlease_s = 2\n";
 const LEASE: Duration = Duration::from_secs(2);
 /// Runs at a time, over all servers.
-const CONCURRENCY: usize = 12;
+const CONCURRENCY: usize = 15;
 /// So many freezes that outlast a lease have somebody write without one.
 const TELLING: u64 = 5;
 

@@ -37,7 +37,7 @@ const SHARED: &[(Act, usize)] = &[
     (Act::KillAtStart, 3),
     (Act::KillAll, 2),
     (Act::Freeze, 1),
-    (Act::FreezeLong, 4),
+    (Act::FreezeLong, 7),
     (Act::Deploy, 2),
     (Act::Roll, 1),
     (Act::Restart, 2),
