@@ -10,7 +10,8 @@
 //! when it had to be given up; they have to be quick, and must not call the store.
 //!
 //! Start at [`store::Store::open`], then [`runs`]; SQLite's thread that writes is in `writer.rs`,
-//! those of PostgreSQL in `postgres/worker.rs`.
+//! those of PostgreSQL in `postgres/worker.rs`. A store without threads, for simulations, is in
+//! `driven.rs`.
 //!
 //! Invariant: an answered write is on the disk, also when the next one finds no room there.
 //! Invariant: a job that fails or panics changes nothing, and nothing of its neighbours.
@@ -30,6 +31,7 @@ pub mod backup;
 pub mod configs;
 pub mod copy;
 pub mod counters;
+pub mod driven;
 pub mod error;
 pub mod events;
 pub mod keys;
@@ -63,6 +65,7 @@ pub use affinity::Affinity;
 pub use assistants::Assistants;
 pub use configs::Configs;
 pub use counters::Counters;
+pub use driven::{DrivenDatabase, Driver};
 pub use error::Error;
 pub use events::{EventRow, Events, Flush, Followed, Found, JournalState, Opening, StoredEvents};
 pub use keys::Keys;

@@ -49,6 +49,8 @@ pub(crate) struct Pool {
     tally: Arc<Tally>,
     work: WorkSignal,
     done: watch::Receiver<()>,
+    /// Whether other processes may use the database at the same time.
+    is_shared: bool,
 }
 
 impl Pool {
@@ -103,8 +105,55 @@ impl Pool {
             tally,
             work,
             done,
+            is_shared: false,
         };
         Ok((pool, migrated))
+    }
+
+    /// A database without threads, and what does their work when it is told to.
+    pub(crate) fn driven(
+        schema: &Schema,
+        name: &str,
+        (queue, is_shared): (usize, bool),
+    ) -> Result<(Self, Writer, Reader), Error> {
+        let (read_sender, read_queue) = mpsc::channel(queue.max(1));
+        let reader = Reader {
+            connection: sqlite::shared(name, schema)?,
+            queue: Arc::new(SharedQueue::new(read_queue)),
+        };
+        let (write_sender, write_queue) = mpsc::channel(queue.max(1));
+        let (done_sender, done) = watch::channel(());
+        let writer = Writer {
+            connection: sqlite::shared(name, schema)?,
+            queue: write_queue,
+            batch: usize::MAX,
+            tally: Arc::default(),
+            readers: Vec::new(),
+            lock: None,
+            work: WorkSignal::new(),
+            done: done_sender,
+        };
+        let pool = Self {
+            writer: write_sender,
+            readers: Some(read_sender),
+            tally: Arc::clone(&writer.tally),
+            work: writer.work.clone(),
+            done,
+            is_shared,
+        };
+        Ok((pool, writer, reader))
+    }
+
+    /// A database that is not there: all that is asked of it is refused.
+    pub(crate) fn absent() -> Self {
+        Self {
+            writer: mpsc::channel(1).0,
+            readers: None,
+            tally: Arc::default(),
+            work: WorkSignal::new(),
+            done: watch::channel(()).1,
+            is_shared: false,
+        }
     }
 
     /// Starts the threads of one schema on PostgreSQL. Each connects when it has something to do.
@@ -139,7 +188,13 @@ impl Pool {
             tally,
             work: work.clone(),
             done,
+            is_shared: true,
         })
+    }
+
+    /// Whether other processes may use the database at the same time.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Takes no more work, does what is queued, folds the write-ahead log into the file and lets

@@ -59,6 +59,22 @@ impl SharedQueue {
             }
         }
     }
+
+    /// Takes a job that waits already, if there is one.
+    pub(crate) fn take(&self) -> Option<Ticket> {
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match queue.try_recv().ok()? {
+                Order::Job(ticket) => return Some(ticket),
+                Order::Close => queue.close(),
+            }
+        }
+    }
+
+    /// How many jobs wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
 }
 
 /// A closure over a transaction, with somebody who waits for its result.

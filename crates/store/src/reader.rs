@@ -20,10 +20,15 @@ pub(crate) struct Reader {
 impl Reader {
     /// Works until the store is closed or dropped and the queue is empty.
     pub(crate) fn run(self) {
-        while let Some(Ticket { mut job, .. }) = self.queue.next() {
-            let kept = self.transaction(&mut *job);
-            job.answer(kept);
+        while let Some(ticket) = self.queue.next() {
+            self.serve(ticket);
         }
+    }
+
+    /// Runs a job and answers it.
+    pub(crate) fn serve(&self, Ticket { mut job, .. }: Ticket) {
+        let kept = self.transaction(&mut *job);
+        job.answer(kept);
     }
 
     fn transaction(&self, job: &mut dyn Job) -> Result<(), Error> {

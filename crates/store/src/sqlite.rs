@@ -26,8 +26,7 @@ pub(crate) fn writer(path: Option<&Path>, schema: &Schema) -> Result<Connection,
         }
         None => Connection::open_in_memory()?,
     };
-    settle(&connection)?;
-    claim_file(&connection, schema.application_id)?;
+    prepare(&connection, schema)?;
     if path.is_some() {
         let mode: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -45,9 +44,28 @@ pub(crate) fn writer(path: Option<&Path>, schema: &Schema) -> Result<Connection,
         }
         Durability::Checkpoints => connection.pragma_update(None, "synchronous", "NORMAL")?,
     }
-    connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     Ok(connection)
+}
+
+/// A connection to a database in memory that others of this process share under the same name. It
+/// is gone with the last of them. While one writes, no other reads.
+pub(crate) fn shared(name: &str, schema: &Schema) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(format!("file:/{name}?vfs=memdb"), flags)?;
+    prepare(&connection, schema)?;
+    Ok(connection)
+}
+
+/// What a connection needs that writes.
+fn prepare(connection: &Connection, schema: &Schema) -> Result<(), Error> {
+    settle(connection)?;
+    claim_file(connection, schema.application_id)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(())
 }
 
 /// A connection that only reads.

@@ -248,6 +248,16 @@ impl Store {
         }))
     }
 
+    /// A store over records that are worked on elsewhere, and no logs.
+    pub(crate) fn over(records: Pool, migrated: Vec<Migrated>) -> Self {
+        Self::of(Inner {
+            records,
+            logs: Pool::absent(),
+            migrated,
+            shared: None,
+        })
+    }
+
     fn of(inner: Inner) -> Self {
         Self {
             inner: Arc::new(inner),
@@ -266,7 +276,7 @@ impl Store {
 
     /// Whether both are one database, which other processes may use at the same time.
     pub fn is_shared(&self) -> bool {
-        self.inner.shared.is_some()
+        self.inner.records.is_shared()
     }
 
     /// What opening did to the schemas.

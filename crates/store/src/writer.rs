@@ -51,15 +51,23 @@ impl Writer {
         let mut batch = Vec::new();
         while let Some(order) = self.queue.blocking_recv() {
             self.take(order, &mut batch);
-            while batch.len() < self.batch {
-                match self.queue.try_recv() {
-                    Ok(order) => self.take(order, &mut batch),
-                    Err(_) => break,
-                }
+            self.gather(self.batch, &mut batch);
+            if !batch.is_empty() {
+                let ran = self.begin(&mut batch);
+                self.commit(&mut batch, ran);
             }
-            self.commit(&mut batch);
         }
         self.finish();
+    }
+
+    /// Takes what is queued, until there are `most` jobs.
+    pub(crate) fn gather(&mut self, most: usize, batch: &mut Vec<Box<dyn Job>>) {
+        while batch.len() < most {
+            match self.queue.try_recv() {
+                Ok(order) => self.take(order, batch),
+                Err(_) => break,
+            }
+        }
     }
 
     fn take(&mut self, order: Order, batch: &mut Vec<Box<dyn Job>>) {
@@ -69,38 +77,14 @@ impl Writer {
         }
     }
 
-    fn commit(&self, batch: &mut Vec<Box<dyn Job>>) {
-        if batch.is_empty() {
-            return;
-        }
-        let count = batch.len() as u64;
-        let kept = self.transaction(batch);
-        self.tally.jobs.fetch_add(count, Ordering::Relaxed);
-        self.tally.commits.fetch_add(1, Ordering::Relaxed);
-        for job in batch.drain(..) {
-            job.answer(kept.clone());
-        }
-    }
-
-    /// Runs the jobs in one transaction; those that fail are rolled back alone.
-    fn transaction(&self, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
+    /// Runs the jobs in one transaction, which stays open; those that fail are rolled back alone.
+    /// Returns whether they leave something for workers to do.
+    pub(crate) fn begin(&self, batch: &mut [Box<dyn Job>]) -> Result<bool, Error> {
         self.statement("BEGIN IMMEDIATE")?;
         let mut tx = Open::new(&self.connection);
-        let ran = self.jobs(&mut tx, batch);
-        let result = ran.and_then(|()| self.statement("COMMIT"));
-        if result.is_err() && !self.connection.is_autocommit() {
-            self.statement("ROLLBACK")?;
-        }
-        if result.is_ok() && tx.has_work {
-            self.work.send();
-        }
-        result
-    }
-
-    fn jobs(&self, tx: &mut Open<'_>, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
         for job in batch {
             self.statement("SAVEPOINT job")?;
-            if !job.run(tx) {
+            if !job.run(&mut tx) {
                 if self.connection.is_autocommit() {
                     // What SQLite does when there is no room: the batch goes with the job.
                     return Err(Error::Full);
@@ -108,6 +92,29 @@ impl Writer {
                 self.statement("ROLLBACK TO job")?;
             }
             self.statement("RELEASE job")?;
+        }
+        Ok(tx.has_work)
+    }
+
+    /// Commits what [`Writer::begin`] has begun, and only then answers the jobs.
+    pub(crate) fn commit(&self, batch: &mut Vec<Box<dyn Job>>, ran: Result<bool, Error>) {
+        let count = batch.len() as u64;
+        let kept = self.end(ran);
+        self.tally.jobs.fetch_add(count, Ordering::Relaxed);
+        self.tally.commits.fetch_add(1, Ordering::Relaxed);
+        for job in batch.drain(..) {
+            job.answer(kept.clone());
+        }
+    }
+
+    /// Ends the transaction and wakes the workers.
+    pub(crate) fn end(&self, ran: Result<bool, Error>) -> Result<(), Error> {
+        let ended = ran.and_then(|has_work| self.statement("COMMIT").map(|()| has_work));
+        if ended.is_err() && !self.connection.is_autocommit() {
+            self.statement("ROLLBACK")?;
+        }
+        if ended? {
+            self.work.send();
         }
         Ok(())
     }

@@ -204,14 +204,16 @@ impl Runs<'_> {
     }
 
     /// Voids the leases of processes that are gone, for the start of a process, and returns how many
-    /// there were. Whoever has a file for itself is certain that no other process lives: every
-    /// lease is void. Others may live beside us elsewhere: a lease is void once it has ended.
+    /// there were. Whoever has a database for itself is certain that no other process lives: every
+    /// lease is void. Where it is shared, others may live beside us: a lease is void once it has ended.
     pub async fn recover(&self, now_ms: i64) -> Result<u64, Error> {
+        let is_shared = self.0.is_shared();
         self.0
-            .write(move |tx| match tx.dialect() {
-                Dialect::Sqlite => void(tx, RECOVER, &[]),
+            .write(move |tx| match (is_shared, tx.dialect()) {
+                (false, _) => void(tx, RECOVER, &[]),
+                (true, Dialect::Sqlite) => void(tx, VOID_EXPIRED, values![now_ms]),
                 // Whoever has a row locked does not keep us from starting.
-                Dialect::Postgres => void(tx, VOID_EXPIRED_BESIDE_OTHERS, values![now_ms]),
+                (true, Dialect::Postgres) => void(tx, VOID_EXPIRED_BESIDE_OTHERS, values![now_ms]),
             })
             .await
     }
