@@ -3,7 +3,7 @@
 //! A log is there as long as somebody reads the run's events here or tells them. What is told of
 //! runs that are carried out elsewhere is read from the table.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use loomgate_domain::{RunId, run::EventId};
 use parking_lot::Mutex;
@@ -24,7 +24,7 @@ pub(crate) struct Bus {
 
 #[derive(Debug, Default)]
 struct Logs {
-    of: HashMap<RunId, Arc<RunLog>>,
+    of: BTreeMap<RunId, Arc<RunLog>>,
     hung_up: bool,
 }
 

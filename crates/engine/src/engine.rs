@@ -1,6 +1,6 @@
 //! The engine: what its parts share, and how it starts and stops.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use loomgate_domain::{Clock, IdGen, Limits, RunId, WorkspaceId};
 use loomgate_store::Store;
@@ -71,7 +71,7 @@ pub(crate) struct Shared {
     pub(crate) ended: Notify,
     /// This process among the owners of leases.
     pub(crate) worker: String,
-    pub(crate) running: Mutex<HashMap<RunId, Running>>,
+    pub(crate) running: Mutex<BTreeMap<RunId, Running>>,
     pub(crate) tasks: TaskTracker,
     /// Fires when no further run is to be taken up.
     pub(crate) draining: CancellationToken,

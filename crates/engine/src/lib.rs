@@ -15,6 +15,8 @@
 //! Invariant: every commit of the executor is guarded by the lease's fence and the run's version;
 //! a guard that fails means that the run is somebody else's now, and the executor stops.
 //! Invariant: a client that goes away never changes a run.
+//! Invariant: what happens follows from the model, the store, the clock and the ids alone: selects are
+//! biased, and nothing depends on the order of a hash map. So `tests/simulation` can replay a seed.
 
 mod bus;
 mod command;

@@ -116,13 +116,15 @@ impl Drop for Recorder {
 pub(crate) async fn flush_loop(shared: Arc<Shared>) {
     loop {
         tokio::select! {
-            () = shared.bus.pending.notified() => {}
+            biased;
             () = shared.closing.cancelled() => return,
+            () = shared.bus.pending.notified() => {}
         }
         tokio::select! {
-            () = tokio::time::sleep(shared.settings.flush_every) => {}
-            () = shared.bus.hurry.notified() => {}
+            biased;
             () = shared.closing.cancelled() => return,
+            () = shared.bus.hurry.notified() => {}
+            () = tokio::time::sleep(shared.settings.flush_every) => {}
         }
         let mut batch = Vec::new();
         for log in shared.bus.take_dirty() {
@@ -135,8 +137,9 @@ pub(crate) async fn flush_loop(shared: Arc<Shared>) {
                 shared.bus.store(log);
             }
             tokio::select! {
-                () = tokio::time::sleep(FAILED) => {}
+                biased;
                 () = shared.closing.cancelled() => return,
+                () = tokio::time::sleep(FAILED) => {}
             }
         }
     }

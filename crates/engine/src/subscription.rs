@@ -166,6 +166,7 @@ impl Subscription {
                 Next::Wait { here: true } => changed.await,
                 Next::Wait { here: false } => {
                     tokio::select! {
+                        biased;
                         () = changed => {}
                         () = tokio::time::sleep_until(self.next_look) => {}
                     }

@@ -79,6 +79,7 @@ async fn claim_loop(shared: Arc<Shared>) {
             }
         }
         tokio::select! {
+            biased;
             () = wakeups.woken() => {}
             () = place_free => {}
             () = tokio::time::sleep(poll_pause(&shared)) => {}
@@ -210,6 +211,7 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
     };
     let work = AssertUnwindSafe(executor.execute()).catch_unwind();
     let ended = tokio::select! {
+        biased;
         ended = Box::pin(work) => Some(ended),
         () = shared.closing.cancelled() => None,
     };
@@ -288,8 +290,9 @@ async fn heartbeat_loop(shared: Arc<Shared>) {
     let lease_ms = i64::try_from(shared.settings.lease.as_millis()).unwrap_or(i64::MAX);
     loop {
         tokio::select! {
-            () = tokio::time::sleep(every) => {}
+            biased;
             () = shared.closing.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
         }
         let held: Vec<Lease> = {
             let running = shared.running.lock();
@@ -320,8 +323,9 @@ async fn heartbeat_loop(shared: Arc<Shared>) {
 async fn expiry_loop(shared: Arc<Shared>) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(SWEEP) => {}
+            biased;
             () = shared.draining.cancelled() => return,
+            () = tokio::time::sleep(SWEEP) => {}
         }
         let due = match shared.store.runs().due(shared.clock.now(), 100).await {
             Ok(due) => due,
@@ -359,8 +363,9 @@ async fn sweep_loop(shared: Arc<Shared>) {
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            biased;
             () = shared.draining.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
