@@ -117,6 +117,14 @@ impl Draft {
         }
     }
 
+    /// Takes a message out of the thread that has ended, of a turn that came to nothing. Streams are
+    /// told nothing: what they were told of it is not taken back.
+    pub(crate) fn take_out(&mut self, message: Option<MessageId>) {
+        self.messages
+            .retain(|pending| Some(&pending.record.id) != message.as_ref());
+        self.removed.extend(message);
+    }
+
     /// Has an event told with the next commit.
     pub(crate) fn tell_event(&mut self, event: &Event) {
         if !self.recorded {

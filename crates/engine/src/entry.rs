@@ -8,7 +8,7 @@ use bytes::Bytes;
 use loomgate_domain::{
     CallId, Message, MessageId, Run, RunStep, StepId, Thread, Usage,
     message::{Content, Text},
-    run::{EventId, FunctionCall, MessageEvent, RunEvent, RunState, StepEvent},
+    run::{EventId, FunctionCall, MessageEvent, RunEvent, RunState, StepDetails, StepEvent},
 };
 use loomgate_store::{Error, EventRow, StoredEvents};
 use loomgate_wire::event;
@@ -259,6 +259,8 @@ pub(crate) struct HalfTold {
     pub(crate) content: Vec<Content>,
     /// The calls of the latest step.
     pub(crate) calls: Vec<FunctionCall>,
+    /// The message that ended where they began.
+    pub(crate) words: Option<MessageId>,
 }
 
 impl HalfTold {
@@ -278,8 +280,23 @@ impl HalfTold {
         match entry {
             Entry::Step {
                 event: StepEvent::Created,
+                step,
+            } => {
+                let words = self.words.take();
+                *self = Self::default();
+                if let StepDetails::ToolCalls { .. } = step.details {
+                    self.words = words;
+                }
+            }
+            // The turn came to nothing; what follows is another one.
+            Entry::Step {
+                event: StepEvent::Failed,
                 ..
             } => *self = Self::default(),
+            Entry::Message {
+                event: MessageEvent::Completed,
+                message,
+            } => self.words = Some(message.id),
             Entry::Text { index, pieces, .. } => match self.content.get_mut(index) {
                 Some(Content::Text {
                     text: Text { value, .. },

@@ -186,6 +186,7 @@ impl Executor {
                 let now = self.shared.clock.now();
                 turn.write(&mut self.draft);
                 self.draft.step(now, Input::Abandon)?;
+                self.draft.take_out(turn.words_before_calls());
                 self.commit().await?;
                 return Ok(Outcome::Broken(error));
             }

@@ -264,6 +264,12 @@ impl Turn {
         }
     }
 
+    /// The message that ended where calls began: half of the turn, if that comes to nothing.
+    pub(crate) fn words_before_calls(&self) -> Option<MessageId> {
+        let whole = self.message.as_ref().filter(|message| !message.open);
+        whole.map(|message| message.id.clone())
+    }
+
     /// What the model has written so far, for an estimate of its tokens.
     pub(crate) fn written(&self) -> &str {
         &self.written

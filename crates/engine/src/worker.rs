@@ -124,7 +124,11 @@ async fn claim(shared: &Arc<Shared>, max: usize) -> Result<usize, loomgate_store
         .claim(request, move |row| {
             let (run, recorded) = (row.run.clone(), row.recording.is_some());
             let mut draft = Draft::new(run, row.steps.clone(), row.messages.clone(), recorded);
-            draft.restore(HalfTold::of(&row.told));
+            let half = HalfTold::of(&row.told);
+            if let RunState::InProgress { .. } = row.run.state {
+                draft.take_out(half.words.clone());
+            }
+            draft.restore(half);
             // Claimable states accept it; should one not, the run is taken up as it is.
             if let Err(error) = draft.step(now, Input::Start) {
                 tracing::error!(run_id = %row.run.id, %error, "claimed a run that can not start");

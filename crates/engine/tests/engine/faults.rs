@@ -2,9 +2,9 @@
 
 use loomgate_domain::run::{ErrorCode, RunState, RunStatus};
 use loomgate_engine::{ModelError, ModelErrorKind};
-use loomgate_wire::chat::FinishReason;
+use loomgate_wire::chat::{ChatEvent, FinishReason};
 
-use crate::harness::{Bench, Reply, end, names, rest, text, word};
+use crate::harness::{Bench, Reply, end, names, options, rest, text, until, word};
 
 fn error(kind: ModelErrorKind, message: &str) -> ModelError {
     ModelError {
@@ -82,6 +82,56 @@ async fn a_stream_that_breaks_is_asked_for_again_and_leaves_one_answer() {
         requests[0], requests[1],
         "the half answer is not shown to the model"
     );
+}
+
+/// Words, and the beginning of a call.
+fn half_a_turn() -> Vec<Result<ChatEvent, ModelError>> {
+    let call = ChatEvent::CallStarted {
+        index: 0,
+        id: "call_1".to_owned(),
+        name: "f".to_owned(),
+        signature: None,
+    };
+    vec![word("Let me see."), Ok(call)]
+}
+
+#[tokio::test]
+async fn words_before_calls_that_broke_are_not_said_twice() {
+    for stream in [false, true] {
+        let bench = Bench::new().await;
+        let mut events = half_a_turn();
+        events.push(Err(error(ModelErrorKind::Broken, "cut")));
+        bench.model.then(Reply::Events(events));
+        bench.model.says(&["Hello"]);
+        let request = bench.request("hi", options(stream));
+        let run = bench
+            .engine
+            .create_run(&bench.ws, request)
+            .await
+            .unwrap()
+            .run;
+        bench.settled(&run.id).await;
+        assert_eq!(bench.said().await, ["Hello"], "stream: {stream}");
+        let requests = bench.model.requests();
+        assert_eq!(requests[0], requests[1], "stream: {stream}");
+    }
+}
+
+#[tokio::test]
+async fn words_before_calls_that_a_lost_worker_began_are_not_said_twice() {
+    let mut bench = Bench::new().await;
+    let lost = bench.model.live();
+    let (run, mut events) = bench.stream("hi").await;
+    for event in half_a_turn() {
+        lost.send(event).unwrap();
+    }
+    until(&mut events, "thread.run.step.delta").await;
+    bench.model.says(&["Hello"]);
+    bench.restart().await;
+    bench.settled(&run.id).await;
+    assert_eq!(bench.said().await, ["Hello"]);
+    let requests = bench.model.requests();
+    assert_eq!(requests[0], requests[1]);
 }
 
 #[tokio::test]
