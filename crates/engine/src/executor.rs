@@ -158,9 +158,17 @@ impl Executor {
             known_calls(context),
             self.draft.run.settings.parallel_tool_calls,
         );
-        let read = self.read(&mut stream, &mut turn).await?;
+        let read = self.read(&mut stream, &mut turn).await;
         // The provider's connection is free again before anything is written.
         drop(stream);
+        let read = match read {
+            Ok(read) => read,
+            Err(fault) => {
+                // Perhaps the run was only cancelled: then it ends with all that streams were told.
+                turn.write(&mut self.draft);
+                return Err(fault);
+            }
+        };
         match read {
             Ok(()) => {
                 self.finish(turn, &request, receipt).await?;

@@ -331,3 +331,23 @@ async fn a_deleted_thread_takes_its_run_with_it() {
             .unwrap()
     );
 }
+
+#[tokio::test]
+async fn a_run_that_was_cancelled_elsewhere_ends_with_the_word_that_came_last() {
+    let bench = Bench::new().await;
+    let model = bench.model.live();
+    let (run, mut events) = bench.stream("hi").await;
+    until(&mut events, "thread.run.in_progress").await;
+    bench.model.asked(1).await;
+    // The worker learns of it when it commits the message that begins with the word.
+    let elsewhere = bench.another(&Bench::settings(Limits::default()));
+    let cancelled = elsewhere.cancel(&bench.ws, &bench.thread, &run.id).await;
+    cancelled.unwrap();
+    model.send(word("Half")).unwrap();
+    let delta = until(&mut events, "thread.message.delta").await;
+    assert_eq!(delta.data["delta"]["content"][0]["text"]["value"], "Half");
+    let ended = until(&mut events, "thread.message.incomplete").await;
+    assert_eq!(ended.data["content"][0]["text"]["value"], "Half");
+    rest(&mut events).await;
+    assert_eq!(bench.said().await, ["Half"]);
+}
