@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use loomgate_domain::Run;
-use loomgate_store::Flush;
+use loomgate_store::{Error, Flush};
 
 use crate::{
     bus::{Bus, Hold},
@@ -167,22 +167,44 @@ async fn write(shared: &Shared, batch: Vec<Pending>) -> bool {
         return true;
     }
     let last: Vec<_> = flushes.iter().map(|flush| flush.row.last).collect();
-    let events = shared.store.events();
-    match events.append(flushes, shared.clock.now_ms()).await {
-        Ok(kept) => {
-            for ((it, last), kept) in pending.into_iter().zip(last).zip(kept) {
-                let (log, fence) = (Arc::clone(&it.log), it.fence);
-                it.settle(last);
-                if !kept {
-                    log.retire(fence, false);
-                    shared.stop(&log.run, fence);
-                }
-            }
-            true
-        }
+    let kept = match append(shared, flushes).await {
+        Ok(kept) => kept,
         Err(error) => {
             tracing::error!(%error, runs = pending.len(), "storing stream events failed");
-            false
+            return false;
+        }
+    };
+    for ((it, last), kept) in pending.into_iter().zip(last).zip(kept) {
+        let (log, fence) = (Arc::clone(&it.log), it.fence);
+        it.settle(last);
+        if !kept {
+            log.retire(fence, false);
+            shared.stop(&log.run, fence);
+        }
+    }
+    true
+}
+
+/// Stores deltas; whether each was kept. When the connection to the database was lost meanwhile, this
+/// goes on until it is known: a commit would store what is pending once more.
+async fn append(shared: &Shared, mut flushes: Vec<Flush>) -> Result<Vec<bool>, Error> {
+    let events = shared.store.events();
+    let mut is_in_doubt = false;
+    loop {
+        let again = shared.store.is_shared().then(|| flushes.clone());
+        let error = match events.append(flushes, shared.clock.now_ms()).await {
+            Ok(kept) => return Ok(kept),
+            Err(error) => error,
+        };
+        is_in_doubt |= matches!(error, Error::Interrupted);
+        flushes = match again {
+            Some(flushes) if is_in_doubt => flushes,
+            _ => return Err(error),
+        };
+        tokio::select! {
+            biased;
+            () = shared.closing.cancelled() => return Err(error),
+            () = tokio::time::sleep(FAILED) => {}
         }
     }
 }

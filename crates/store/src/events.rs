@@ -146,7 +146,8 @@ pub struct Followed {
 impl Events<'_> {
     /// Keeps deltas of any runs, in one transaction. For each flush, whether it was kept: it is
     /// not if the lease is not the run's newest any more, if the run has ended, or if something
-    /// else was kept after the event that it names.
+    /// else was kept after the event that it names. One that is kept already may be handed in again:
+    /// after [`Error::Interrupted`], this is how to know.
     pub async fn append(&self, batch: Vec<Flush>, now_ms: i64) -> Result<Vec<bool>, Error> {
         self.0
             .write(move |tx| {
@@ -244,11 +245,15 @@ impl Events<'_> {
 fn append(tx: &mut dyn Tx, flush: &Flush, now_ms: i64) -> Result<bool, Error> {
     let (ws, run) = (&flush.ws, &flush.run);
     let held = tx.lock(HELD, values![ws, run, flush.fence], |_| Ok(()))?;
-    let fits = held.is_some() && last(tx, ws, run)? == flush.after;
-    if fits {
-        insert(tx, (ws, run), &flush.row, None, now_ms)?;
+    if held.is_none() {
+        return Ok(false);
     }
-    Ok(fits)
+    let last = last(tx, ws, run)?;
+    if last == flush.after {
+        insert(tx, (ws, run), &flush.row, None, now_ms)?;
+        return Ok(true);
+    }
+    Ok(last == flush.row.last)
 }
 
 /// Keeps events. `metadata` is the run's, unless they are deltas.

@@ -278,7 +278,11 @@ impl Bench {
 
     /// One with these settings, whose engine is not started.
     pub(crate) async fn idle(options: Options, settings: Settings) -> Self {
-        let store = Store::open(options).unwrap();
+        Self::of(Store::open(options).unwrap(), settings).await
+    }
+
+    /// The same on this store.
+    pub(crate) async fn of(store: Store, settings: Settings) -> Self {
         let ws = store.workspaces().ensure("default").await.unwrap();
         let (assistant, thread) = (assistant(), thread());
         store

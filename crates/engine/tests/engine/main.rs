@@ -8,6 +8,7 @@
 )]
 
 mod crash;
+mod doubt;
 mod ends;
 mod faults;
 mod harness;
