@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use loomgate_domain::{
     ApiKeyId, Assistant, AssistantId, Clock as _, IdGen, Metadata, Order, PageRequest, Run, RunId,
-    Thread, ThreadId, Timestamp, WorkspaceId,
+    Thread, ThreadId, Timestamp, WhenLocked, WorkspaceId,
     message::{Content, Role},
     run::{Origin, Route, ToolOutput},
     tool::{Function, ResponseFormat, Tool, ToolChoice, ToolResources, Truncation, no_parameters},
@@ -200,6 +200,7 @@ impl Request {
                     metadata: BTreeMap::new(),
                 },
             },
+            when_locked: WhenLocked::Fail,
             keyed: None,
         }
     }
@@ -223,9 +224,11 @@ fn refusal(error: &Error) -> Answer {
         } => Answer::Refused(status.as_str().to_owned()),
         Error::WrongOutputs { .. } => Answer::Refused("wrong outputs".to_owned()),
         Error::NoEvent(event) => Answer::Refused(format!("no event {event}")),
-        Error::NoAssistant(_) | Error::UnsupportedTool(_) | Error::UnknownToolChoice(_) => {
-            Answer::Refused(error.to_string())
-        }
+        Error::NoAssistant(_)
+        | Error::UnsupportedTool(_)
+        | Error::UnknownToolChoice(_)
+        | Error::QueueFull(_)
+        | Error::Stopping => Answer::Refused(error.to_string()),
     }
 }
 
