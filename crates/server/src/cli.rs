@@ -224,6 +224,11 @@ impl From<io::Error> for Failure {
 
 /// Carries out the command. Exit code 0, or 1 when it failed, or 2 when it makes no sense.
 pub async fn run(cli: Cli) -> ExitCode {
+    #[cfg(debug_assertions)]
+    if let Err(error) = Environment::of_process().arm_failpoints() {
+        report(&error.into());
+        return ExitCode::from(2);
+    }
     let mut out = io::stdout();
     let result = match cli.command {
         Command::Serve(args) => Box::pin(serve_with(&args, &mut out)).await,

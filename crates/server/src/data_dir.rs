@@ -10,6 +10,7 @@ use std::{
 };
 
 use loomgate_domain::IdGen;
+use loomgate_store::failpoint;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
@@ -117,8 +118,11 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 /// too: what it opens may be on the disk at once.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let draft = path.with_extension(format!("draft-{}", std::process::id()));
+    let name = path.file_name().unwrap_or_default().display();
     write_draft(&draft, text)?;
+    failpoint::point(format_args!("file {name} drafted"));
     fs::rename(&draft, path)?;
+    failpoint::point(format_args!("file {name} renamed"));
     match path.parent() {
         Some(folder) => fs::File::open(folder)?.sync_all(),
         None => Ok(()),

@@ -23,6 +23,8 @@
 //! where it does.
 //! Invariant: what came sealed with a run is gone once the run has ended.
 //! Invariant: logs never make a record wait: they have threads and connections of their own.
+//! Invariant: every commit is a boundary at which tests can abort the process (`failpoint.rs`); a
+//! release build has none of that.
 //! Invariant: a list reads at most `limit + 1` rows.
 
 pub mod affinity;
@@ -34,6 +36,7 @@ pub mod counters;
 pub mod driven;
 pub mod error;
 pub mod events;
+pub mod failpoint;
 pub mod keys;
 mod lock;
 pub mod logs;

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     Error, Stats,
+    failpoint::Boundary,
     lock::FolderLock,
     postgres::{Target, Worker},
     queue::{Access, Order, SharedQueue, submit},
@@ -228,7 +229,7 @@ impl Pool {
         T: Send + 'static,
         F: Fn(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
     {
-        submit(&self.writer, Access::Write, work).await
+        submit(&self.writer, (Access::Write, Boundary::of::<F>()), work).await
     }
 
     /// The same for a job of one statement that can not fail once that is done.
@@ -237,7 +238,7 @@ impl Pool {
         T: Send + 'static,
         F: Fn(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
     {
-        submit(&self.writer, Access::WriteOne, work).await
+        submit(&self.writer, (Access::WriteOne, Boundary::of::<F>()), work).await
     }
 
     /// Runs a job that reads, from one consistent state.
@@ -246,7 +247,7 @@ impl Pool {
         T: Send + 'static,
         F: Fn(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
     {
-        submit(self.readers(), Access::Read, work).await
+        submit(self.readers(), (Access::Read, Boundary::none()), work).await
     }
 
     /// The same for a job of one statement.
@@ -255,7 +256,7 @@ impl Pool {
         T: Send + 'static,
         F: Fn(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
     {
-        submit(self.readers(), Access::ReadOne, work).await
+        submit(self.readers(), (Access::ReadOne, Boundary::none()), work).await
     }
 
     fn readers(&self) -> &mpsc::Sender<Order> {
@@ -284,7 +285,7 @@ mod tests {
         let mut done = pool.done.clone();
         let (report, mut reported) = mpsc::channel(1);
         let writer = pool.writer.clone();
-        let job = submit(&writer, Access::Write, move |_| {
+        let job = submit(&writer, (Access::Write, Boundary::none()), move |_| {
             report
                 .try_send(())
                 .map_err(|_| Error::Unavailable("nobody listens"))

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, error::Panicked, tx::Tx};
+use crate::{Error, error::Panicked, failpoint::Boundary, tx::Tx};
 
 /// What a job does, as far as an engine has to know before it runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,9 @@ struct Task<T, F> {
     /// None until it has run.
     result: Option<Result<T, Error>>,
     reply: oneshot::Sender<Result<T, Error>>,
+    boundary: Boundary,
+    /// Of one statement, with which it is committed where no transaction is opened around it.
+    is_alone: bool,
 }
 
 impl<T, F> Job for Task<T, F>
@@ -99,12 +102,17 @@ where
     F: Fn(&mut dyn Tx) -> Result<T, Error> + Send,
 {
     fn run(&mut self, tx: &mut dyn Tx) -> bool {
-        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
+        let (work, is_alone) = (&self.work, self.is_alone);
+        let run = AssertUnwindSafe(|| self.boundary.run(tx, is_alone, work));
+        let result = catch_unwind(run)
             .unwrap_or_else(|panic| Err(Error::driver(Panicked(panic_text(&*panic)))));
         self.result.insert(result).is_ok()
     }
 
     fn answer(self: Box<Self>, kept: Result<(), Error>) {
+        if kept.is_ok() && matches!(self.result, Some(Ok(_))) {
+            self.boundary.committed();
+        }
         let result = match (self.result, kept) {
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Err(error)), _) | (_, Err(error)) => Err(error),
@@ -124,7 +132,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 /// Sends a job and waits for its result. Waits for room in the queue first.
 pub(crate) async fn submit<T, F>(
     queue: &mpsc::Sender<Order>,
-    access: Access,
+    (access, boundary): (Access, Boundary),
     work: F,
 ) -> Result<T, Error>
 where
@@ -136,6 +144,8 @@ where
         work,
         result: None,
         reply,
+        boundary,
+        is_alone: access == Access::WriteOne,
     };
     let ticket = Ticket {
         job: Box::new(task),

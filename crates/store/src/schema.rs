@@ -1,8 +1,8 @@
 //! What is in each database: numbered steps, forward only.
 
-use rusqlite::Connection;
+use rusqlite::{Batch, Connection, fallible_iterator::FallibleIterator as _};
 
-use crate::{Error, postgres::Steps};
+use crate::{Error, failpoint, postgres::Steps};
 
 /// What keeps the assistants, the runs, and everything else that must not be lost: "Loom".
 pub(crate) static RECORDS: Schema = Schema {
@@ -90,7 +90,7 @@ impl Schema {
         connection: &mut Connection,
         purpose: Purpose,
     ) -> Result<Migrated, Error> {
-        let from = apply(connection, self.sqlite, purpose)?;
+        let from = apply(connection, (self.name, self.sqlite), purpose)?;
         Ok(Migrated {
             name: self.name,
             from,
@@ -143,7 +143,11 @@ pub(crate) fn newest(migrations: &[&str]) -> i64 {
 }
 
 /// Returns the version that was found.
-fn apply(connection: &mut Connection, migrations: &[&str], purpose: Purpose) -> Result<i64, Error> {
+fn apply(
+    connection: &mut Connection,
+    (name, migrations): (&str, &[&str]),
+    purpose: Purpose,
+) -> Result<i64, Error> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     transaction
@@ -162,11 +166,19 @@ fn apply(connection: &mut Connection, migrations: &[&str], purpose: Purpose) -> 
     check((found, marks > 0), known, purpose)?;
     for (sql, version) in migrations.iter().zip(1_i64..) {
         if version > found {
-            transaction.execute_batch(sql)?;
+            let mut statements = Batch::new(&transaction, sql);
+            let mut number = 0;
+            while let Some(mut statement) = statements.next()? {
+                statement.execute([])?;
+                number += 1;
+                failpoint::point(format_args!("migration of {name} {version}.{number}"));
+            }
             transaction.execute("INSERT INTO schema_version VALUES ($1)", [version])?;
         }
     }
+    failpoint::point(format_args!("migration of {name} before its commit"));
     transaction.commit()?;
+    failpoint::point(format_args!("migration of {name} after its commit"));
     Ok(found)
 }
 
@@ -191,9 +203,9 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         let one = "CREATE TABLE a (x BIGINT)";
         let two = "ALTER TABLE a ADD COLUMN y BIGINT";
-        apply(&mut connection, &[one], Purpose::Use).unwrap();
-        apply(&mut connection, &[one, two], Purpose::Use).unwrap();
-        apply(&mut connection, &[one, two], Purpose::Use).unwrap();
+        apply(&mut connection, ("test", &[one]), Purpose::Use).unwrap();
+        apply(&mut connection, ("test", &[one, two]), Purpose::Use).unwrap();
+        apply(&mut connection, ("test", &[one, two]), Purpose::Use).unwrap();
         connection
             .execute("INSERT INTO a VALUES (1, 2)", [])
             .unwrap();
@@ -205,11 +217,11 @@ mod tests {
         let one = "CREATE TABLE a (x BIGINT)";
         apply(
             &mut connection,
-            &[one, "CREATE TABLE b (x BIGINT)"],
+            ("test", &[one, "CREATE TABLE b (x BIGINT)"]),
             Purpose::Use,
         )
         .unwrap();
-        let refused = apply(&mut connection, &[one], Purpose::Use);
+        let refused = apply(&mut connection, ("test", &[one]), Purpose::Use);
         assert!(matches!(
             refused,
             Err(Error::NewerSchema { found: 2, known: 1 })
@@ -223,7 +235,7 @@ mod tests {
         assert!(
             apply(
                 &mut connection,
-                &["CREATE TABLE a (x BIGINT)", bad],
+                ("test", &["CREATE TABLE a (x BIGINT)", bad]),
                 Purpose::Use
             )
             .is_err()

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 
 use crate::{
-    Error,
+    Error, failpoint,
     schema::{Durability, Schema},
     tx::{Dialect, Row, Tx, Value, Visit},
 };
@@ -21,12 +21,14 @@ pub(crate) fn writer(path: Option<&Path>, schema: &Schema) -> Result<Connection,
     let connection = match path {
         Some(path) => {
             make_private(path)?;
+            failpoint::point(format_args!("file of {} made", schema.name));
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             Connection::open_with_flags(path, flags)?
         }
         None => Connection::open_in_memory()?,
     };
     prepare(&connection, schema)?;
+    failpoint::point(format_args!("file of {} claimed", schema.name));
     if path.is_some() {
         let mode: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -35,6 +37,7 @@ pub(crate) fn writer(path: Option<&Path>, schema: &Schema) -> Result<Connection,
                 "the file system does not allow write-ahead logging (journal mode {mode})"
             )));
         }
+        failpoint::point(format_args!("file of {} in its journal mode", schema.name));
     }
     match schema.durability {
         Durability::EachCommit => {

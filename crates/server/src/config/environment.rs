@@ -1,6 +1,8 @@
 //! The environment as a source of options. The only place that reads it.
 
 use std::collections::BTreeMap;
+#[cfg(debug_assertions)]
+use std::path::Path;
 
 use figment::value::{Dict, Value};
 
@@ -9,12 +11,16 @@ use super::{error::ConfigError, load, raw::RawConfig};
 const PREFIX: &str = "LOOMGATE_";
 
 /// Variables of this prefix that are no options: read elsewhere, or meant for clients and tests.
-const NOT_OPTIONS: [&str; 13] = [
+const NOT_OPTIONS: &[&str] = &[
     "API_KEY",
     "BASE_URL",
     "BIN",
     "CONFIG",
     "CONTRACT_DIR",
+    #[cfg(debug_assertions)]
+    "FAILPOINT",
+    #[cfg(debug_assertions)]
+    "FAILPOINT_TRACE",
     "HASH_KEY",
     "LOG",
     "LOG_FORMAT",
@@ -44,6 +50,19 @@ impl Environment {
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
+    }
+
+    /// Has this process abort where `LOOMGATE_FAILPOINT` says, and write the points that it passes into
+    /// the file that `LOOMGATE_FAILPOINT_TRACE` names. Only debug builds can.
+    #[cfg(debug_assertions)]
+    pub(crate) fn arm_failpoints(&self) -> Result<(), ConfigError> {
+        let [plan, trace] =
+            ["LOOMGATE_FAILPOINT", "LOOMGATE_FAILPOINT_TRACE"].map(|it| self.get(it));
+        if plan.is_none() && trace.is_none() {
+            return Ok(());
+        }
+        let armed = loomgate_store::failpoint::arm(plan, trace.map(Path::new));
+        armed.map_err(|error| ConfigError::new(format!("`LOOMGATE_FAILPOINT`: {error}")))
     }
 
     /// The options that are set here, as a tree.

@@ -6,7 +6,7 @@ use tokio_postgres::{Client, error::SqlState};
 
 use super::{Session, Target, fault};
 use crate::{
-    Error,
+    Error, failpoint,
     schema::{COPYING, Migrated, Purpose, Schema, check, newest},
 };
 
@@ -111,6 +111,7 @@ async fn look(
 
 async fn run(client: &Client, schemas: &[Steps], purpose: Purpose) -> Result<Vec<Migrated>, Error> {
     make_lock(client).await?;
+    failpoint::point(format_args!("migration with its lock made"));
     told(client, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     let migrated = migrate_locked(client, schemas, purpose).await;
     let end = if migrated.is_ok() {
@@ -118,7 +119,9 @@ async fn run(client: &Client, schemas: &[Steps], purpose: Purpose) -> Result<Vec
     } else {
         "ROLLBACK"
     };
+    failpoint::point(format_args!("migration before its commit"));
     let ended = told(client, end).await;
+    failpoint::point(format_args!("migration after its commit"));
     migrated.and_then(|migrated| ended.map(|()| migrated))
 }
 
@@ -139,6 +142,7 @@ async fn migrate_locked(
         for (sql, version) in schema.migrations.iter().zip(1_i64..) {
             if version > from {
                 told(client, sql).await?;
+                failpoint::point(format_args!("migration of {} {version}", schema.name));
                 let insert = format!("INSERT INTO {table} (version) VALUES ({version})");
                 told(client, &insert).await?;
             }
@@ -167,6 +171,7 @@ async fn make_lock(client: &Client) -> Result<(), Error> {
             Err(error) => return Err(fault::error(&error)),
         }
     }
+    failpoint::point(format_args!("migration with its table of locks made"));
     told(client, LOCK_ROW).await
 }
 
