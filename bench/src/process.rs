@@ -104,6 +104,11 @@ impl Process {
         Ok(())
     }
 
+    /// Waits for its end, however it comes. May be given up and asked again.
+    pub async fn exited(&mut self) -> anyhow::Result<ExitStatus> {
+        Ok(self.child.wait().await?)
+    }
+
     /// Waits for its end.
     pub async fn ended(mut self) -> anyhow::Result<ExitStatus> {
         Ok(self.child.wait().await?)

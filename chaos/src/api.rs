@@ -65,11 +65,11 @@ impl Api {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.call(Method::GET, path, None).await
+        self.call(Method::GET, path, None, &[]).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.call(Method::POST, path, Some(body)).await
+        self.call(Method::POST, path, Some(body), &[]).await
     }
 
     /// Reads what has to be there; asks until there is an answer.
@@ -85,13 +85,13 @@ impl Api {
 
     /// Whether the server says that it is ready.
     pub(crate) async fn is_ready(&self) -> bool {
-        let response = self.send(Method::GET, "/ready", None, None).await;
+        let response = self.send(Method::GET, "/ready", None, &[]).await;
         response.is_some_and(|response| response.status() == 200)
     }
 
     /// The server's counters, as Prometheus reads them.
     pub(crate) async fn metrics(&self) -> anyhow::Result<String> {
-        let response = self.send(Method::GET, "/metrics", None, None).await;
+        let response = self.send(Method::GET, "/metrics", None, &[]).await;
         let response = response.context("GET /metrics: no answer")?;
         ensure!(
             response.status() == 200,
@@ -108,8 +108,16 @@ impl Api {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let Some(response) = self.send(method, &format!("/v1{path}"), body, None).await else {
+    /// Any call, with these headers besides.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&'static str, &str)],
+    ) -> Answer {
+        let path = format!("/v1{path}");
+        let Some(response) = self.send(method, &path, body, headers).await else {
             return Answer::Lost;
         };
         let status = response.status();
@@ -140,7 +148,10 @@ impl Api {
             self.way.turn();
             Method::GET
         };
-        let Some(response) = self.send(method, &format!("/v1{path}"), body, after).await else {
+        let after = after.map(|after| ("last-event-id", after));
+        let headers: Vec<_> = after.into_iter().collect();
+        let path = format!("/v1{path}");
+        let Some(response) = self.send(method, &path, body, &headers).await else {
             return Opened::Lost;
         };
         let status = response.status().as_u16();
@@ -168,15 +179,15 @@ impl Api {
         method: Method,
         path: &str,
         body: Option<&Value>,
-        after: Option<&str>,
+        headers: &[(&'static str, &str)],
     ) -> Option<Response<Incoming>> {
         let address = self.way.find().await?;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{address}{path}"))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.key));
-        if let Some(after) = after {
-            request = request.header("last-event-id", after);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let body = body.map(|body| {
             request = std::mem::take(&mut request).header(header::CONTENT_TYPE, "application/json");

@@ -17,8 +17,11 @@ use anyhow::bail;
 use loomgate_bench::statistics::Dice;
 use serde_json::{Value, json};
 
-use self::meddle::Plan;
-pub(crate) use self::{drive::right_outputs, look::look};
+pub(crate) use self::{
+    drive::right_outputs,
+    look::look,
+    meddle::{AtOutputs, Plan},
+};
 use crate::{
     api::{Answer, Api, Next, Opened, Stream},
     events::Event,
@@ -36,6 +39,15 @@ pub(crate) struct Shared {
     pub(crate) is_over: AtomicBool,
     /// Runs that have ended, as far as clients know.
     pub(crate) ended: AtomicU64,
+}
+
+/// A question, and what is done about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Round {
+    pub(crate) question: Question,
+    /// Its message is one of the run's.
+    pub(crate) comes_with_run: bool,
+    pub(crate) plan: Plan,
 }
 
 /// One client. It has one thread at a time.
@@ -102,8 +114,27 @@ impl Client {
         self.history.entries.push((at_ms, op));
     }
 
-    /// The life of one thread.
-    async fn thread(&mut self) -> anyhow::Result<()> {
+    /// Plays rounds on one thread, whatever becomes of it. The thread's history.
+    pub(crate) async fn play(mut self, rounds: Vec<Round>) -> History {
+        if let Err(error) = self.try_play(rounds).await {
+            let what = error.to_string();
+            self.log(Op::Wrong { what });
+        }
+        self.history
+    }
+
+    async fn try_play(&mut self, rounds: Vec<Round>) -> anyhow::Result<()> {
+        self.open_thread().await?;
+        for round in rounds {
+            if !self.round(round).await? {
+                break;
+            }
+            self.list().await?;
+        }
+        Ok(())
+    }
+
+    async fn open_thread(&mut self) -> anyhow::Result<()> {
         self.history.thread = loop {
             match self.api.post("/threads", &json!({})).await {
                 Answer::Done(thread) => break text(&thread["id"]),
@@ -111,8 +142,18 @@ impl Client {
                 Answer::Lost => self.api.pause().await,
             }
         };
+        Ok(())
+    }
+
+    /// The life of one thread.
+    async fn thread(&mut self) -> anyhow::Result<()> {
+        self.open_thread().await?;
         for _ in 0..=self.dice.below(4) {
-            if self.is_over() || !self.round().await? {
+            if self.is_over() {
+                break;
+            }
+            let round = self.draw();
+            if !self.round(round).await? {
                 break;
             }
             if self.dice.below(3) == 0 {
@@ -122,15 +163,27 @@ impl Client {
         Ok(())
     }
 
-    /// A question and its run. Whether the thread is free again.
-    async fn round(&mut self) -> anyhow::Result<bool> {
+    /// The next round, as the dice fall.
+    fn draw(&mut self) -> Round {
         self.next_number += 1;
         let question = Question {
             number: self.next_number,
             rounds: [0, 0, 1, 2][self.dice.below(4)],
         };
-        let plan = Plan::draw(&mut self.dice, self.may_cancel);
-        let comes_with_run = self.dice.below(3) == 0;
+        Round {
+            question,
+            plan: Plan::draw(&mut self.dice, self.may_cancel),
+            comes_with_run: self.dice.below(3) == 0,
+        }
+    }
+
+    /// A question and its run. Whether the thread is free again.
+    async fn round(&mut self, round: Round) -> anyhow::Result<bool> {
+        let Round {
+            question,
+            comes_with_run,
+            plan,
+        } = round;
         if !comes_with_run {
             self.ask(question).await?;
         }

@@ -22,6 +22,7 @@ mod database;
 mod disturb;
 mod doors;
 mod events;
+mod failpoints;
 mod ground;
 mod history;
 mod line;
@@ -56,6 +57,8 @@ enum What {
     Resume(resume::Options),
     /// Counts the transactions that a run takes.
     Transactions(transactions::Options),
+    /// Aborts the server at every commit, and checks what is left.
+    Failpoints(failpoints::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 transactions::run(&options, &storm, out).await?;
                 Ok(true)
             }
+            Some(What::Failpoints(options)) => failpoints::run(&options, &storm, out).await,
         }
     };
     let is_good = runtime.block_on(async {

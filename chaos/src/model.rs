@@ -49,6 +49,11 @@ impl Request {
     fn body(&self) -> &[u8] {
         &self.bytes[self.body..]
     }
+
+    fn path(&self) -> String {
+        let head = String::from_utf8_lossy(&self.bytes[..self.body]);
+        head.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
 }
 
 async fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::ExitStatus,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -110,6 +111,8 @@ pub(crate) struct Stage {
     servers: Vec<Option<Server>>,
     /// How many processes there were.
     lives: AtomicU32,
+    /// Variables of what is started from now on.
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 /// A process, and what PostgreSQL knows it by, which no other one was.
@@ -149,6 +152,7 @@ impl Stage {
             doors: Doors::new(setup.replicas),
             servers: (0..setup.replicas).map(|_| None).collect(),
             lives: AtomicU32::new(0),
+            environment: Vec::new(),
         })
     }
 
@@ -232,21 +236,41 @@ impl Stage {
     fn begin(&self, replica: usize, role: Role) -> anyhow::Result<(Starting, String)> {
         let life = self.lives.fetch_add(1, Ordering::Relaxed);
         let name = format!("replica-{replica}-life-{life}");
-        let log = self.log_of(replica);
-        let log = File::options().create(true).append(true).open(log)?;
-        let mut command = Command::new(&self.binary);
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(self.folder.join("loomgate.toml"))
-            .arg("--data-dir")
-            .arg(self.data())
-            .stderr(log);
-        if let Some(Postgres { url, .. }) = &self.postgres {
-            let url = format!("{url}&application_name={name}");
-            command.env("LOOMGATE_DATABASE", url);
+        let mut command = self.command(replica, &["serve", "--listen", "127.0.0.1:0"])?;
+        self.at_home(&mut command, &name);
+        if self.postgres.is_some() {
             command.args(["--role", role.name()]);
         }
         Ok((Starting::spawn(command)?, name))
+    }
+
+    /// The program with these arguments. It logs as a server does.
+    pub(crate) fn command(&self, replica: usize, arguments: &[&str]) -> anyhow::Result<Command> {
+        let log = self.log_of(replica);
+        let log = File::options().create(true).append(true).open(log)?;
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).envs(environment).stderr(log);
+        Ok(command)
+    }
+
+    /// Tells it where the servers' configuration and their records are.
+    pub(crate) fn at_home(&self, command: &mut Command, name: &str) {
+        let config = self.folder.join("loomgate.toml");
+        command.arg("--config").arg(config);
+        command.arg("--data-dir").arg(self.data());
+        if let Some(Postgres { url, .. }) = &self.postgres {
+            let url = format!("{url}&application_name={name}");
+            command.env("LOOMGATE_DATABASE", url);
+        }
+    }
+
+    /// Waits until a server is gone, by whatever. Nobody is let in then.
+    pub(crate) async fn exited(&mut self, replica: usize) -> anyhow::Result<ExitStatus> {
+        let server = self.servers[replica].as_mut().context("nothing runs")?;
+        let status = server.process.exited().await?;
+        self.take(replica)?;
+        Ok(status)
     }
 
     /// SIGKILL. What PostgreSQL knew it by.
@@ -258,12 +282,20 @@ impl Stage {
 
     /// SIGTERM, and the server's own end, which has to be a good one.
     pub(crate) async fn terminate(&mut self, replica: usize) -> anyhow::Result<()> {
+        let status = self.stop(replica).await?;
+        ensure!(
+            status.success(),
+            "after SIGTERM server {replica} ended with {status}"
+        );
+        Ok(())
+    }
+
+    /// The same, whatever its end is.
+    pub(crate) async fn stop(&mut self, replica: usize) -> anyhow::Result<ExitStatus> {
         let Server { process, name } = self.take(replica)?;
         process.signal("TERM").await?;
         let ended = timeout(PATIENCE, process.ended()).await;
-        let status = ended.with_context(|| format!("after SIGTERM {name} goes on"))??;
-        ensure!(status.success(), "after SIGTERM {name} ended with {status}");
-        Ok(())
+        ended.with_context(|| format!("after SIGTERM {name} goes on"))?
     }
 
     /// Sends a signal: `STOP`, `CONT`. Clients do not hear of it.

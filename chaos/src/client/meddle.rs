@@ -12,7 +12,7 @@ use crate::{
 
 /// What is done to a run that waits for outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AtOutputs {
+pub(crate) enum AtOutputs {
     Leave,
     Cancel,
     Submit,
@@ -21,17 +21,18 @@ pub(super) enum AtOutputs {
 }
 
 /// What will be done to a run, and at which look at it.
-pub(super) struct Plan {
-    pub(super) is_streamed: bool,
-    pub(super) at_outputs: AtOutputs,
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) is_streamed: bool,
+    pub(crate) at_outputs: AtOutputs,
     /// The stream is dropped by the client at this look.
-    pub(super) drops_at: Option<usize>,
-    modifies_at: Option<usize>,
-    cancels_at: Option<usize>,
-    intrudes_at: Option<usize>,
-    posts_at: Option<usize>,
-    looks: usize,
-    modified: u32,
+    pub(crate) drops_at: Option<usize>,
+    pub(crate) modifies_at: Option<usize>,
+    pub(crate) cancels_at: Option<usize>,
+    pub(crate) intrudes_at: Option<usize>,
+    pub(crate) posts_at: Option<usize>,
+    pub(crate) looks: usize,
+    pub(crate) modified: u32,
 }
 
 impl Plan {
@@ -60,8 +61,8 @@ impl Plan {
         }
     }
 
-    /// The runs of others are only waited for.
-    pub(super) fn quiet() -> Self {
+    /// The run is only waited for, as those of others are.
+    pub(crate) fn quiet() -> Self {
         Self {
             is_streamed: false,
             at_outputs: AtOutputs::Submit,

@@ -19,11 +19,18 @@ use tokio::{
 use super::{Request, answer};
 use crate::question::{Question, Usage};
 
+/// The pauses of an even pace.
+const EVEN: Duration = Duration::from_millis(3);
+const SLOW: Duration = Duration::from_millis(1_500);
+
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// In some 10 to 600 ms, which the question's number decides; few take several seconds.
     Lively,
+    /// In 3 ms and 3 ms a word; a question whose number ends with 0 waits a second and a half for its
+    /// first.
+    Even,
     /// It never does.
     Never,
 }
@@ -130,6 +137,10 @@ async fn converse(
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let request = Request::read(&mut stream).await?;
+    if request.path().ends_with("/threads") {
+        let thread = r#"{"id":"thread_there","object":"thread"}"#;
+        return answer(&mut stream, "200 OK", thread).await;
+    }
     let body: Value = serde_json::from_slice(request.body())?;
     let Some(turn) = Turn::of(&body) else {
         return answer(
@@ -145,10 +156,8 @@ async fn converse(
         stream.readable().await?;
         return Ok(());
     }
-    let mut dice = Dice::new(u64::from(turn.question.number) << 8 | u64::from(turn.number));
-    let slowness = if dice.below(25) == 0 { 10 } else { 1 };
-    let mut pause = |limit: usize| Duration::from_millis((dice.below(limit) * slowness) as u64);
-    tokio::time::sleep(pause(80)).await;
+    let mut pauses = Pauses::of(&turn, pace);
+    tokio::time::sleep(pauses.first()).await;
     live.tell();
     if body["stream"] != true {
         return answer(&mut stream, "200 OK", &turn.whole().to_string()).await;
@@ -160,7 +169,7 @@ async fn converse(
         let choice = json!({"index": 0, "delta": delta, "finish_reason": null});
         let event = json!({"id": "c", "object": "chat.completion.chunk", "choices": [choice]});
         send(&mut stream, &format!("data: {event}\n\n")).await?;
-        tokio::time::sleep(pause(12)).await;
+        tokio::time::sleep(pauses.next()).await;
     }
     // The end is one piece, so that a cut takes all of it or nothing.
     let choice = json!({"index": 0, "delta": {}, "finish_reason": turn.reason()});
@@ -170,6 +179,46 @@ async fn converse(
     send(&mut stream, &end).await?;
     stream.write_all(b"0\r\n\r\n").await?;
     Ok(())
+}
+
+/// How long it thinks.
+enum Pauses {
+    Lively { dice: Dice, slowness: usize },
+    Even { first: Duration },
+}
+
+impl Pauses {
+    fn of(turn: &Turn, pace: Pace) -> Self {
+        let number = turn.question.number;
+        if pace == Pace::Even {
+            let is_slow = number.is_multiple_of(10);
+            let first = if is_slow { SLOW } else { EVEN };
+            return Self::Even { first };
+        }
+        let mut dice = Dice::new(u64::from(number) << 8 | u64::from(turn.number));
+        let slowness = if dice.below(25) == 0 { 10 } else { 1 };
+        Self::Lively { dice, slowness }
+    }
+
+    /// Before its first word.
+    fn first(&mut self) -> Duration {
+        match self {
+            Self::Lively { dice, slowness } => lively(dice, 80, *slowness),
+            Self::Even { first } => *first,
+        }
+    }
+
+    /// Behind a word.
+    fn next(&mut self) -> Duration {
+        match self {
+            Self::Lively { dice, slowness } => lively(dice, 12, *slowness),
+            Self::Even { .. } => EVEN,
+        }
+    }
+}
+
+fn lively(dice: &mut Dice, limit: usize, slowness: usize) -> Duration {
+    Duration::from_millis((dice.below(limit) * slowness) as u64)
 }
 
 /// Sends a text as a chunk.

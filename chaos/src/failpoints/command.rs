@@ -1,0 +1,109 @@
+//! Cases whose process is a command that changes the database: it is aborted, given again, and has to
+//! come to its end then.
+
+use std::process::ExitStatus;
+
+use hyper::Method;
+use serde_json::json;
+
+use super::{
+    case::{self, Outcome, Plan},
+    old,
+    pen::{Ledger, Pen},
+    place::{Place, SERVER},
+    records,
+    scene::{ADMIN, Played, Scene},
+};
+use crate::database::Records;
+
+/// Gives the command of a scene. `ledger` is what was there before.
+pub(super) async fn run(
+    scene: Scene,
+    place: &mut Place,
+    ledger: &Ledger,
+    plan: Option<&Plan>,
+) -> anyhow::Result<Outcome> {
+    place.arm(plan);
+    let first = give(scene, place).await?;
+    let mut outcome = Outcome {
+        trace: place.trace()?,
+        ..Outcome::default()
+    };
+    place.disarm();
+    let mut broken = Vec::new();
+    if outcome.trace.is_aborted {
+        place.is_left().await?;
+        let again = give(scene, place).await?;
+        // A copy that was finished, and had nobody to tell, is refused as one over something.
+        if !again.success() && scene != Scene::Copied {
+            broken.push(format!("given again, it ended with {again}"));
+        }
+    } else if !first.success() {
+        broken.push(format!("it ended with {first}"));
+    }
+    if scene == Scene::Migrated {
+        outcome.left = old::dump(&place.records).await?;
+    }
+    place.start().await?;
+    if scene == Scene::Rotated {
+        open_all(place, ledger).await?;
+    }
+    let played = Played {
+        history: None,
+        ledger: ledger.clone(),
+    };
+    broken.extend(case::check(played, place).await?);
+    outcome.broken = broken;
+    Ok(outcome)
+}
+
+async fn give(scene: Scene, place: &Place) -> anyhow::Result<ExitStatus> {
+    let stage = &place.stage;
+    let mut command = match scene {
+        Scene::Rotated => stage.command(SERVER, &["secrets", "rotate"])?,
+        Scene::Copied => {
+            let from = format!("sqlite:{}", place.source().display());
+            let to = match &place.records {
+                Records::Sqlite(_) => format!("sqlite:{}", place.data().display()),
+                Records::Postgres(url) => url.clone(),
+            };
+            stage.command(SERVER, &["copy", "--from", &from, "--to", &to])?
+        }
+        _ => stage.command(SERVER, &["migrate"])?,
+    };
+    if scene != Scene::Copied {
+        stage.at_home(&mut command, "command");
+    }
+    Ok(command.stdout(std::process::Stdio::null()).status().await?)
+}
+
+/// Uses everything that is sealed: a provider's key, and what came with a run.
+async fn open_all(place: &Place, ledger: &Ledger) -> anyhow::Result<()> {
+    let mut pen = Pen::new(place.api(ADMIN));
+    let sealed = [("x-portkey-virtual-key", "sealed")];
+    records::ask(&mut pen, &sealed).await?;
+    for run in ledger.paths().filter(|path| path.contains("/runs/")) {
+        let waiting = pen.becomes(run, "requires_action").await?;
+        records::submit(&mut pen, run, &waiting).await?;
+        pen.becomes(run, "completed").await?;
+    }
+    Ok(())
+}
+
+/// A server's records of all kinds, with a run that waits and holds what is sealed for it. What has to
+/// be there then.
+pub(super) async fn fill(place: &Place) -> anyhow::Result<Ledger> {
+    let mut pen = Pen::new(place.api(ADMIN));
+    records::records(&mut pen).await?;
+    let key = json!({
+        "name": "sealed", "slug": "sealed", "provider": "openai", "key": "sk-0123456789",
+        "base_url": format!("http://{}/v1", place.model.address),
+    });
+    pen.change(Method::POST, "/virtual-keys", key).await?;
+    let sealed = [("x-portkey-config", r#"{"virtual_key":"sealed"}"#)];
+    let made = records::begin(&mut pen, records::CALLING, &json!({}), &sealed).await?;
+    let run = records::run_of(&made);
+    pen.becomes(&run, "requires_action").await?;
+    pen.ledger.has(run, json!({}));
+    Ok(pen.ledger)
+}
