@@ -77,7 +77,8 @@ pub(super) fn short(name: &str) -> String {
         return path;
     };
     // The innermost of what they name, results and types of functions aside.
-    let named = arguments.split(['<', '>', ',']).map(str::trim);
+    let without_results = arguments.replace("-> ", "-> of ");
+    let named = without_results.split(['<', '>', ',']).map(str::trim);
     let mut ours = named.filter(|path| path.starts_with("loomgate_") && !path.contains("Error"));
     let last = ours.next_back().unwrap_or(arguments);
     format!("{method} ({})", last.trim_start_matches("loomgate_"))

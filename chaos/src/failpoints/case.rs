@@ -165,6 +165,7 @@ pub(super) async fn check(played: Played, place: &mut Place) -> anyhow::Result<V
     let log = place.stage.log()?;
     place.kill().await?;
     let database = Database::open(&place.records).await?;
+    broken.extend(played.ledger.check_rows(&database).await?);
     for run in database.locked_wrongly().await? {
         broken.push(format!("{run} locks its thread wrongly"));
     }

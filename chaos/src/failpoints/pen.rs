@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Answer, Api},
+    database::Database,
     history::text,
 };
 
@@ -18,6 +19,8 @@ pub(super) struct Ledger {
     things: BTreeMap<String, Option<Value>>,
     /// By its path: how many are in a list.
     lists: BTreeMap<String, usize>,
+    /// How many rows a table of the database has.
+    rows: BTreeMap<&'static str, usize>,
 }
 
 impl Ledger {
@@ -31,6 +34,37 @@ impl Ledger {
 
     pub(super) fn counts(&mut self, path: impl Into<String>, count: usize) {
         self.lists.insert(path.into(), count);
+    }
+
+    /// Nothing was made twice, and nothing by halves.
+    pub(super) fn rows(&mut self, table: &'static str, count: usize) {
+        self.rows.insert(table, count);
+    }
+
+    /// There will be more.
+    pub(super) fn forget_rows(&mut self) {
+        self.rows.clear();
+    }
+
+    /// What is not as it has to be in the database.
+    pub(super) async fn check_rows(&self, database: &Database) -> anyhow::Result<Vec<String>> {
+        let mut wrong = Vec::new();
+        for (table, count) in &self.rows {
+            let sql = format!("SELECT COUNT(*) FROM {table}");
+            let found = database
+                .rows(&sql)
+                .await?
+                .into_iter()
+                .flatten()
+                .flatten()
+                .next();
+            if found.as_deref() != Some(&*count.to_string()) {
+                wrong.push(format!(
+                    "{table} has to have {count} rows, and has {found:?}"
+                ));
+            }
+        }
+        Ok(wrong)
     }
 
     /// The paths of what has to be there.
@@ -76,7 +110,7 @@ fn covers(found: &Value, fields: &Value) -> bool {
 pub(super) struct Pen {
     pub(super) api: Api,
     pub(super) ledger: Ledger,
-    used_keys: u32,
+    used_keys: usize,
 }
 
 impl Pen {
@@ -86,6 +120,11 @@ impl Pen {
             ledger: Ledger::default(),
             used_keys: 0,
         }
+    }
+
+    /// How many things were created under a key.
+    pub(super) fn creations(&self) -> usize {
+        self.used_keys
     }
 
     /// Creates what an idempotency key is for.

@@ -49,6 +49,10 @@ pub(super) async fn records(pen: &mut Pen) -> anyhow::Result<()> {
     // One is there from the beginning.
     pen.ledger.counts("/assistants", 2);
     pen.ledger.counts(messages, 3);
+    for (table, rows) in [("assistants", 2), ("threads", 1), ("messages", 3)] {
+        pen.ledger.rows(table, rows);
+    }
+    pen.ledger.rows("receipts", pen.creations());
     Ok(())
 }
 
@@ -63,6 +67,11 @@ pub(super) async fn thread_and_run(pen: &mut Pen) -> anyhow::Result<()> {
     let thread = format!("/threads/{}", text(&made["thread_id"]));
     pen.ledger.counts(format!("{thread}/runs"), 1);
     pen.ledger.counts(format!("{thread}/messages"), 2);
+    for (table, rows) in [("threads", 1), ("runs", 1), ("messages", 2)] {
+        pen.ledger.rows(table, rows);
+    }
+    // The assistant was made without a key.
+    pen.ledger.rows("receipts", pen.creations());
     Ok(())
 }
 
@@ -119,6 +128,7 @@ async fn virtual_keys(pen: &mut Pen) -> anyhow::Result<()> {
             json!({"name": slug, "slug": slug, "provider": "openai", "key": "sk-0123456789"});
         pen.make(list, body, (list, "slug")).await?;
     }
+    pen.ledger.rows("virtual_keys", 1);
     let kept = format!("{list}/kept");
     let note = json!({"note": "changed"});
     pen.change(Method::PUT, &kept, note.clone()).await?;
@@ -129,6 +139,7 @@ async fn virtual_keys(pen: &mut Pen) -> anyhow::Result<()> {
 async fn configs(pen: &mut Pen) -> anyhow::Result<()> {
     let list = "/configs";
     let config = |key: &str| json!({ "virtual_key": key });
+    pen.ledger.rows("configs", 1);
     let mut paths = Vec::new();
     for name in ["kept", "gone"] {
         let body = json!({"name": name, "config": config("model")});
@@ -144,6 +155,7 @@ async fn configs(pen: &mut Pen) -> anyhow::Result<()> {
 async fn api_keys(pen: &mut Pen) -> anyhow::Result<()> {
     let list = "/api-keys";
     let mut paths = Vec::new();
+    pen.ledger.rows("api_keys", 2);
     for name in ["kept", "gone"] {
         let body = json!({"name": name, "scopes": ["completions.write"]});
         let made = pen.make("/api-keys/workspace/service", body, (list, "name"));

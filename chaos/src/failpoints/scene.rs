@@ -108,7 +108,7 @@ impl Scene {
     /// What the configuration says of limits.
     pub(super) fn limits(self) -> &'static str {
         match self {
-            Self::Expired => "[limits]\nrun_expiry_s = 1\n",
+            Self::Expired => "[limits]\nrun_expiry_s = 3\n",
             _ => "",
         }
     }

@@ -57,7 +57,8 @@ impl Boundary {
         }
     }
 
-    /// Runs a job, and aborts before its commit where that is the plan.
+    /// Runs a job. `is_alone`: it has one statement, with which it is committed where no transaction is
+    /// opened around it.
     pub(crate) fn run<T>(
         &mut self,
         tx: &mut dyn Tx,
@@ -68,14 +69,14 @@ impl Boundary {
         if let Some((name, armed)) = self.name.zip(armed::get()) {
             let commits_itself = is_alone && tx.dialect() == crate::tx::Dialect::Postgres;
             if commits_itself {
-                armed.alone(name);
+                armed.before_next(name);
             }
             let mut watched = watched::Watched::new(tx);
             let result = work(&mut watched);
             if result.is_ok() {
-                let crossing = armed.before(name, watched.has_changed, commits_itself);
-                // Of a job that is run again, the first one counts.
-                self.crossing.get_or_insert(crossing);
+                // Of a job that is run again, the first time counts.
+                self.crossing
+                    .get_or_insert_with(|| armed.cross(name, watched.has_changed));
             }
             return result;
         }
@@ -84,8 +85,16 @@ impl Boundary {
         work(tx)
     }
 
-    /// The job is committed, and nobody was told yet.
-    pub(crate) fn committed(&self) {
+    /// The job has run, and is about to be committed.
+    pub(crate) fn before(&self) {
+        #[cfg(debug_assertions)]
+        if let Some((crossing, armed)) = self.crossing.as_ref().zip(armed::get()) {
+            armed.before(crossing);
+        }
+    }
+
+    /// It is committed, and nobody was told yet.
+    pub(crate) fn after(&self) {
         #[cfg(debug_assertions)]
         if let Some((crossing, armed)) = self.crossing.as_ref().zip(armed::get()) {
             armed.after(crossing);

@@ -82,6 +82,9 @@ pub(crate) trait Job: Send {
     /// Runs it, perhaps again. Returns whether its changes shall stand.
     fn run(&mut self, tx: &mut dyn Tx) -> bool;
 
+    /// Its changes stand once what comes next is done: a commit.
+    fn commits(&self);
+
     /// Hands the result over, or the reason why it does not count.
     fn answer(self: Box<Self>, kept: Result<(), Error>);
 }
@@ -109,9 +112,13 @@ where
         self.result.insert(result).is_ok()
     }
 
+    fn commits(&self) {
+        self.boundary.before();
+    }
+
     fn answer(self: Box<Self>, kept: Result<(), Error>) {
         if kept.is_ok() && matches!(self.result, Some(Ok(_))) {
-            self.boundary.committed();
+            self.boundary.after();
         }
         let result = match (self.result, kept) {
             (Some(Ok(value)), Ok(())) => Ok(value),

@@ -112,41 +112,36 @@ pub(super) struct Armed {
 }
 
 impl Armed {
-    /// A job that commits with its one statement is about to run. It may change nothing; its crossing
-    /// is the next one that may.
-    pub(super) fn alone(&self, name: &str) {
+    /// A job that is committed by its one statement is about to run. It may change nothing; its
+    /// crossing is the next one that may.
+    pub(super) fn before_next(&self, name: &str) {
         let crossed = self.crossed.lock().unwrap_or_else(PoisonError::into_inner);
         let count = crossed.get(name).copied().unwrap_or_default();
         drop(crossed);
-        let crossing = Crossing {
+        self.before(&Crossing {
             name: name.to_owned(),
             number: count.changing + 1,
             is_first: count.all == 0,
-        };
-        self.abort_at(Moment::Before, &crossing);
+        });
     }
 
-    /// A job has run. `is_committed`: with its one statement.
-    pub(super) fn before(&self, name: &str, has_changed: bool, is_committed: bool) -> Crossing {
-        let crossing = self.cross(name, has_changed);
-        if !is_committed {
-            self.abort_at(Moment::Before, &crossing);
-        }
-        crossing
+    /// What crosses is about to be committed.
+    pub(super) fn before(&self, crossing: &Crossing) {
+        self.abort_at(Moment::Before, crossing);
     }
 
-    /// What crossed is committed.
+    /// It is committed.
     pub(super) fn after(&self, crossing: &Crossing) {
         self.abort_at(Moment::After, crossing);
     }
 
     /// A point that no job crosses. There is nothing behind it to tell apart from what is before.
     pub(super) fn point(&self, name: &str) {
-        let crossing = self.cross(name, true);
-        self.abort_at(Moment::Before, &crossing);
+        self.before(&self.cross(name, true));
     }
 
-    fn cross(&self, name: &str, has_changed: bool) -> Crossing {
+    /// Counts a crossing.
+    pub(super) fn cross(&self, name: &str, has_changed: bool) -> Crossing {
         let mut crossed = self.crossed.lock().unwrap_or_else(PoisonError::into_inner);
         let count = crossed.entry(name.to_owned()).or_default();
         count.all += 1;

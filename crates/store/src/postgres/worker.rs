@@ -124,7 +124,10 @@ impl Worker {
                 };
             }
             None if access == Access::Read => return Attempt::Done(Ok(())),
-            None if stands => tx.end("COMMIT"),
+            None if stands => {
+                job.commits();
+                tx.end("COMMIT")
+            }
             None => {
                 // Whatever becomes of it, nothing of the job stays.
                 let _ = tx.end("ROLLBACK");
