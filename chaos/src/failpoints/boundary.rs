@@ -122,6 +122,11 @@ impl Trace {
         Ok(Self::parse(&text))
     }
 
+    /// How often a name was crossed.
+    pub(super) fn count(&self, name: &str) -> usize {
+        self.crossings.iter().filter(|it| it.name == name).count()
+    }
+
     fn parse(text: &str) -> Self {
         let mut trace = Self::default();
         for line in text.lines() {

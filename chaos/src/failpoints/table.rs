@@ -37,6 +37,7 @@ pub(super) struct Table {
     lines: BTreeMap<String, Line>,
     /// Cases whose crossing did not come again: scenes are not the same to the millisecond.
     unreached: u64,
+    is_whole: bool,
     expected: BTreeSet<String>,
     crossed: BTreeSet<String>,
     undisturbed: Vec<String>,
@@ -52,9 +53,11 @@ impl Table {
         self.crossed.extend(crossings.map(|it| short(&it.name)));
     }
 
-    /// Boundaries that have to be crossed.
-    pub(super) fn expect(&mut self, names: &BTreeSet<String>) {
+    /// Boundaries that have to be crossed; at all of them something has to be aborted, if the table is
+    /// `whole`.
+    pub(super) fn expect(&mut self, names: &BTreeSet<String>, whole: bool) {
         self.expected.extend(names.iter().map(|name| short(name)));
+        self.is_whole = whole;
     }
 
     /// Counts a case.
@@ -74,7 +77,8 @@ impl Table {
     pub(super) fn missing(&self) -> Vec<String> {
         let never = self.expected.difference(&self.crossed);
         let never = never.map(|name| format!("no scene crosses {name}"));
-        let moments = self.lines.iter().flat_map(|(name, line)| {
+        let lines = self.lines.iter().filter(|_| self.is_whole);
+        let moments = lines.flat_map(|(name, line)| {
             let counts = ["before", "after"].into_iter().zip(line.aborted);
             let counts = counts.take(if line.is_point { 1 } else { 2 });
             let missed = counts.filter(|(_, count)| *count == 0);
@@ -127,5 +131,84 @@ impl Table {
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::boundary::{Crossing, Trace},
+        *,
+    };
+
+    const NAME: &str = "loomgate_store::failpoint::Written<loomgate_store::a::b::{{closure}}>";
+
+    fn table(aborts: &[Moment]) -> Table {
+        let mut table = Table::default();
+        let trace = || Trace {
+            crossings: vec![Crossing {
+                name: NAME.to_owned(),
+                number: 1,
+            }],
+            is_aborted: true,
+        };
+        let outcome = || Outcome {
+            trace: trace(),
+            ..Outcome::default()
+        };
+        table.rehearsed(Scene::Polled, &outcome());
+        table.expect(&BTreeSet::from([NAME.to_owned()]), true);
+        for moment in aborts {
+            let plan = Plan {
+                moment: *moment,
+                number: 1,
+                name: NAME.to_owned(),
+            };
+            table.case(Scene::Polled, &plan, &outcome());
+        }
+        table
+    }
+
+    #[test]
+    fn a_table_is_good_when_all_was_aborted_and_nothing_violated() {
+        let good = table(&[Moment::Before, Moment::After]);
+        assert_eq!(good.missing(), [""; 0]);
+        assert!(good.is_good());
+        let text = good.text(Duration::from_secs(3));
+        assert!(
+            text.contains("| `a::b` | 1 | 1 | polled runs | 0 |"),
+            "{text}"
+        );
+        let half = table(&[Moment::Before]);
+        assert_eq!(half.missing(), ["nothing was aborted after a::b"]);
+        assert!(!half.is_good());
+    }
+
+    #[test]
+    fn what_no_scene_crosses_is_missing() {
+        let mut table = table(&[Moment::Before, Moment::After]);
+        table.expect(&BTreeSet::from([NAME.replace("b::", "c::")]), true);
+        assert_eq!(table.missing(), ["no scene crosses a::c"]);
+        assert!(!table.is_good());
+    }
+
+    #[test]
+    fn a_violation_and_a_scene_that_fails_by_itself_are_not_good() {
+        let broken = Outcome {
+            broken: vec!["lost".to_owned()],
+            ..Outcome::default()
+        };
+        let both = [Moment::Before, Moment::After];
+        let mut undisturbed = table(&both);
+        undisturbed.rehearsed(Scene::Polled, &broken);
+        assert_eq!(undisturbed.missing(), ["polled runs, undisturbed: lost"]);
+        let mut violated = table(&both);
+        let plan = Plan {
+            moment: Moment::After,
+            number: 1,
+            name: NAME.to_owned(),
+        };
+        violated.case(Scene::Polled, &plan, &broken);
+        assert!(!violated.is_good());
     }
 }
