@@ -60,10 +60,13 @@ test: cargo ## every test: Rust, the official SDKs, the contract, the documentat
 	[[ $$here == 0 && $$there == 0 ]]
 	@echo '== 6/7 The calls that the documentation shows'
 	@$(TESTED) tests/docs/run.sh
-	@echo '== 7/7 A minute of chaos, half of it on PostgreSQL (docs/reliability.md)'
+	@echo '== 7/7 Two minutes of chaos, half of it on PostgreSQL (docs/reliability.md)'
 	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --seconds 30
 	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --postgres-bin "$$(scripts/ensure-postgres.sh)" \
 		--database postgres --replicas 2 --seconds 25
+	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate failpoints
+	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --postgres-bin "$$(scripts/ensure-postgres.sh)" \
+		--database postgres failpoints --one-in 3
 
 # A part of `make test`, by itself.
 .PHONY: suites-on-postgres
@@ -90,6 +93,7 @@ MEASURED := --binary $(TARGET_DIR)/dist/loomgate
 bench-build: cargo
 	@echo '== Building as for a release: 15 to 25 minutes the first time.'
 	cargo build --locked --profile dist --package loomgate-server --package loomgate-bench --bins
+	@! grep -qaE 'LOOMGATE_FAILPOINT|failpoint::Written' $(TARGET_DIR)/dist/loomgate || { echo 'a release build has failpoints' >&2; exit 1; }
 
 .PHONY: bench-modify-run
 bench-modify-run: bench-build ## measure Modify Run against its goals (about 2 minutes once built)

@@ -8,7 +8,39 @@ mod migrate;
 mod secrets;
 mod virtual_keys;
 
+use std::os::unix::process::ExitStatusExt as _;
+
 use crate::program::program;
+
+#[tokio::test]
+async fn a_debug_build_aborts_where_it_is_told_and_refuses_a_plan_that_it_can_not_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace");
+    let run = async |plan: &str| {
+        let mut command = program(folder.path());
+        command.arg("migrate").env("LOOMGATE_FAILPOINT", plan);
+        command.env("LOOMGATE_FAILPOINT_TRACE", &trace);
+        command.output().await.unwrap()
+    };
+    let refused = run("sometimes").await;
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("LOOMGATE_FAILPOINT"), "{said}");
+    let point = std::fs::read_to_string(&trace).unwrap_or_default();
+    assert_eq!(point, "");
+    // What it crosses says where it can be aborted.
+    assert!(run("before 1 nothing").await.status.success());
+    let crossed = std::fs::read_to_string(&trace).unwrap();
+    assert!(!crossed.contains("abort"), "{crossed}");
+    let of_store = crossed.lines().find(|line| line.contains("migration"));
+    let name = of_store.unwrap().strip_prefix("1 ").unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut command = program(elsewhere.path());
+    let plan = format!("before 1 {name}");
+    command.arg("migrate").env("LOOMGATE_FAILPOINT", plan);
+    let aborted = command.output().await.unwrap();
+    assert_eq!(aborted.status.signal(), Some(6), "{aborted:?}");
+}
 
 #[tokio::test]
 async fn failures_of_the_command_line_are_one_line_and_a_way_out() {
