@@ -64,9 +64,9 @@ test: cargo ## every test: Rust, the official SDKs, the contract, the documentat
 	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --seconds 30
 	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --postgres-bin "$$(scripts/ensure-postgres.sh)" \
 		--database postgres --replicas 2 --seconds 25
-	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate failpoints
+	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate failpoints --one-in 2
 	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --postgres-bin "$$(scripts/ensure-postgres.sh)" \
-		--database postgres failpoints --one-in 3
+		--database postgres failpoints --one-in 4
 
 # A part of `make test`, by itself.
 .PHONY: suites-on-postgres

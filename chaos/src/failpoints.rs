@@ -17,11 +17,11 @@ mod table;
 use std::{collections::BTreeSet, io::Write, rc::Rc, time::Instant};
 
 use anyhow::Context as _;
-use loomgate_bench::document;
+use loomgate_bench::{document, statistics::Dice};
 use tokio::task::{JoinSet, LocalSet};
 
 use self::{
-    boundary::{Crossing, is_job},
+    boundary::{Crossing, is_job, short},
     case::{Moment, Outcome, Plan},
     place::{Places, Prepared},
     scene::Scene,
@@ -29,20 +29,28 @@ use self::{
 };
 use crate::{ground::Engine, stage, storm};
 
+/// What the short names of those begin with whose every crossing is another one: a run's begin, its
+/// calls, its end.
+const RUNS: [&str; 2] = ["runs::advance", "events::"];
+
 /// How often a case is played until its crossing comes: scenes are not the same to the millisecond.
 const ATTEMPTS: usize = 3;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Every crossing, not only the first and the last of a name in a scene.
+    /// Every crossing. Without it, of all but those of runs and their events the first and the last of a
+    /// name in a scene.
     #[arg(long)]
     all: bool,
     /// Places at the same time: 3, or 8 on PostgreSQL, where they mostly wait for leases to end.
     #[arg(long)]
     jobs: Option<usize>,
-    /// Only every so many of all cases.
+    /// Only one in so many cases, drawn by `--seed`.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     one_in: u16,
+    /// What they are drawn from. Without one it is any.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Only scenes and boundaries whose names hold this.
     #[arg(long, default_value = "")]
     only: String,
@@ -94,12 +102,11 @@ async fn play_all(
         let names = format!("{} {plan}", rehearsal.scene.words());
         names.contains(&options.only)
     });
-    let cases: Vec<_> = cases
-        .into_iter()
-        .step_by(usize::from(options.one_in))
-        .collect();
+    let seed = options.seed.unwrap_or_else(crate::any_number);
+    let mut dice = Dice::new(seed);
+    cases.retain(|_| dice.below(options.one_in.into()) == 0);
     table.expect(&known, is_whole);
-    writeln!(out, "failpoints: {} cases", cases.len())?;
+    writeln!(out, "failpoints: {} cases of seed {seed}", cases.len())?;
     let mut running = JoinSet::new();
     for (rehearsal, plan) in cases {
         let places = Rc::clone(&places);
@@ -224,14 +231,15 @@ fn cases(rehearsals: &[Rc<Rehearsal>], all: bool) -> Vec<(Rc<Rehearsal>, Plan)> 
     cases
 }
 
-/// Crossings that a process is aborted at: those that change something; without `all`, of each name
+/// Crossings that a process is aborted at: those that change something; without `all`, of most names
 /// the first and the last.
 fn chosen(crossings: &[Crossing], all: bool) -> Vec<&Crossing> {
     let changing = crossings.iter().filter(|crossing| crossing.number > 0);
     let is_chosen = |crossing: &&Crossing| {
         let of_name = crossings.iter().filter(|it| it.name == crossing.name);
         let last = of_name.map(|it| it.number).max();
-        all || crossing.number == 1 || Some(crossing.number) == last
+        let is_of_run = RUNS.iter().any(|it| short(&crossing.name).starts_with(it));
+        all || is_of_run || crossing.number == 1 || Some(crossing.number) == last
     };
     changing.filter(is_chosen).collect()
 }
@@ -274,5 +282,7 @@ mod tests {
         };
         assert_eq!(numbers(false), [("a", 1), ("b", 1), ("a", 3)]);
         assert_eq!(numbers(true), [("a", 1), ("b", 1), ("a", 2), ("a", 3)]);
+        let of_run = [1, 2, 3].map(|number| crossing("runs::advance::commit", number));
+        assert_eq!(chosen(&of_run, false).len(), 3);
     }
 }
