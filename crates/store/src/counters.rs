@@ -47,7 +47,7 @@ impl Counters<'_> {
     /// nothing: a run is gone when its usage is counted, and only then. What is opened and closed
     /// at once is closed; what another process has closed before is not counted again.
     pub async fn settle(&self, owed: Owed) -> Result<(), Error> {
-        self.0.write(move |tx| settle(tx, &owed)).await
+        self.exchange(owed, Vec::new(), None).await.map(|_| ())
     }
 
     /// The same where processes share the limits; returns all counters of some subjects, as they are
@@ -58,10 +58,21 @@ impl Counters<'_> {
         subjects: Vec<Arc<str>>,
         now: Timestamp,
     ) -> Result<Vec<Vec<Charge>>, Error> {
+        self.exchange(owed, subjects, Some(now)).await
+    }
+
+    async fn exchange(
+        &self,
+        owed: Owed,
+        subjects: Vec<Arc<str>>,
+        passed: Option<Timestamp>,
+    ) -> Result<Vec<Vec<Charge>>, Error> {
         self.0
             .write(move |tx| {
                 settle(tx, &owed)?;
-                drop_passed(tx, &owed.charges, now)?;
+                if let Some(now) = passed {
+                    drop_passed(tx, &owed.charges, now)?;
+                }
                 let load = |subject: &Arc<str>| tx.rows(LOAD, values![&**subject], read);
                 subjects.iter().map(load).collect()
             })
