@@ -17,7 +17,7 @@ EXCHANGES := $(abspath $(TARGET_DIR))/contract/exchanges.jsonl
 EXCHANGES_POSTGRES := $(EXCHANGES:.jsonl=-postgres.jsonl)
 # The binary that is tested from outside, and what tells a test to keep its records in PostgreSQL.
 TESTED := LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate)
-ON_POSTGRES_LOG := $(dir $(EXCHANGES))on-postgres.log
+TESTED_CHAOS := $(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate
 ON_POSTGRES := LOOMGATE_TEST_DATABASE=postgres
 CHAOS := $(dir $(LOOMGATE))loomgate-chaos --binary $(LOOMGATE)
 BUILD := cargo build --locked --profile $(PROFILE) --package loomgate-server --bin loomgate
@@ -40,40 +40,42 @@ demo: cargo ## a guided tour with a real small language model (STAY=1: servers s
 
 .PHONY: test
 test: cargo ## every test: Rust, the official SDKs, the contract, the documentation, on both databases, and some chaos (what CI runs)
-	@echo '== Every test, in seven parts: 25 to 30 minutes from nothing, 10 once built.'
-	@echo '== 1/7 Rust tests, those of the store on SQLite and PostgreSQL'
+	@echo '== Every test, in four parts: 25 to 30 minutes from nothing, 10 once built.'
+	@echo '== 1/4 Rust tests, those of the store on SQLite and PostgreSQL'
 	@scripts/ensure-nextest.sh
 	@scripts/ensure-postgres.sh >/dev/null
 	cargo nextest run --locked --workspace
-	@echo '== 2/7 Servers and engines once more, on PostgreSQL'
+	@echo '== 2/4 Servers and engines once more, on PostgreSQL'
 	$(ON_POSTGRES) cargo nextest run --locked --workspace -E '(package(loomgate-server) | package(loomgate-engine)) & kind(test) - binary(simulation)'
-	@echo '== 3/7 The binaries that the next parts use: the ones that those tests ran'
+	@echo '== 3/4 The binaries that the next part uses: the ones that those tests ran'
 	@$(abspath $(TARGET_DIR)/debug/loomgate) --version
-	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES)
-	@echo '== 4/7 The official SDKs against the binary'
-	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/sdk/run.sh
-	@echo '== 5/7 The contract, over plain HTTP; at the same time SDKs and contract once more, on PostgreSQL'
-	@$(MAKE) suites-on-postgres >$(ON_POSTGRES_LOG) 2>&1 & beside=$$!; \
-	LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/contract/run.sh && here=0 || here=$$?; \
-	wait $$beside && there=0 || there=$$?; \
-	echo '== 5/7 On PostgreSQL'; cat $(ON_POSTGRES_LOG); \
-	[[ $$here == 0 && $$there == 0 ]]
-	@echo '== 6/7 The calls that the documentation shows'
-	@$(TESTED) tests/docs/run.sh
-	@echo '== 7/7 Two minutes of chaos, half of it on PostgreSQL (docs/reliability.md)'
-	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --seconds 30
-	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --postgres-bin "$$(scripts/ensure-postgres.sh)" \
-		--database postgres --replicas 2 --seconds 25
-	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate failpoints --one-in 2
-	@$(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate --postgres-bin "$$(scripts/ensure-postgres.sh)" \
-		--database postgres failpoints --one-in 4
+	@echo '== 4/4 Three at a time, each told when it has ended: SDKs, contract and documentation; the same on PostgreSQL; chaos'
+	@scripts/ensure-node.sh >/dev/null
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target suites suites-on-postgres suites-of-chaos
 
-# A part of `make test`, by itself.
-.PHONY: suites-on-postgres
+# The lanes of part 4 of `make test`. They mostly wait, so that two cores are enough for three.
+.PHONY: suites suites-on-postgres suites-of-chaos
+suites:
+	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES)
+	@echo '== The official SDKs against the binary'
+	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/sdk/run.sh
+	@echo '== The contract, over plain HTTP'
+	@LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/contract/run.sh
+	@echo '== The calls that the documentation shows'
+	@$(TESTED) tests/docs/run.sh
+
 suites-on-postgres:
+	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES_POSTGRES)
+	@echo '== SDKs and contract once more, on PostgreSQL'
 	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" $(ON_POSTGRES) $(TESTED) tests/sdk/run.sh --native
-	@: > $(EXCHANGES_POSTGRES)
 	@LOOMGATE_RECORD=$(EXCHANGES_POSTGRES) $(ON_POSTGRES) $(TESTED) tests/contract/run.sh --ignore-glob '*test_schemathesis.py'
+
+suites-of-chaos:
+	@echo '== Chaos, and aborts at commits (docs/reliability.md)'
+	@$(TESTED_CHAOS) --seconds 30
+	@$(TESTED_CHAOS) failpoints --one-in 2
+	@$(TESTED_CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" --database postgres --replicas 2 --seconds 25
+	@$(TESTED_CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" --database postgres failpoints --one-in 4
 
 .PHONY: check
 check: cargo ## formatting, lints, dependency rules, unused dependencies
