@@ -99,8 +99,10 @@ impl Worker {
                     at_hand = Some(session);
                 }
                 Attempt::Conflict => {
-                    // The job has the error.
-                    job.answer(Ok(()));
+                    // A job that has an error of its own tells that. It has none where its commit failed.
+                    job.answer(Err(Error::Unavailable(
+                        "other transactions go before each time",
+                    )));
                     return Some(session);
                 }
                 Attempt::Lost => {

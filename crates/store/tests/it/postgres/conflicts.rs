@@ -12,6 +12,20 @@ use crate::{
 
 /// A store whose inserts of messages, or assistants, fail with this code so many times.
 fn failing(table: &str, code: &str, times: u32) -> Store {
+    failing_at("TRIGGER fail BEFORE INSERT", table, code, times)
+}
+
+/// The same of the commits of such inserts.
+fn failing_at_commit(table: &str, code: &str, times: u32) -> Store {
+    failing_at("CONSTRAINT TRIGGER fail AFTER INSERT", table, code, times)
+}
+
+fn failing_at(trigger: &str, table: &str, code: &str, times: u32) -> Store {
+    let deferred = if trigger.starts_with("CONSTRAINT") {
+        "DEFERRABLE INITIALLY DEFERRED"
+    } else {
+        ""
+    };
     let database = Database::new();
     let store = Store::open(Options::postgres(postgres(database.url()))).unwrap();
     // What a sequence gives out is not taken back with the transaction.
@@ -24,7 +38,7 @@ fn failing(table: &str, code: &str, times: u32) -> Store {
              END IF;
              RETURN NEW;
          END $$;
-         CREATE TRIGGER fail BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION fail();
+         CREATE {trigger} ON {table} {deferred} FOR EACH ROW EXECUTE FUNCTION fail();
          ALTER FUNCTION fail() SET search_path = {}",
         database.name()
     ));
@@ -55,6 +69,22 @@ async fn one_that_is_always_given_up_fails_in_the_end() {
         panic!("{refused:?}")
     };
     assert_eq!(cause.to_string(), "made up (SQLSTATE 40001)");
+    assert_eq!(store.threads().get(&ws(), &id(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn one_whose_commit_is_given_up_is_run_again_and_never_said_to_stand() {
+    let insert = async |store: &Store| {
+        let first = vec![message(&id(1), 1)];
+        store.threads().insert(&ws(), thread(1), first).await
+    };
+    let store = failing_at_commit("messages", "40001", 3);
+    insert(&store).await.unwrap();
+    let found = store.messages().get(&ws(), &id(1), &id(1)).await.unwrap();
+    assert_eq!(found, Some(message(&id(1), 1)));
+    let store = failing_at_commit("messages", "40001", 1000);
+    let refused = insert(&store).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     assert_eq!(store.threads().get(&ws(), &id(1)).await.unwrap(), None);
 }
 
