@@ -99,7 +99,9 @@ impl Writer {
     /// Commits what [`Writer::begin`] has begun, and only then answers the jobs.
     pub(crate) fn commit(&self, batch: &mut Vec<Box<dyn Job>>, ran: Result<bool, Error>) {
         let count = batch.len() as u64;
-        batch.iter().for_each(|job| job.commits());
+        for job in &*batch {
+            job.commits();
+        }
         let kept = self.end(ran);
         self.tally.jobs.fetch_add(count, Ordering::Relaxed);
         self.tally.commits.fetch_add(1, Ordering::Relaxed);
