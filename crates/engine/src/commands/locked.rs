@@ -100,6 +100,7 @@ impl Engine {
     ) -> Result<T, Error> {
         let deadline = Instant::now() + contest.patience.time();
         let (mut pause, longest) = PAUSES;
+        let mut asked = None;
         loop {
             // Registered before the look at the thread, so that no end is missed.
             let mut ended = pin!(self.shared.ended.notified());
@@ -110,8 +111,10 @@ impl Engine {
                 }
                 outcome => return outcome,
             };
-            if contest.cancels {
+            // Once: a command locks the run, and a worker that looks for it passes over what is locked.
+            if contest.cancels && asked.as_ref() != Some(&run) {
                 self.cancel_previous(workspace, &thread, &run).await?;
+                asked = Some(run);
             }
             let again = deadline.min(Instant::now() + pause);
             pause = longest.min(pause * 2);
