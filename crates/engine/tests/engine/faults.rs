@@ -1,7 +1,11 @@
 //! Models that fail, each in its own way.
 
-use loomgate_domain::run::{ErrorCode, RunState, RunStatus};
+use loomgate_domain::{
+    Limits,
+    run::{ErrorCode, RunState, RunStatus},
+};
 use loomgate_engine::{ModelError, ModelErrorKind};
+use loomgate_store::Options;
 use loomgate_wire::chat::{ChatEvent, FinishReason};
 
 use crate::harness::{Bench, Reply, end, names, options, rest, text, until, word};
@@ -119,7 +123,8 @@ async fn words_before_calls_that_broke_are_not_said_twice() {
 
 #[tokio::test]
 async fn words_before_calls_that_a_lost_worker_began_are_not_said_twice() {
-    let mut bench = Bench::new().await;
+    // Whose leases are void at a start.
+    let mut bench = Bench::on(Options::memory(), Limits::default()).await;
     let lost = bench.model.live();
     let (run, mut events) = bench.stream("hi").await;
     for event in half_a_turn() {
