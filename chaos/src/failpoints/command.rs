@@ -44,6 +44,9 @@ pub(super) async fn run(
     if scene == Scene::Migrated {
         outcome.left = old::dump(&place.records).await?;
     }
+    if scene == Scene::Copied {
+        bring_keys(place)?;
+    }
     place.start().await?;
     if scene == Scene::Rotated {
         open_all(place, ledger).await?;
@@ -75,6 +78,15 @@ async fn give(scene: Scene, place: &Place) -> anyhow::Result<ExitStatus> {
         stage.at_home(&mut command, "command");
     }
     Ok(command.stdout(std::process::Stdio::null()).status().await?)
+}
+
+/// A copied database wants the keys that it was written with.
+fn bring_keys(place: &Place) -> anyhow::Result<()> {
+    std::fs::create_dir_all(place.data())?;
+    for name in ["hash-key", "master-key"] {
+        std::fs::copy(place.source().join(name), place.data().join(name))?;
+    }
+    Ok(())
 }
 
 /// Uses everything that is sealed: a provider's key, and what came with a run.
