@@ -15,6 +15,7 @@ LOOMGATE := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/loomga
 # What the SDKs and the contract suite said to the server, to be held against both API documents.
 EXCHANGES := $(abspath $(TARGET_DIR))/contract/exchanges.jsonl
 EXCHANGES_POSTGRES := $(EXCHANGES:.jsonl=-postgres.jsonl)
+EXCHANGES_AT_RANDOM := $(EXCHANGES:.jsonl=-at-random.jsonl)
 # The binary that is tested from outside, and what tells a test to keep its records in PostgreSQL.
 TESTED := LOOMGATE_BIN=$(abspath $(TARGET_DIR)/debug/loomgate)
 TESTED_CHAOS := $(TARGET_DIR)/debug/loomgate-chaos --binary $(TARGET_DIR)/debug/loomgate
@@ -49,18 +50,18 @@ test: cargo ## every test: Rust, the official SDKs, the contract, the documentat
 	$(ON_POSTGRES) cargo nextest run --locked --workspace -E '(package(loomgate-server) | package(loomgate-engine)) & kind(test) - binary(simulation)'
 	@echo '== 3/4 The binaries that the next part uses: the ones that those tests ran'
 	@$(abspath $(TARGET_DIR)/debug/loomgate) --version
-	@echo '== 4/4 Three at a time, each told when it has ended: SDKs, contract and documentation; the same on PostgreSQL; chaos'
+	@echo '== 4/4 At a time, each told when it has ended: SDKs, contract and documentation; the same on PostgreSQL; random requests; chaos'
 	@scripts/ensure-node.sh >/dev/null
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target suites suites-on-postgres suites-of-chaos
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target suites suites-on-postgres suites-at-random suites-of-chaos
 
-# The lanes of part 4 of `make test`. They mostly wait, so that two cores are enough for three.
-.PHONY: suites suites-on-postgres suites-of-chaos
+# The lanes of part 4 of `make test`. They mostly wait, so that two cores are enough for four.
+.PHONY: suites suites-on-postgres suites-at-random suites-of-chaos
 suites:
 	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES)
 	@echo '== The official SDKs against the binary'
 	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/sdk/run.sh
 	@echo '== The contract, over plain HTTP'
-	@LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/contract/run.sh
+	@LOOMGATE_RECORD=$(EXCHANGES) $(TESTED) tests/contract/run.sh --ignore-glob '*test_schemathesis.py'
 	@echo '== The calls that the documentation shows'
 	@$(TESTED) tests/docs/run.sh
 
@@ -69,6 +70,11 @@ suites-on-postgres:
 	@echo '== SDKs and contract once more, on PostgreSQL'
 	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" $(ON_POSTGRES) $(TESTED) tests/sdk/run.sh --native
 	@LOOMGATE_RECORD=$(EXCHANGES_POSTGRES) $(ON_POSTGRES) $(TESTED) tests/contract/run.sh --ignore-glob '*test_schemathesis.py'
+
+suites-at-random:
+	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES_AT_RANDOM)
+	@echo '== Requests at random, against the API document'
+	@LOOMGATE_RECORD=$(EXCHANGES_AT_RANDOM) $(TESTED) tests/contract/run.sh -k test_schemathesis
 
 suites-of-chaos:
 	@echo '== Chaos, and aborts at commits (docs/reliability.md)'

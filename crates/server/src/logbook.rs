@@ -157,7 +157,8 @@ impl Scribe {
         stop: &CancellationToken,
     ) {
         // At once, or else a server that is often started again would keep them for ever.
-        let mut due = Instant::now();
+        purge(store, clock, self.retention).await;
+        let mut due = Instant::now() + PURGE;
         let mut batch = Batch::default();
         while stop
             .run_until_cancelled(self.gather(&mut batch))
