@@ -50,11 +50,11 @@ test: cargo ## every test: Rust, the official SDKs, the contract, the documentat
 	$(ON_POSTGRES) cargo nextest run --locked --workspace -E '(package(loomgate-server) | package(loomgate-engine)) & kind(test) - binary(simulation)'
 	@echo '== 3/4 The binaries that the next part uses: the ones that those tests ran'
 	@$(abspath $(TARGET_DIR)/debug/loomgate) --version
-	@echo '== 4/4 At a time, each told when it has ended: SDKs, contract and documentation; the same on PostgreSQL; random requests; chaos'
+	@echo '== 4/4 Three at a time, each told when it has ended: SDKs, contract and documentation; the same on PostgreSQL; random requests; chaos'
 	@scripts/ensure-node.sh >/dev/null
-	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target suites suites-on-postgres suites-at-random suites-of-chaos
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target suites suites-on-postgres suites-of-chaos suites-at-random
 
-# The lanes of part 4 of `make test`. They mostly wait, so that two cores are enough for four.
+# The lanes of part 4 of `make test`. They mostly wait, so that two cores are enough for three at a time.
 .PHONY: suites suites-on-postgres suites-at-random suites-of-chaos
 suites:
 	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES)
