@@ -7,6 +7,7 @@ mod copy;
 mod keys;
 mod limits;
 mod migrate;
+mod progress;
 mod secrets;
 mod table;
 mod virtual_keys;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use loomgate_store::backup::{Progress, backup};
 
-use super::{ConfigArgs, Failure};
+use super::{ConfigArgs, Failure, progress::ProgressLine};
 use crate::{
     config::Database,
     data_dir::{self, Secrets},
@@ -76,9 +76,17 @@ fn save(data_dir: &Path, draft: &Path, to: &Path) -> Result<Vec<String>, Failure
         .create(draft)
         .map_err(cannot)?;
     let keys = secrets(data_dir)?;
-    let mut line = ProgressLine::default();
+    let mut line = ProgressLine::new();
     let saved = backup(&data_dir::database(data_dir), draft, &mut |step| {
-        line.show(step);
+        let Progress {
+            database,
+            bytes,
+            of,
+        } = step;
+        line.show(
+            database,
+            format_args!("saving {database}: {bytes} of about {of} bytes"),
+        );
     });
     line.end();
     let saved = saved.map_err(Failure::from)?;
@@ -117,40 +125,4 @@ fn secrets(data_dir: &Path) -> Result<Secrets, Failure> {
         source,
     });
     Ok(found?)
-}
-
-/// On a terminal one line that changes, otherwise one for each database.
-#[derive(Default)]
-struct ProgressLine {
-    last: Option<&'static str>,
-}
-
-impl ProgressLine {
-    fn show(&mut self, step: Progress) {
-        let Progress {
-            database,
-            bytes,
-            of,
-        } = step;
-        let mut stderr = io::stderr();
-        let is_new = self.last.replace(database) != Some(database);
-        // Who does not see it does not miss it.
-        let _ = if stderr.is_terminal() {
-            write!(
-                stderr,
-                "\r\x1b[Ksaving {database}: {bytes} of about {of} bytes"
-            )
-        } else if is_new {
-            writeln!(stderr, "saving {database}: about {of} bytes")
-        } else {
-            Ok(())
-        };
-    }
-
-    fn end(&self) {
-        let mut stderr = io::stderr();
-        if self.last.is_some() && stderr.is_terminal() {
-            let _ = writeln!(stderr);
-        }
-    }
 }

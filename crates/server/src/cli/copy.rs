@@ -1,7 +1,7 @@
 //! `loomgate copy`.
 
 use std::{
-    io::{self, IsTerminal as _, Write},
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,7 @@ use loomgate_store::{
     copy::{CopyError, Digest, Progress, Stage, copy},
 };
 
-use super::Failure;
+use super::{Failure, progress::ProgressLine};
 use crate::{config::Environment, data_dir};
 
 const PLACES: &str = "sqlite:FOLDER, sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or env:NAME \
@@ -35,9 +35,25 @@ pub(super) async fn run(args: &CopyArgs, out: &mut dyn Write) -> Result<(), Fail
         let message = format!("--from and --to are the same: {from}");
         return Err(Failure::misused(message, PLACES));
     }
-    let mut line = ProgressLine::default();
+    let mut line = ProgressLine::new();
     let source = (from.options(), from.to_string());
-    let copied = copy(source, to.options(), |step| line.show(step)).await;
+    let show = |step| {
+        let Progress {
+            stage,
+            table,
+            rows,
+            of,
+        } = step;
+        let doing = match stage {
+            Stage::Copy => "copying",
+            Stage::Verify => "comparing",
+        };
+        line.show(
+            (stage, table),
+            format_args!("{doing} {table}: {rows} of {of}"),
+        );
+    };
+    let copied = copy(source, to.options(), show).await;
     line.end();
     let digests = copied.map_err(|error| failure(&error, &from))?;
     for (table, digest) in &digests {
@@ -138,42 +154,4 @@ fn failure(error: &CopyError, from: &Place) -> Failure {
     };
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     Failure::failed(format!("{error}{}", cause.unwrap_or_default()), help)
-}
-
-/// On a terminal one line that changes, otherwise one for each table.
-#[derive(Default)]
-struct ProgressLine {
-    last: Option<(Stage, &'static str)>,
-}
-
-impl ProgressLine {
-    fn show(&mut self, step: Progress) {
-        let Progress {
-            stage,
-            table,
-            rows,
-            of,
-        } = step;
-        let doing = match stage {
-            Stage::Copy => "copying",
-            Stage::Verify => "comparing",
-        };
-        let mut stderr = io::stderr();
-        let is_new = self.last.replace((stage, table)) != Some((stage, table));
-        // Who does not see it does not miss it.
-        let _ = if stderr.is_terminal() {
-            write!(stderr, "\r\x1b[K{doing} {table}: {rows} of {of}")
-        } else if is_new {
-            writeln!(stderr, "{doing} {table}: {rows} of {of}")
-        } else {
-            Ok(())
-        };
-    }
-
-    fn end(&self) {
-        let mut stderr = io::stderr();
-        if self.last.is_some() && stderr.is_terminal() {
-            let _ = writeln!(stderr);
-        }
-    }
 }
