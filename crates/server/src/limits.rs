@@ -29,6 +29,13 @@ pub(crate) async fn limited(
     Ok(Some(limited))
 }
 
+/// Waits until it is known what all processes have used, where they share what limits a key.
+pub(crate) async fn caught_up(gateway: &Gateway, limited: Option<&Limited>) {
+    if let Some(limited) = limited {
+        gateway.meter().catch_up(&limited.subject).await;
+    }
+}
+
 /// Brings back what was used before, where the meter does not know it: it forgets who was idle when
 /// there are very many.
 pub(crate) async fn recall(

@@ -1,11 +1,20 @@
 //! Limits that hold for several processes: who waits to be told what all have used.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
 
 use super::Subject;
+
+/// The longest that a call waits for a round.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a process that shares its limits keeps for whoever knows the database.
 #[derive(Debug, Default)]
@@ -70,7 +79,8 @@ impl Sharing {
         self.wanted.notified().await;
     }
 
-    /// Waits until a round has ended that begins now or later, and has refreshed the subject.
+    /// Waits until a round has ended that begins now or later, and has refreshed the subject; not for
+    /// ever: a call goes on by what this process knows where the database does not answer.
     pub(super) async fn ask(&self, subject: Option<Subject>) {
         let (waits, answer) = oneshot::channel();
         {
@@ -85,7 +95,7 @@ impl Sharing {
         }
         self.wanted.notify_one();
         // The sender is dropped at the end.
-        let _ = answer.await;
+        let _ = timeout(PATIENCE, answer).await;
     }
 
     /// Whether all that was counted here is written.

@@ -125,9 +125,8 @@ impl Keyring {
             },
         };
         let found = found.filter(|record| record.settings.expires_at.is_none_or(|end| now < end));
-        if let Some(limited) = found.as_ref().and_then(|record| record.limited.as_ref()) {
-            self.gateway.meter().catch_up(&limited.subject).await;
-        }
+        let limited = found.as_ref().and_then(|record| record.limited.as_ref());
+        limits::caught_up(&self.gateway, limited).await;
         Ok(found)
     }
 
@@ -138,9 +137,8 @@ impl Keyring {
         id: &ApiKeyId,
     ) -> Result<Option<Arc<KeyRecord>>, loomgate_store::Error> {
         let found = self.look_up_id(workspace, id).await?;
-        if let Some(limited) = found.as_ref().and_then(|record| record.limited.as_ref()) {
-            self.gateway.meter().catch_up(&limited.subject).await;
-        }
+        let limited = found.as_ref().and_then(|record| record.limited.as_ref());
+        limits::caught_up(&self.gateway, limited).await;
         Ok(found)
     }
 

@@ -30,13 +30,14 @@ pub(crate) async fn run(
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
+            // Before what may always be there.
+            _ = looks.tick() => look(store, gateway).await,
             () = gateway.meter().wanted() => {
                 if !balance((store, gateway), clock.now()).await {
                     // What waits is wanted again at once.
                     let _ = timeout(PAUSE, stop.cancelled()).await;
                 }
             }
-            _ = looks.tick() => look(store, gateway).await,
         }
     }
     gateway.meter().close();

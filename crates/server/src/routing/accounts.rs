@@ -73,9 +73,8 @@ impl Accounts {
         slug: &str,
     ) -> Result<Option<Arc<Target>>, ApiError> {
         let found = self.look_up(workspace, slug).await?;
-        if let Some(limited) = found.as_ref().and_then(|target| target.limited.as_ref()) {
-            self.gateway.meter().catch_up(&limited.subject).await;
-        }
+        let limited = found.as_ref().and_then(|target| target.limited.as_ref());
+        limits::caught_up(&self.gateway, limited).await;
         Ok(found)
     }
 

@@ -135,3 +135,13 @@ async fn what_is_counted_is_published() {
     };
     tokio::join!(meter.publish(), end);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_goes_on_without_a_database_that_does_not_answer() {
+    let (meter, key) = (Meter::shared(), requests(RateUnit::Rpd, 1));
+    meter.catch_up(&key.subject).await;
+    assert!(meter.admit(&key, START).is_ok());
+    meter.publish().await;
+    // By what is known here.
+    assert!(meter.admit(&key, START).is_err());
+}
