@@ -251,7 +251,8 @@ impl Runs<'_> {
             .await
     }
 
-    /// How many active runs there are in each status, apart from those that wait for their thread. A status without runs is left out.
+    /// How many active runs there are in each status, apart from those that wait for their thread. A
+    /// status without runs is left out.
     pub async fn census(&self) -> Result<Vec<(RunStatus, u64)>, Error> {
         self.0
             .read_one(|tx| {
