@@ -25,12 +25,7 @@ unset LOOMGATE_RECORD
 python=$("$root/scripts/ensure-python.sh" "$suite/python/requirements.txt" "$root/.tools/venv")/python
 python_openai1=$("$root/scripts/ensure-python.sh" "$suite/python/requirements-openai1.txt" "$root/.tools/venv-openai1")/python
 
-cd "$suite/node"
-lock=$(sha256sum <package-lock.json)
-if [[ $(cat node_modules/.stamp 2>/dev/null) != "$lock" ]]; then
-  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-  printf '%s\n' "$lock" >node_modules/.stamp
-fi
+"$root/scripts/ensure-npm-packages.sh" "$suite/node"
 
 cd "$suite/python"
 [[ -z $record ]] || export LOOMGATE_RECORD=$record
