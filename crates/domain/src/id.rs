@@ -188,7 +188,13 @@ pub fn random_text(ids: &dyn IdGen, length: usize) -> String {
 
 /// A new id: the kind's prefix and 24 characters (contract section 3).
 pub fn new_id<K: IdKind>(ids: &dyn IdGen) -> Id<K> {
-    Id::trusted(format!("{}{}", K::PREFIX, random_text(ids, 24)))
+    Id::trusted([K::PREFIX, &random_text(ids, 24)].concat())
+}
+
+/// Adds the lowest `digits` hexadecimal digits of a number to a text. Much cheaper than formatting.
+pub fn push_hex(text: &mut String, number: u128, digits: u32) {
+    let digit = |place: u32| char::from_digit((number >> (4 * place) & 0xf) as u32, 16);
+    text.extend((0..digits).rev().filter_map(digit));
 }
 
 #[cfg(test)]

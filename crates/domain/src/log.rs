@@ -106,17 +106,25 @@ pub struct Span {
     pub name: Option<String>,
 }
 
+/// Digits of the time in an id.
+const TIME_DIGITS: u32 = 12;
+/// The bytes of an id.
+const LONGEST: usize = id::LogKind::PREFIX.len() + TIME_DIGITS as usize + RANDOM_CHARS;
+
 /// A new id for a record that began at `created_at_ms`: ids sort by it.
 pub fn new_log_id(created_at_ms: i64, ids: &dyn IdGen) -> LogId {
     let random = id::random_text(ids, RANDOM_CHARS);
-    LogId::trusted(format!("{}{random}", log_id_prefix(created_at_ms)))
+    LogId::trusted(log_id_prefix(created_at_ms) + &random)
 }
 
 /// What the ids of all records of a millisecond begin with: `log_` and 12 hexadecimal digits. Times
 /// before 1970 count as 1970.
 pub fn log_id_prefix(created_at_ms: i64) -> String {
     let time = created_at_ms.clamp(0, LAST_MS);
-    format!("{}{time:012x}", id::LogKind::PREFIX)
+    let mut prefix = String::with_capacity(LONGEST);
+    prefix.push_str(id::LogKind::PREFIX);
+    id::push_hex(&mut prefix, time.unsigned_abs().into(), TIME_DIGITS);
+    prefix
 }
 
 #[cfg(test)]

@@ -235,7 +235,7 @@ fn authorize(account: &Account, headers: &mut HeaderMap) -> Result<(), Unsendabl
             Api::Google => ("x-goog-api-key", ""),
         };
         // Said here, because the library's error would be about a header of the caller.
-        let mut value = HeaderValue::try_from(format!("{prefix}{key}"))
+        let mut value = HeaderValue::try_from([prefix, key].concat())
             .map_err(|_| misconfigured("its api_key is no possible header value"))?;
         value.set_sensitive(true);
         headers

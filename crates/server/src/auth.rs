@@ -104,7 +104,7 @@ pub(crate) async fn admit(parts: &mut Parts, app: &App, scope: Scope) -> Result<
 /// Takes every key of this server out of a request's head, whoever's it is: from here on it is
 /// nobody's business, least of all a provider's.
 async fn take_out(headers: &mut HeaderMap, presented: &str, app: &App) -> Result<(), ApiError> {
-    for place in key::PLACES {
+    for place in &key::PLACES {
         let mut holds_ours = false;
         for candidate in key::candidates(headers, place) {
             holds_ours |= *candidate == *presented || app.keyring.is_ours(&candidate).await?;

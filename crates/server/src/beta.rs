@@ -1,11 +1,11 @@
 //! The `OpenAI-Beta` header (contract section 2.1). Without one the request is served; whoever
 //! asks for something else than version 2 of the Assistants API is told.
 
-use axum::http::request::Parts;
+use axum::http::{HeaderName, request::Parts};
 
 use crate::error::ApiError;
 
-const HEADER: &str = "openai-beta";
+const HEADER: HeaderName = HeaderName::from_static("openai-beta");
 const ASSISTANTS: &str = "assistants";
 const VERSION: &str = "v2";
 

@@ -21,7 +21,7 @@ use axum::{
 };
 use futures::FutureExt as _;
 
-use loomgate_domain::{ApiKeyId, IdGen, WorkspaceId};
+use loomgate_domain::{ApiKeyId, IdGen, WorkspaceId, id::push_hex};
 use loomgate_gateway::relay::{CacheStatus, Report};
 
 pub(crate) use metadata::metadata;
@@ -354,7 +354,10 @@ pub(crate) fn address_the_gateway(headers: &HeaderMap) -> bool {
 fn request_id(ids: &dyn IdGen) -> String {
     let mut bytes = [0; 16];
     ids.fill(&mut bytes);
-    format!("req_{:032x}", u128::from_be_bytes(bytes))
+    let mut id = String::with_capacity("req_".len() + 2 * bytes.len());
+    id.push_str("req_");
+    push_hex(&mut id, u128::from_be_bytes(bytes), 32);
+    id
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {

@@ -50,12 +50,12 @@ const CHUNK: u32 = 1_000;
 statements! {
     // A batch that is written again, since nobody knew whether it was, does no harm.
     INSERT = concat!("INSERT INTO logs (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
-        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) \
+        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27) \
         ON CONFLICT (workspace_id, id) DO NOTHING");
-    INSERT_DETAILS = "INSERT INTO log_details \
-        (workspace_id, id, details, request_body, response_body) VALUES ($1, $2, $3, $4, $5)";
+    INSERT_BODIES = "INSERT INTO log_bodies (workspace_id, id, request_body, response_body) \
+        VALUES ($1, $2, $3, $4)";
     GET = concat!("SELECT ", columns!(), " FROM logs WHERE workspace_id = $1 AND id = $2");
-    GET_DETAILS = "SELECT details, request_body, response_body FROM log_details \
+    GET_BODIES = "SELECT request_body, response_body FROM log_bodies \
         WHERE workspace_id = $1 AND id = $2";
     LIST_ASC = concat!("SELECT ", columns!(), " FROM logs WHERE ", filter!(),
         " ORDER BY id LIMIT $17");
@@ -66,7 +66,7 @@ statements! {
     PURGE_EDGE = "SELECT id FROM logs WHERE workspace_id = $1 AND id < $2 \
         ORDER BY id LIMIT 1 OFFSET $3";
     PURGE = "DELETE FROM logs WHERE workspace_id = $1 AND id < $2";
-    PURGE_DETAILS = "DELETE FROM log_details WHERE workspace_id = $1 AND id < $2";
+    PURGE_BODIES = "DELETE FROM log_bodies WHERE workspace_id = $1 AND id < $2";
 }
 
 /// The logs of a [`crate::Store`], and the feedback on them.
@@ -88,10 +88,13 @@ impl Logs<'_> {
             .write(move |tx| {
                 let values: Vec<_> = rows.iter().map(|row| row.values().to_vec()).collect();
                 let inserted = tx.execute_all(INSERT, &values)?;
-                let new = rows.iter().zip(inserted).filter(|(_, count)| *count > 0);
-                let details: Vec<_> = new.map(|(row, _)| row.details().to_vec()).collect();
-                tx.execute_all(INSERT_DETAILS, &details)?;
-                Ok(details.len())
+                let new = || rows.iter().zip(&inserted).filter(|(_, count)| **count > 0);
+                let bodies = new().filter_map(|(row, _)| row.bodies());
+                let bodies: Vec<_> = bodies.map(|values| values.to_vec()).collect();
+                if !bodies.is_empty() {
+                    tx.execute_all(INSERT_BODIES, &bodies)?;
+                }
+                Ok(new().count())
             })
             .await
     }
@@ -186,12 +189,16 @@ fn list(
     })
 }
 
-/// Adds what does not lie with the columns that are filtered.
+/// Adds the bodies, if any were kept.
 fn complete(tx: &mut dyn Tx, record: LogRecord) -> Result<LogRecord, Error> {
     let key = values![&record.workspace, &record.id];
-    let details = tx.row(GET_DETAILS, key, row::Details::read)?;
-    let details = details.ok_or_else(|| Error::corrupt("a log without its details"))?;
-    Ok(details.complete(record))
+    let bodies = tx.row(GET_BODIES, key, row::bodies)?;
+    let (request_body, response_body) = bodies.unwrap_or_default();
+    Ok(LogRecord {
+        request_body,
+        response_body,
+        ..record
+    })
 }
 
 fn purge(tx: &mut dyn Tx, before_ms: i64, most: usize) -> Result<usize, Error> {
@@ -210,7 +217,7 @@ fn purge(tx: &mut dyn Tx, before_ms: i64, most: usize) -> Result<usize, Error> {
         })?;
         let end = edge.as_ref().unwrap_or(&cutoff);
         removed += tx.execute(PURGE, values![&ws, end])?;
-        tx.execute(PURGE_DETAILS, values![&ws, end])?;
+        tx.execute(PURGE_BODIES, values![&ws, end])?;
     }
     Ok(removed)
 }

@@ -24,7 +24,7 @@ const LARGE: [&str; 13] = [
     "receipts",
     "waiting",
     "logs",
-    "log_details",
+    "log_bodies",
     "feedback",
 ];
 
@@ -178,7 +178,7 @@ fn logs_are_read_and_removed_along_their_ids() {
         assert_eq!(found.len(), 1, "{name}");
         assert!(found[0][0].contains(stretch), "{name}: {found:?}");
     }
-    assert!(of("PURGE_DETAILS", "log_details")[0][0].contains(stretch));
+    assert!(of("PURGE_BODIES", "log_bodies")[0][0].contains(stretch));
     let previous = of("BY_PREVIOUS_HASH", "api_keys");
     assert!(
         previous[0][0].contains("INDEX api_keys_previous"),

@@ -39,10 +39,12 @@ pub(crate) static LOGS: Schema = Schema {
     sqlite: &[
         include_str!("../migrations/sqlite/logs/0001_initial.sql"),
         include_str!("../migrations/sqlite/logs/0002_exports.sql"),
+        include_str!("../migrations/sqlite/logs/0003_one_row.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/logs/0001_initial.sql"),
         include_str!("../migrations/postgres/logs/0002_exports.sql"),
+        include_str!("../migrations/postgres/logs/0003_one_row.sql"),
     ],
 };
 

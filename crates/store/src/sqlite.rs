@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, types::ValueRef};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, types::ValueRef};
 
 use crate::{
     Error, failpoint,
@@ -95,6 +95,9 @@ pub(crate) fn source(path: &Path, schema: &Schema) -> Result<Connection, Error> 
 fn settle(connection: &Connection) -> Result<(), Error> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    // Plans do not look at values, or else a statement is prepared anew for each. They are the plans
+    // that tests look at, too.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Damage is found where it is, and a file from elsewhere can not bring code along.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -151,6 +154,19 @@ impl Tx for Open<'_> {
         let mut statement = self.connection.prepare_cached(sql)?;
         bind(&mut statement, values)?;
         Ok(statement.raw_execute()?)
+    }
+
+    fn execute_all(
+        &mut self,
+        sql: &'static str,
+        rows: &[Vec<Value<'_>>],
+    ) -> Result<Vec<usize>, Error> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let changed = rows.iter().map(|values| {
+            bind(&mut statement, values)?;
+            Ok(statement.raw_execute()?)
+        });
+        changed.collect()
     }
 
     fn visit(

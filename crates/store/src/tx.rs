@@ -35,11 +35,7 @@ pub(crate) trait Tx {
         &mut self,
         sql: &'static str,
         rows: &[Vec<Value<'_>>],
-    ) -> Result<Vec<usize>, Error> {
-        rows.iter()
-            .map(|values| self.execute(sql, values))
-            .collect()
-    }
+    ) -> Result<Vec<usize>, Error>;
 
     /// Runs a statement and shows its rows, until `visit` breaks.
     fn visit(

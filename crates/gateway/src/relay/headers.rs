@@ -91,11 +91,14 @@ pub(super) fn outgoing(headers: &HeaderMap, forward: &[String], presented: &str)
             out.append(name.clone(), value.clone());
         }
     }
-    for (name, renamed) in &RENAMED {
-        if let Some(value) = headers.get(*name).filter(|value| !value.is_empty())
-            && !is_own_secret(value, presented)
-        {
-            out.insert(renamed, value.clone());
+    // Most calls have none of ours, which spares looking for each.
+    if headers.keys().any(|name| is_ours(name.as_str())) {
+        for (name, renamed) in &RENAMED {
+            if let Some(value) = headers.get(*name).filter(|value| !value.is_empty())
+                && !is_own_secret(value, presented)
+            {
+                out.insert(renamed, value.clone());
+            }
         }
     }
     out

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use url::Url;
 
@@ -12,13 +12,17 @@ use crate::error::ApiError;
 pub(crate) const LONGEST: usize = 200;
 
 /// Where a key of this server may stand, by mistake or not.
-pub(super) const PLACES: [&str; 5] = [
-    "x-portkey-api-key",
-    "api-key",
-    "authorization",
-    "x-api-key",
-    "x-goog-api-key",
+pub(super) static PLACES: [HeaderName; 5] = [
+    PORTKEY,
+    AZURE,
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
 ];
+/// Where Portkey's SDKs put it.
+const PORTKEY: HeaderName = HeaderName::from_static("x-portkey-api-key");
+/// Where Azure's clients put it.
+const AZURE: HeaderName = HeaderName::from_static("api-key");
 /// What keys of our making begin with.
 pub(crate) const PREFIX: &str = "lg-";
 /// How many letters and digits follow.
@@ -28,7 +32,7 @@ pub(crate) const CHARS: usize = 40;
 /// Basic with the key as the password). What Portkey's SDKs put into `Authorization` beside their
 /// own header is a placeholder and never looked at.
 pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    for name in ["x-portkey-api-key", "api-key"] {
+    for name in [PORTKEY, AZURE] {
         if let Some(value) = headers.get(name) {
             return Some(text(value));
         }
@@ -37,7 +41,7 @@ pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 }
 
 /// What may be a key of this server in the headers of one of the [`PLACES`], in whatever form.
-pub(super) fn candidates<'h>(headers: &'h HeaderMap, place: &str) -> Vec<Cow<'h, str>> {
+pub(super) fn candidates<'h>(headers: &'h HeaderMap, place: &HeaderName) -> Vec<Cow<'h, str>> {
     let values = headers.get_all(place).iter();
     values
         .flat_map(|value| [Some(text(value)), authorized(value)])
@@ -179,6 +183,7 @@ mod tests {
 
     #[test]
     fn candidates_are_found_in_every_form() {
+        let place = &PLACES[3];
         for (value, found) in [
             ("lg-x", &["lg-x"][..]),
             ("Bearer lg-x", &["Bearer lg-x", "lg-x"]),
@@ -186,10 +191,10 @@ mod tests {
             ("Digest x", &["Digest x"]),
         ] {
             let mut headers = HeaderMap::new();
-            headers.append("x-api-key", HeaderValue::from_static(value));
-            assert_eq!(candidates(&headers, "x-api-key"), found, "{value}");
+            headers.append(place, HeaderValue::from_static(value));
+            assert_eq!(candidates(&headers, place), found, "{value}");
         }
-        assert!(candidates(&HeaderMap::new(), "x-api-key").is_empty());
+        assert!(candidates(&HeaderMap::new(), place).is_empty());
     }
 
     #[test]

@@ -2,13 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::error::ApiError;
 
-const HEADER: &str = "x-portkey-metadata";
+const NAME: &str = "x-portkey-metadata";
+const HEADER: HeaderName = HeaderName::from_static(NAME);
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 /// The most pairs of a request.
 const MOST_PAIRS: usize = 64;
 /// The most pairs with those of `baggage`, so that there is room for the request's own.
@@ -25,7 +27,7 @@ pub(crate) fn metadata(
     of_key: &BTreeMap<String, String>,
 ) -> Result<Arc<BTreeMap<String, String>>, ApiError> {
     let mut pairs = of_key.clone();
-    for value in headers.get_all("baggage") {
+    for value in headers.get_all(BAGGAGE) {
         let members = value.to_str().unwrap_or_default().split(',');
         for member in members {
             // What stands behind a semicolon are properties of the member.
@@ -82,8 +84,8 @@ fn percent_decoded(value: &str) -> String {
 }
 
 fn invalid(what: &str) -> ApiError {
-    ApiError::invalid(format!("Invalid '{HEADER}' header: {what}."))
-        .param(HEADER)
+    ApiError::invalid(format!("Invalid '{NAME}' header: {what}."))
+        .param(NAME)
         .code("invalid_metadata")
         .of_gateway()
 }
@@ -120,7 +122,7 @@ mod tests {
             of(&[encoded]).unwrap(),
             r#"{"team": "a", "who": "Jürgen A+B&C=d"}"#
         );
-        let own = (HEADER, r#"{"team":"c","n":1,"none":null}"#);
+        let own = (NAME, r#"{"team":"c","n":1,"none":null}"#);
         assert_eq!(
             of(&[baggage, own]).unwrap(),
             r#"{"n": "1", "team": "c", "x": "1"}"#
@@ -133,16 +135,16 @@ mod tests {
         let baggage = ("baggage", &*members.join(","));
         let own: Vec<_> = (0..30).map(|index| format!("\"o{index}\":\"v\"")).collect();
         let own = format!("{{{}}}", own.join(","));
-        let pairs = of(&[baggage, (HEADER, &own)]).unwrap();
+        let pairs = of(&[baggage, (NAME, &own)]).unwrap();
         assert!(pairs.contains("o29") && pairs.contains("k0") && !pairs.contains("k199"));
     }
 
     #[test]
     fn what_is_no_object_of_texts_is_refused() {
         for broken in ["[1]", "{", r#"{"a":{}}"#, "text"] {
-            assert!(of(&[(HEADER, broken)]).is_err(), "{broken}");
+            assert!(of(&[(NAME, broken)]).is_err(), "{broken}");
         }
         let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(129));
-        assert!(of(&[(HEADER, &long)]).unwrap_err().contains("128"));
+        assert!(of(&[(NAME, &long)]).unwrap_err().contains("128"));
     }
 }

@@ -1,10 +1,15 @@
 //! Where a request stands in its caller's trace: Portkey's headers, or W3C's `traceparent`.
 
-use axum::{extract::Request, http::HeaderMap};
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderName, header::AsHeaderName},
+};
 use loomgate_domain::log::Span;
 
 use super::address_the_gateway;
 
+/// W3C's.
+const PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest id or name that is taken.
 const MOST: usize = 256;
 
@@ -21,7 +26,7 @@ impl Trace {
     /// the trace's.
     pub(super) fn of(request: &Request, request_id: &str) -> Self {
         let headers = request.headers();
-        let parent = text(headers, "traceparent").and_then(|value| parse(&value));
+        let parent = text(headers, PARENT).and_then(|value| parse(&value));
         let (trace, parent_span) = match parent {
             Some((trace, span)) => (Some(trace), Some(span)),
             None => (None, None),
@@ -46,7 +51,7 @@ impl Trace {
     }
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<String> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     (!text.is_empty()).then(|| text.chars().take(MOST).collect())
 }

@@ -337,18 +337,13 @@ pub(super) static LOGS: &[Table] = &[
             "run_id",
             "thread_id",
             "metadata",
+            "details",
         ],
     ),
     table(
-        "log_details",
+        "log_bodies",
         TEXTS,
-        &[
-            "workspace_id",
-            "id",
-            "details",
-            "request_body",
-            "response_body",
-        ],
+        &["workspace_id", "id", "request_body", "response_body"],
     ),
     table(
         "feedback",

@@ -1,4 +1,4 @@
-//! A record as two rows: what is filtered or summed, and the rest.
+//! A record as a row: what is filtered or summed, and the rest as JSON; bodies are a second row.
 
 use std::mem::take;
 
@@ -20,13 +20,15 @@ macro_rules! columns {
         "workspace_id, id, created_at_ms, kind, status, failed, attempts, cache, prompt_tokens, \
          completion_tokens, cached_tokens, reasoning_tokens, cost, total_us, first_byte_us, \
          overhead_us, api_key, virtual_key, config, provider, model, served_model, trace_id, \
-         run_id, thread_id, metadata"
+         run_id, thread_id, metadata, details"
     };
 }
 pub(super) use columns;
 
 /// Where the metadata stands in `columns!`.
 pub(super) const METADATA: usize = 25;
+/// Where the rest stands there.
+const DETAILS: usize = 26;
 
 /// An id that does not begin as its record's time says it should.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +87,7 @@ impl Prepared {
     }
 
     /// In the order of `columns!`.
-    pub(super) fn values(&self) -> [Value<'_>; 26] {
+    pub(super) fn values(&self) -> [Value<'_>; 27] {
         let record = &self.record;
         let tokens = |count: fn(&Usage) -> u64| record.usage.as_ref().map(count).map(stored);
         [
@@ -115,56 +117,32 @@ impl Prepared {
             Value::from(record.run.as_ref()),
             Value::from(record.thread.as_ref()),
             Value::from(&self.metadata),
-        ]
-    }
-
-    /// Workspace, id, the rest, and the bodies.
-    pub(super) fn details(&self) -> [Value<'_>; 5] {
-        let record = &self.record;
-        [
-            Value::from(&record.workspace),
-            Value::from(&record.id),
             Value::from(&self.rest),
-            Value::from(record.request_body.as_ref()),
-            Value::from(record.response_body.as_ref()),
         ]
     }
-}
 
-/// The second row of a record.
-pub(super) struct Details {
-    rest: Rest,
-    request_body: Option<String>,
-    response_body: Option<String>,
-}
-
-impl Details {
-    pub(super) fn read(row: &dyn Row) -> Result<Self, Error> {
-        Ok(Self {
-            rest: row.json(0)?,
-            request_body: row.optional_text(1)?.map(str::to_owned),
-            response_body: row.optional_text(2)?.map(str::to_owned),
+    /// Workspace, id and bodies, if any were kept.
+    pub(super) fn bodies(&self) -> Option<[Value<'_>; 4]> {
+        let record = &self.record;
+        let (request, response) = (record.request_body.as_ref(), record.response_body.as_ref());
+        (request.is_some() || response.is_some()).then(|| {
+            [
+                Value::from(&record.workspace),
+                Value::from(&record.id),
+                Value::from(request),
+                Value::from(response),
+            ]
         })
     }
-
-    /// The record whose first row was [`read`].
-    pub(super) fn complete(self, record: LogRecord) -> LogRecord {
-        LogRecord {
-            request_id: self.rest.request_id,
-            span: self.rest.span,
-            method: self.rest.method,
-            path: self.rest.path,
-            option_index: self.rest.option_index,
-            error: self.rest.error,
-            guardrails: self.rest.guardrails,
-            request_body: self.request_body,
-            response_body: self.response_body,
-            ..record
-        }
-    }
 }
 
-/// A record from its first row: what [`Details`] knows is empty.
+/// The bodies of a request and its response, from the second row.
+pub(super) fn bodies(row: &dyn Row) -> Result<(Option<String>, Option<String>), Error> {
+    let text = |column: usize| Ok::<_, Error>(row.optional_text(column)?.map(str::to_owned));
+    Ok((text(0)?, text(1)?))
+}
+
+/// A record from its row, without bodies.
 pub(super) fn read(row: &dyn Row) -> Result<LogRecord, Error> {
     let text = |column: usize| Ok::<_, Error>(row.optional_text(column)?.map(str::to_owned));
     let number = |column: usize| row.integer(column).map(i64::unsigned_abs);
@@ -181,33 +159,34 @@ pub(super) fn read(row: &dyn Row) -> Result<LogRecord, Error> {
         }),
         _ => None,
     };
+    let rest: Rest = row.json(DETAILS)?;
     Ok(LogRecord {
         id: row.id(1)?,
         workspace: row.id(0)?,
         created_at_ms: row.integer(2)?,
         kind: kind(row.text(3)?)?,
-        request_id: String::new(),
+        request_id: rest.request_id,
         trace_id: row.text(22)?.to_owned(),
-        span: Span::default(),
+        span: rest.span,
         api_key: row.id(16)?,
-        method: String::new(),
-        path: String::new(),
+        method: rest.method,
+        path: rest.path,
         config: text(18)?,
         virtual_key: text(17)?,
         provider: row.text(19)?.to_owned(),
-        option_index: String::new(),
+        option_index: rest.option_index,
         model: text(20)?,
         served_model: text(21)?,
         attempts: u32::try_from(row.integer(6)?).unwrap_or(u32::MAX),
         status: status(row.integer(4)?),
-        error: None,
+        error: rest.error,
         usage,
         cost: optional(12)?.map(Nanodollars),
         first_byte_us: optional(14)?,
         total_us: number(13)?,
         overhead_us: number(15)?,
         cache: row.text(7)?.to_owned(),
-        guardrails: None,
+        guardrails: rest.guardrails,
         metadata: row.json(METADATA)?,
         run: row.optional_id(23)?,
         thread: row.optional_id(24)?,

@@ -22,7 +22,7 @@ use crate::{
     gateway::{charge, config, virtual_key},
     home::Home,
     keys::key,
-    logs::record,
+    logs::{full, record},
     receipts::receipt,
 };
 
@@ -97,7 +97,10 @@ async fn fill(store: &Store) {
 }
 
 async fn fill_logs(store: &Store) {
-    let records = (1..=20).map(|n| record(&ws(), n)).collect();
+    let records = (1..=20)
+        .map(|n| record(&ws(), n))
+        .chain([full(21)])
+        .collect();
     store.logs().insert(records).await.unwrap();
     let feedback = Feedback {
         id: id(1),

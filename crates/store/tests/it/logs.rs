@@ -69,7 +69,7 @@ pub(crate) fn record(ws: &WorkspaceId, n: u32) -> LogRecord {
 }
 
 /// A record with something in every field.
-fn full(n: u32) -> LogRecord {
+pub(crate) fn full(n: u32) -> LogRecord {
     LogRecord {
         kind: RecordKind::ModelCall,
         span: Span {

@@ -9,11 +9,22 @@ use loomgate_store::{Options, Store};
 use crate::{
     fixtures::{NOW, NOW_MS, claim, id, queued, run_ids, running, ws},
     home::Home,
+    logs,
 };
 
 on_both_engines! {
     a_new_store_has_both_databases,
+    log_records_of_two_rows_become_one,
 }
+
+/// Takes the logs back to when a record was two rows.
+const TWO_ROWS: &str = "
+CREATE TABLE log_details AS
+    SELECT logs.workspace_id, logs.id, details, request_body, response_body FROM logs
+    LEFT JOIN log_bodies ON log_bodies.workspace_id = logs.workspace_id AND log_bodies.id = logs.id;
+ALTER TABLE logs DROP COLUMN details;
+DROP TABLE log_bodies;
+";
 
 /// What the first release left behind.
 const OLD: &str = r#"
@@ -103,4 +114,26 @@ async fn a_new_store_has_both_databases(home: Home) {
     assert_eq!(store.log_stats().jobs, 0);
     assert_eq!(store.logs().insert(Vec::new()).await.unwrap(), 0);
     assert_eq!((store.log_stats().jobs, store.stats().jobs), (1, 0));
+}
+
+async fn log_records_of_two_rows_become_one(home: Home) {
+    let home = home.kept();
+    let store = home.open();
+    let kept = [logs::full(1), logs::record(&ws(), 2)];
+    store.logs().insert(kept.to_vec()).await.unwrap();
+    store.close().await;
+    let back = |versions: &str| format!("{TWO_ROWS} DELETE FROM {versions} WHERE version > 2;");
+    if let Home::Postgres(database) = &home {
+        database.execute(&back("logs_schema_version"));
+    } else {
+        let file = home.file().unwrap().with_file_name("logs.db");
+        let connection = rusqlite::Connection::open(file).unwrap();
+        connection.execute_batch(&back("schema_version")).unwrap();
+    }
+
+    let store = home.open();
+    for record in kept {
+        let found = store.logs().get(&ws(), &record.id).await.unwrap();
+        assert_eq!(found, Some(record));
+    }
 }
