@@ -263,7 +263,10 @@ fn plain(base: &Url, path: &str, query: Option<&str>) -> Result<String, Unsendab
             "its base_url must not contain a user or password",
         ));
     }
-    let mut text = base[..url::Position::AfterPath].to_owned();
+    let place = &base[..url::Position::AfterPath];
+    let more = path.len() + query.map_or(0, str::len) + "/?".len();
+    let mut text = String::with_capacity(place.len() + more);
+    text.push_str(place);
     if !path.is_empty() {
         text.truncate(text.trim_end_matches('/').len());
         text.push('/');

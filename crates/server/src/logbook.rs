@@ -193,6 +193,7 @@ impl Scribe {
 
     /// What is there, up to a batch.
     fn take(&mut self, batch: &mut Batch) {
+        batch.records.reserve(self.queue.len().min(BATCH));
         while batch.len() < BATCH
             && let Ok(entry) = self.queue.try_recv()
         {
