@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("loomgate-wire", &["loomgate-domain"]),
     ("loomgate-store", &["loomgate-domain"]),
     ("loomgate-gateway", &["loomgate-domain", "loomgate-wire"]),
+    ("loomgate-search", &[]),
     ("loomgate-vault", &[]),
     (
         "loomgate-engine",
@@ -36,6 +37,9 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &["loomgate-chaos", "loomgate-store", "loomgate-testkit"],
     ),
     ("chacha20poly1305", &["loomgate-vault"]),
+    ("ndarray", &["loomgate-search"]),
+    ("pulp", &["loomgate-search"]),
+    ("safetensors", &["loomgate-search"]),
     ("axum", &["loomgate-server", "loomgate-testkit"]),
     (
         "reqwest",
