@@ -12,6 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("loomgate-gateway", &["loomgate-domain", "loomgate-wire"]),
     ("loomgate-search", &[]),
     ("loomgate-vault", &[]),
+    ("loomgate-extract", &[]),
     (
         "loomgate-engine",
         &["loomgate-domain", "loomgate-store", "loomgate-wire"],
@@ -41,6 +42,12 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("pulp", &["loomgate-search"]),
     ("safetensors", &["loomgate-search"]),
     ("axum", &["loomgate-server", "loomgate-testkit"]),
+    ("csv", &["loomgate-extract"]),
+    ("hayro-font", &["loomgate-extract"]),
+    ("hayro-syntax", &["loomgate-extract"]),
+    ("html5gum", &["loomgate-extract"]),
+    ("quick-xml", &["loomgate-extract"]),
+    ("zip", &["loomgate-extract"]),
     (
         "reqwest",
         &["loomgate-gateway", "loomgate-server", "loomgate-testkit"],
