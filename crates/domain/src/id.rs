@@ -12,10 +12,21 @@ pub trait IdKind {
     const EXPECTED: &'static str;
     /// The object's name in error texts: `No assistant found with id ...`.
     const NOUN: &'static str;
+    /// What new ids have behind the prefix.
+    const TAIL: Tail = Tail::Alphanumeric(24);
+}
+
+/// What stands behind the prefix of a new id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// So many of `[A-Za-z0-9]`.
+    Alphanumeric(usize),
+    /// So many of `[0-9a-f]`.
+    Hex(usize),
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident, $alias:ident, $prefix:literal, $expected:literal, $noun:literal;)*) => {$(
+    ($($(#[$doc:meta])* $kind:ident, $alias:ident, $prefix:literal, $expected:literal, $noun:literal $(, $tail:expr)?;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $kind {}
@@ -23,6 +34,7 @@ macro_rules! kinds {
             const PREFIX: &'static str = $prefix;
             const EXPECTED: &'static str = $expected;
             const NOUN: &'static str = $noun;
+            $(const TAIL: Tail = $tail;)?
         }
         #[doc = concat!("Id of a ", $noun, ": `", $prefix, "...`.")]
         pub type $alias = Id<$kind>;
@@ -54,6 +66,14 @@ kinds! {
     ExportKind, ExportId, "export_", "export", "log export";
     /// Marks feedback ids.
     FeedbackKind, FeedbackId, "fb_", "fb", "feedback";
+    /// Marks file ids.
+    FileKind, FileId, "file-", "file", "file", Tail::Alphanumeric(22);
+    /// Marks ids of uploads in parts.
+    UploadKind, UploadId, "upload_", "upload", "upload", Tail::Hex(32);
+    /// Marks ids of parts of uploads.
+    PartKind, PartId, "part_", "part", "upload part", Tail::Hex(32);
+    /// Marks ids of stored objects, which nobody outside sees.
+    BlobKind, BlobId, "blob_", "blob", "blob";
 }
 
 /// An id of one kind. Cheap to clone. Imported ids keep whatever follows their prefix.
@@ -186,7 +206,7 @@ pub fn random_text(ids: &dyn IdGen, length: usize) -> String {
     text
 }
 
-/// A new id: the kind's prefix and 24 characters (contract section 3).
+/// A new id: the kind's prefix, and 22 to 32 characters (contract section 3).
 pub fn new_id<K: IdKind>(ids: &dyn IdGen) -> Id<K> {
     Id::trusted([K::PREFIX, &random_text(ids, 24)].concat())
 }
@@ -195,6 +215,20 @@ pub fn new_id<K: IdKind>(ids: &dyn IdGen) -> Id<K> {
 pub fn push_hex(text: &mut String, number: u128, digits: u32) {
     let digit = |place: u32| char::from_digit((number >> (4 * place) & 0xf) as u32, 16);
     text.extend((0..digits).rev().filter_map(digit));
+    let tail = match K::TAIL {
+        Tail::Alphanumeric(length) => random_text(ids, length),
+        Tail::Hex(length) => random_hex(ids, length),
+    };
+    Id::trusted(format!("{}{tail}", K::PREFIX))
+}
+
+/// `length` characters of `[0-9a-f]`, each equally likely.
+fn random_hex(ids: &dyn IdGen, length: usize) -> String {
+    let mut bytes = vec![0_u8; length.div_ceil(2)];
+    ids.fill(&mut bytes);
+    let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    text.truncate(length);
+    text
 }
 
 #[cfg(test)]
@@ -228,6 +262,23 @@ mod tests {
         assert_eq!(rest.len(), 24);
         assert!(rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         assert_ne!(id, new_id(&ids));
+    }
+
+    #[test]
+    fn files_and_uploads_have_forms_of_their_own() {
+        let ids = Counting(AtomicU8::new(200));
+        let file: FileId = new_id(&ids);
+        let rest = file.as_str().strip_prefix("file-").unwrap();
+        assert_eq!(rest.len(), 22);
+        let upload: UploadId = new_id(&ids);
+        let rest = upload.as_str().strip_prefix("upload_").unwrap();
+        assert_eq!(rest.len(), 32);
+        assert!(
+            rest.bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        );
+        let next: UploadId = new_id(&ids);
+        assert_ne!(upload, next);
     }
 
     #[test]

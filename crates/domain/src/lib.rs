@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 pub mod export;
 pub mod feedback;
+pub mod file;
 pub mod id;
 pub mod key;
 pub mod limit;
@@ -31,15 +32,17 @@ pub mod run;
 pub mod scope;
 pub mod thread;
 pub mod tool;
+pub mod upload;
 pub mod usage;
 pub mod virtual_key;
 pub mod when_locked;
 
 pub use assistant::Assistant;
 pub use clock::{Clock, Timestamp};
+pub use file::File;
 pub use id::{
-    ApiKeyId, AssistantId, CallId, ConfigVersionId, ExportId, FeedbackId, Id, IdGen, IdKind, LogId,
-    MessageId, RunId, StepId, ThreadId, WorkspaceId,
+    ApiKeyId, AssistantId, BlobId, CallId, ConfigVersionId, ExportId, FeedbackId, FileId, Id,
+    IdGen, IdKind, LogId, MessageId, PartId, RunId, StepId, ThreadId, UploadId, WorkspaceId,
 };
 pub use limits::Limits;
 pub use message::Message;
@@ -50,5 +53,6 @@ pub use receipt::{KeyedRequest, Receipt};
 pub use run::{Run, RunStep};
 pub use scope::{Scope, Scopes};
 pub use thread::Thread;
+pub use upload::{Upload, UploadPart};
 pub use usage::Usage;
 pub use when_locked::{Patience, WhenLocked};

@@ -18,6 +18,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/sqlite/0005_receipts.sql"),
         include_str!("../migrations/sqlite/0006_waiting.sql"),
         include_str!("../migrations/sqlite/0007_marks.sql"),
+        include_str!("../migrations/sqlite/0008_files.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/0001_initial.sql"),
@@ -27,6 +28,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/postgres/0005_receipts.sql"),
         include_str!("../migrations/postgres/0006_waiting.sql"),
         include_str!("../migrations/postgres/0007_marks.sql"),
+        include_str!("../migrations/postgres/0008_files.sql"),
     ],
 };
 

@@ -303,6 +303,67 @@ pub(super) static RECORDS: &[Table] = &[
         &["workspace_id", "account", "run_id", "until"],
     ),
     table("affinity", TEXTS, &["workspace_id", "object_id", "target"]),
+    table(
+        "files",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "id",
+            "created_at",
+            "filename",
+            "purpose",
+            "bytes",
+            "expires_at",
+            "status",
+        ],
+    ),
+    table(
+        "blobs",
+        TEXTS,
+        &["workspace_id", "id", "state", "hash", "bytes", "due_at"],
+    ),
+    table(
+        "file_blobs",
+        &[Key::Text, Key::Text, Key::Integer],
+        &["workspace_id", "file_id", "number", "blob_id"],
+    ),
+    table(
+        "file_users",
+        &[Key::Text, Key::Text, Key::Text],
+        &["workspace_id", "file_id", "user_id"],
+    ),
+    table(
+        "uploads",
+        TEXTS,
+        &[
+            "workspace_id",
+            "id",
+            "created_at",
+            "expires_at",
+            "filename",
+            "purpose",
+            "mime_type",
+            "bytes",
+            "file_expires_after",
+            "status",
+            "file_id",
+            "completion",
+        ],
+    ),
+    table(
+        "upload_parts",
+        &[Key::Text, Key::Text, Key::Text],
+        &[
+            "workspace_id",
+            "upload_id",
+            "id",
+            "created_at",
+            "blob_id",
+            "bytes",
+        ],
+    ),
+    table("leases", TEXT, &["name", "lease_until"]),
 ];
 
 /// Those of the logs.
