@@ -74,6 +74,10 @@ kinds! {
     PartKind, PartId, "part_", "part", "upload part", Tail::Hex(32);
     /// Marks ids of stored objects, which nobody outside sees.
     BlobKind, BlobId, "blob_", "blob", "blob";
+    /// Marks vector store ids.
+    VectorStoreKind, VectorStoreId, "vs_", "vs", "vector store", Tail::Hex(32);
+    /// Marks ids of batches of files.
+    FileBatchKind, FileBatchId, "vsfb_", "vsfb", "file batch", Tail::Hex(32);
 }
 
 /// An id of one kind. Cheap to clone. Imported ids keep whatever follows their prefix.

@@ -34,6 +34,7 @@ pub mod thread;
 pub mod tool;
 pub mod upload;
 pub mod usage;
+pub mod vector_store;
 pub mod virtual_key;
 pub mod when_locked;
 
@@ -41,8 +42,9 @@ pub use assistant::Assistant;
 pub use clock::{Clock, Timestamp};
 pub use file::File;
 pub use id::{
-    ApiKeyId, AssistantId, BlobId, CallId, ConfigVersionId, ExportId, FeedbackId, FileId, Id,
-    IdGen, IdKind, LogId, MessageId, PartId, RunId, StepId, ThreadId, UploadId, WorkspaceId,
+    ApiKeyId, AssistantId, BlobId, CallId, ConfigVersionId, ExportId, FeedbackId, FileBatchId,
+    FileId, Id, IdGen, IdKind, LogId, MessageId, PartId, RunId, StepId, ThreadId, UploadId,
+    VectorStoreId, WorkspaceId,
 };
 pub use limits::Limits;
 pub use message::Message;
@@ -55,4 +57,5 @@ pub use scope::{Scope, Scopes};
 pub use thread::Thread;
 pub use upload::{Upload, UploadPart};
 pub use usage::Usage;
+pub use vector_store::VectorStore;
 pub use when_locked::{Patience, WhenLocked};
