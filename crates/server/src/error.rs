@@ -310,6 +310,9 @@ impl From<loomgate_store::Error> for ApiError {
             Error::NoSuchCursor(cursor) => {
                 Self::invalid(format!("No object found with id '{cursor}'."))
             }
+            Error::NoSuchFiles(ids) => Self::no_such_files(&ids),
+            Error::StoreExpired(store) => Self::expired(&store),
+            Error::StoreFull => Self::store_full(),
             Error::Unavailable(_) | Error::Interrupted => Self::unavailable(&error),
             Error::Repeated => Self::repeated(&error),
             Error::Full | Error::ReadOnly => Self::no_room(&error),

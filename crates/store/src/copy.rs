@@ -100,14 +100,14 @@ pub enum Stage {
 /// Copies everything, or goes on with a copy of the same source. Both databases are used alone; the
 /// source is not changed. Returns what each table holds on both sides.
 ///
-/// `source` names the source in the target, for a copy that goes on; it holds no password. `report`
-/// is told of each step.
+/// `source` names the source in the target, for a copy that goes on; it holds no password. `words_of`
+/// makes the words that a text is found by, which are not copied. `report` is told of each step.
 ///
 /// Errors: [`CopyError`]; of [`Error`] also [`Error::OlderSchema`], when the source has to be
 /// migrated first.
 pub async fn copy(
     (from, source): (Options, String),
-    to: Options,
+    (to, words_of): (Options, fn(&str) -> String),
     report: impl FnMut(Progress),
 ) -> Result<Vec<(&'static str, Digest)>, CopyError> {
     let alone = |options| Options {
@@ -117,7 +117,7 @@ pub async fn copy(
     let from = Store::open_for(&alone(from), Purpose::Source)?;
     let copied = match Store::open_for(&alone(to), Purpose::Target) {
         Ok(to) => {
-            let copied = between(&from, &to, &source, report).await;
+            let copied = between(&from, (&to, words_of), &source, report).await;
             to.close().await;
             copied
         }
@@ -130,7 +130,7 @@ pub async fn copy(
 
 async fn between(
     from: &Store,
-    to: &Store,
+    (to, words_of): (&Store, fn(&str) -> String),
     source: &str,
     mut report: impl FnMut(Progress),
 ) -> Result<Vec<(&'static str, Digest)>, CopyError> {
@@ -145,7 +145,7 @@ async fn between(
     for side in &sides {
         for (from, table) in &side.tables {
             if !is_verified {
-                side.copy(from, table, &mut report).await?;
+                side.copy(from, table, words_of, &mut report).await?;
             }
         }
     }
@@ -226,6 +226,7 @@ impl Side<'_> {
         &self,
         from: &Pool,
         table: &'static Table,
+        words_of: fn(&str) -> String,
         report: &mut impl FnMut(Progress),
     ) -> Result<(), CopyError> {
         let name = table.name;
@@ -251,6 +252,9 @@ impl Side<'_> {
             let written = chunk.len() as u64;
             let write = move |tx: &mut dyn Tx| {
                 tx.execute_all(write, &chunk)?;
+                if let Some(derive) = table.derive {
+                    derive(tx, &chunk, words_of)?;
+                }
                 tx.execute(MOVE_STATE, values![&reached, name])
             };
             match self.to.write(write).await {

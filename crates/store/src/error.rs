@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use loomgate_domain::RunId;
+use loomgate_domain::{RunId, VectorStoreId};
 
 /// An outcome that is not an answer. "Not found" is no error: such methods return `None`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -19,6 +19,15 @@ pub enum Error {
     /// `after` or `before` names nothing in the list.
     #[error("no such cursor: {0}")]
     NoSuchCursor(String),
+    /// There are no such files; nothing was written.
+    #[error("no such files: {}", .0.join(", "))]
+    NoSuchFiles(Vec<String>),
+    /// The vector store's time is over; nothing was written.
+    #[error("the vector store {0} has expired")]
+    StoreExpired(VectorStoreId),
+    /// The vector store would hold more files than it may; nothing was written.
+    #[error("the vector store is full")]
+    StoreFull,
     /// A row of this id (or an API key of this hash) is there already; nothing was written.
     #[error("a row of this key exists")]
     Duplicate,

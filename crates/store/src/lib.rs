@@ -22,6 +22,7 @@
 //! Invariant: what is created under an idempotency key is created once, and its receipt stands exactly
 //! where it does.
 //! Invariant: what came sealed with a run is gone once the run has ended.
+//! Invariant: what is written of a file is found all at once, by the commit that completes it.
 //! Invariant: logs never make a record wait: they have threads and connections of their own.
 //! Invariant: every commit is a boundary at which tests can abort the process (`failpoint.rs`); a
 //! release build has none of that.
@@ -30,6 +31,7 @@
 pub mod affinity;
 pub mod assistants;
 pub mod backup;
+pub mod chunks;
 pub mod configs;
 pub mod copy;
 pub mod counters;
@@ -55,6 +57,7 @@ pub mod steps;
 pub mod store;
 pub mod threads;
 mod tx;
+pub mod vector_stores;
 pub mod virtual_keys;
 pub mod waiting;
 pub mod work;
@@ -66,6 +69,7 @@ mod plans;
 
 pub use affinity::Affinity;
 pub use assistants::Assistants;
+pub use chunks::{Chunks, LexicalHit, NewChunk, StoredVector};
 pub use configs::Configs;
 pub use counters::Counters;
 pub use driven::{DrivenDatabase, Driver};
@@ -88,6 +92,10 @@ pub use schema::Migrated;
 pub use steps::Steps;
 pub use store::{Database, Options, Sharing, Stats, Store};
 pub use threads::{Deleted, Threads};
+pub use vector_stores::{
+    FileBatches, Indexed, Indexing, IndexingClaim, IndexingGuard, NewVectorStoreFile, PutFiles,
+    VectorStoreFiles, VectorStores,
+};
 pub use virtual_keys::VirtualKeys;
 pub use waiting::{IfLocked, WAITING_MAX};
 pub use work::Wakeups;

@@ -5,14 +5,14 @@ mod postgres;
 use rusqlite::{Connection, StatementStatus};
 
 use crate::{
-    affinity, assistants, configs, copy, counters, events, keys, logs, marks, messages, receipts,
-    runs,
+    affinity, assistants, chunks, configs, copy, counters, events, keys, logs, marks, messages,
+    receipts, runs,
     schema::{self, Purpose, Schema},
-    sqlite, steps, store, threads, virtual_keys, waiting, workspaces,
+    sqlite, steps, store, threads, vector_stores, virtual_keys, waiting, workspaces,
 };
 
 /// Tables that grow with use.
-const LARGE: [&str; 13] = [
+const LARGE: [&str; 19] = [
     "assistants",
     "threads",
     "messages",
@@ -23,18 +23,26 @@ const LARGE: [&str; 13] = [
     "affinity",
     "receipts",
     "waiting",
+    "vector_stores",
+    "vector_store_batches",
+    "vector_store_files",
+    "chunks",
+    "chunk_vectors",
+    "chunk_terms",
     "logs",
     "log_bodies",
     "feedback",
 ];
 
-/// Indexes that hold active and waiting runs only, or those whose journal is to be deleted: going
-/// through all of one is fine.
-const SMALL_INDEXES: [&str; 5] = [
+/// Indexes that hold active and waiting runs only, those whose journal is to be deleted, or files that
+/// wait to be indexed: going through all of one is fine.
+const SMALL_INDEXES: [&str; 7] = [
     "runs_active",
     "runs_due",
     "runs_journal_ended",
     "runs_queue",
+    "vector_store_files_queue",
+    "vector_stores_deleted",
     "waiting_due",
 ];
 
@@ -45,6 +53,9 @@ fn all() -> Vec<(&'static Schema, Statement)> {
     let records = [
         affinity::STATEMENTS,
         assistants::STATEMENTS,
+        chunks::STATEMENTS,
+        chunks::LEXICAL_STATEMENTS,
+        chunks::ROW_STATEMENTS,
         configs::STATEMENTS,
         copy::STATEMENTS,
         counters::STATEMENTS,
@@ -60,6 +71,13 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         steps::STATEMENTS,
         store::STATEMENTS,
         threads::STATEMENTS,
+        vector_stores::STATEMENTS,
+        vector_stores::BATCH_STATEMENTS,
+        vector_stores::ENTRY_STATEMENTS,
+        vector_stores::FILE_STATEMENTS,
+        vector_stores::MOVE_STATEMENTS,
+        vector_stores::QUEUE_STATEMENTS,
+        vector_stores::SWEEP_STATEMENTS,
         virtual_keys::STATEMENTS,
         waiting::STATEMENTS,
         workspaces::STATEMENTS,
@@ -84,11 +102,23 @@ fn database(schema: &Schema) -> Connection {
     connection
 }
 
+/// The same with those that only SQLite reads.
+fn all_of_sqlite() -> Vec<(&'static Schema, Statement)> {
+    let second_texts = [
+        chunks::LEXICAL_SQLITE_STATEMENTS,
+        chunks::ROW_SQLITE_STATEMENTS,
+    ];
+    let second_texts = second_texts.into_iter().flatten();
+    let mut all = all();
+    all.extend(second_texts.map(|statement| (&schema::RECORDS, *statement)));
+    all
+}
+
 /// Asks for the plan of every statement.
 fn plans() -> Vec<(Statement, Vec<String>)> {
     let databases = [&schema::RECORDS, &schema::LOGS].map(|schema| (schema.name, database(schema)));
     let connection = |schema: &Schema| &databases.iter().find(|it| it.0 == schema.name).unwrap().1;
-    let all = all().into_iter();
+    let all = all_of_sqlite().into_iter();
     all.map(|(schema, statement)| (statement, plan(connection(schema), statement.1)))
         .collect()
 }
@@ -113,6 +143,10 @@ fn walks(detail: &str) -> bool {
         && !SMALL_INDEXES
             .iter()
             .any(|index| detail.contains(&format!("INDEX {index}")))
+        // The words of chunks, by a word or by a row.
+        && !detail.contains("VIRTUAL TABLE INDEX 0:M")
+        && !detail.contains("VIRTUAL TABLE INDEX 32:M")
+        && !detail.contains("VIRTUAL TABLE INDEX 0:=")
 }
 
 #[test]
@@ -147,6 +181,12 @@ fn lists_go_along_their_index() {
         ("runs", runs::STATEMENTS, "runs_list"),
         ("steps", steps::STATEMENTS, "steps_list"),
         ("assistants", assistants::STATEMENTS, "assistants_list"),
+        ("stores", vector_stores::STATEMENTS, "vector_stores_list"),
+        (
+            "files",
+            vector_stores::FILE_STATEMENTS,
+            "vector_store_files_list",
+        ),
     ] {
         for name in ["LIST_ASC", "LIST_DESC"] {
             let (_, sql) = sql.iter().find(|(known, _)| *known == name).unwrap();
@@ -211,7 +251,7 @@ fn events_are_read_along_their_key_and_journals_are_swept_along_their_index() {
 
 #[test]
 fn every_statement_stays_prepared() {
-    let schemas = all();
+    let schemas = all_of_sqlite();
     for schema in [&schema::RECORDS, &schema::LOGS] {
         let of_it = schemas.iter().filter(|(of, _)| of.name == schema.name);
         // And those that open and close transactions.
@@ -223,7 +263,7 @@ fn every_statement_stays_prepared() {
 /// Values are bound by position, and SQLite counts names in the order in which they appear.
 #[test]
 fn placeholders_appear_in_order() {
-    for (schema, (name, sql)) in all() {
+    for (schema, (name, sql)) in all_of_sqlite() {
         let connection = database(schema);
         let statement = connection.prepare(sql).unwrap();
         for index in 1..=statement.parameter_count() {

@@ -19,6 +19,8 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/sqlite/0006_waiting.sql"),
         include_str!("../migrations/sqlite/0007_marks.sql"),
         include_str!("../migrations/sqlite/0008_files.sql"),
+        include_str!("../migrations/sqlite/0009_vector_stores.sql"),
+        include_str!("../migrations/sqlite/0010_chunks.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/0001_initial.sql"),
@@ -29,6 +31,8 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/postgres/0006_waiting.sql"),
         include_str!("../migrations/postgres/0007_marks.sql"),
         include_str!("../migrations/postgres/0008_files.sql"),
+        include_str!("../migrations/postgres/0009_vector_stores.sql"),
+        include_str!("../migrations/postgres/0010_chunks.sql"),
     ],
 };
 

@@ -14,7 +14,7 @@ use crate::{
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// More than the store has statements, so that none is ever prepared twice.
-pub(crate) const STATEMENT_CACHE: usize = 160;
+pub(crate) const STATEMENT_CACHE: usize = 256;
 
 /// The connection that writes. Creates the file.
 pub(crate) fn writer(path: Option<&Path>, schema: &Schema) -> Result<Connection, Error> {
@@ -208,6 +208,7 @@ fn bind(statement: &mut rusqlite::Statement<'_>, values: &[Value<'_>]) -> Result
             Value::Null => statement.raw_bind_parameter(index + 1, rusqlite::types::Null)?,
             Value::Integer(value) => statement.raw_bind_parameter(index + 1, value)?,
             Value::Text(text) => statement.raw_bind_parameter(index + 1, &**text)?,
+            Value::Bytes(bytes) => statement.raw_bind_parameter(index + 1, &**bytes)?,
         }
     }
     Ok(())
@@ -238,10 +239,22 @@ impl Row for rusqlite::Row<'_> {
         }
     }
 
+    fn optional_bytes(&self, column: usize) -> Result<Option<&[u8]>, Error> {
+        match self.get_ref(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => Ok(Some(bytes)),
+            other => Err(Error::corrupt(format!(
+                "column {column} is {}, not bytes",
+                other.data_type()
+            ))),
+        }
+    }
+
     fn value(&self, column: usize) -> Result<Value<'_>, Error> {
         match self.get_ref(column)? {
             ValueRef::Null => Ok(Value::Null),
             ValueRef::Integer(value) => Ok(value.into()),
+            ValueRef::Blob(bytes) => Ok(bytes.into()),
             _ => Ok(self.optional_text(column)?.into()),
         }
     }

@@ -8,8 +8,9 @@ use std::{
 };
 
 use crate::{
-    Affinity, Assistants, Configs, Counters, Error, Events, Keys, Logs, Marks, Messages, Receipts,
-    Runs, Steps, Threads, VirtualKeys, Workspaces,
+    Affinity, Assistants, Chunks, Configs, Counters, Error, Events, FileBatches, Indexing, Keys,
+    Logs, Marks, Messages, Receipts, Runs, Steps, Threads, VectorStoreFiles, VectorStores,
+    VirtualKeys, Workspaces,
     lock::FolderLock,
     pool::{Pool, PoolOptions},
     postgres::{self, Listener, Postgres, Presence, Target},
@@ -381,6 +382,31 @@ impl Store {
     /// Which target keeps which object.
     pub fn affinity(&self) -> Affinity<'_> {
         Affinity(&self.inner.records)
+    }
+
+    /// The vector stores.
+    pub fn vector_stores(&self) -> VectorStores<'_> {
+        VectorStores(&self.inner.records)
+    }
+
+    /// The files in vector stores.
+    pub fn vector_store_files(&self) -> VectorStoreFiles<'_> {
+        VectorStoreFiles(&self.inner.records)
+    }
+
+    /// The batches of files in vector stores.
+    pub fn file_batches(&self) -> FileBatches<'_> {
+        FileBatches(&self.inner.records)
+    }
+
+    /// The queue of what is to be indexed.
+    pub fn indexing(&self) -> Indexing<'_> {
+        Indexing(&self.inner.records)
+    }
+
+    /// The chunks of files in vector stores.
+    pub fn chunks(&self) -> Chunks<'_> {
+        Chunks(&self.inner.records)
     }
 
     /// What tells whether a process has the right keys.

@@ -117,7 +117,9 @@ pub(crate) trait Row {
     fn optional_text(&self, column: usize) -> Result<Option<&str>, Error>;
     /// An integer column.
     fn optional_integer(&self, column: usize) -> Result<Option<i64>, Error>;
-    /// A column of either kind.
+    /// A column of bytes.
+    fn optional_bytes(&self, column: usize) -> Result<Option<&[u8]>, Error>;
+    /// A column of any kind.
     fn value(&self, column: usize) -> Result<Value<'_>, Error>;
 }
 
@@ -131,6 +133,12 @@ impl dyn Row + '_ {
     /// An integer column that is never null.
     pub(crate) fn integer(&self, column: usize) -> Result<i64, Error> {
         self.optional_integer(column)?
+            .ok_or_else(|| Error::corrupt(format!("column {column} is null")))
+    }
+
+    /// A column of bytes that is never null.
+    pub(crate) fn bytes(&self, column: usize) -> Result<&[u8], Error> {
+        self.optional_bytes(column)?
             .ok_or_else(|| Error::corrupt(format!("column {column} is null")))
     }
 
@@ -175,6 +183,7 @@ pub(crate) enum Value<'a> {
     Null,
     Integer(i64),
     Text(Cow<'a, str>),
+    Bytes(Cow<'a, [u8]>),
 }
 
 impl Value<'_> {
@@ -183,6 +192,7 @@ impl Value<'_> {
         match self {
             Self::Null | Self::Integer(_) => 8,
             Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
         }
     }
 
@@ -191,6 +201,7 @@ impl Value<'_> {
             Self::Null => Value::Null,
             Self::Integer(value) => Value::Integer(value),
             Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Self::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
         }
     }
 }
@@ -211,7 +222,17 @@ macro_rules! statements {
 }
 pub(crate) use statements;
 
-/// The same for the second texts that only PostgreSQL reads.
+/// The same for the second texts that only SQLite reads.
+macro_rules! sqlite_statements {
+    ($($name:ident = $sql:expr;)*) => {
+        $(const $name: &str = $sql;)*
+        #[cfg(test)]
+        pub(crate) const SQLITE_STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+pub(crate) use sqlite_statements;
+
+/// The same for those that only PostgreSQL reads.
 macro_rules! postgres_statements {
     ($($name:ident = $sql:expr;)*) => {
         $(const $name: &str = $sql;)*
@@ -248,6 +269,12 @@ impl<'a> From<&'a String> for Value<'a> {
 impl From<String> for Value<'_> {
     fn from(value: String) -> Self {
         Self::Text(Cow::Owned(value))
+    }
+}
+
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Bytes(Cow::Borrowed(value))
     }
 }
 

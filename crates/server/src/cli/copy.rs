@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::Args;
+use loomgate_search::lexical::index_text;
 use loomgate_store::{
     Options, Postgres, PostgresUrl,
     copy::{CopyError, Digest, Progress, Stage, copy},
@@ -53,7 +54,8 @@ pub(super) async fn run(args: &CopyArgs, out: &mut dyn Write) -> Result<(), Fail
             format_args!("{doing} {table}: {rows} of {of}"),
         );
     };
-    let copied = copy(source, to.options(), show).await;
+    let target = (to.options(), index_text as fn(&str) -> String);
+    let copied = copy(source, target, show).await;
     line.end();
     let digests = copied.map_err(|error| failure(&error, &from))?;
     for (table, digest) in &digests {

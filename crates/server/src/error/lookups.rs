@@ -1,6 +1,6 @@
 //! Ids, cursors and names that lead nowhere (contract section 2.2).
 
-use loomgate_domain::{Id, IdKind};
+use loomgate_domain::{FileId, Id, IdKind, VectorStoreId};
 use loomgate_wire::Problem;
 
 use super::ApiError;
@@ -26,9 +26,26 @@ impl ApiError {
         Self::invalid(format!("The URL of your request can not be read: {cause}."))
     }
 
-    /// 400: files that a message names; this release keeps none.
-    pub fn no_such_files(ids: &[&str]) -> Self {
-        let ids: Vec<_> = ids.iter().map(|id| format!("'{id}'")).collect();
+    /// 404: a file that is not in a vector store.
+    pub fn not_in_store(file: &FileId, store: &VectorStoreId) -> Self {
+        Self::missing(format!(
+            "No file found with id '{file}' in vector store '{store}'."
+        ))
+    }
+
+    /// 400: a vector store whose time is over.
+    pub fn expired(store: &VectorStoreId) -> Self {
+        Self::invalid(format!("Vector store '{store}' has expired."))
+    }
+
+    /// 400: a vector store that would hold more files than it may.
+    pub fn store_full() -> Self {
+        Self::invalid("The vector store holds as many files as it may.").code("vector_store_full")
+    }
+
+    /// 400: files that a request names, and that are not there.
+    pub fn no_such_files(ids: &[impl AsRef<str>]) -> Self {
+        let ids: Vec<_> = ids.iter().map(|id| format!("'{}'", id.as_ref())).collect();
         Self::invalid(format!("File IDs [{}] were not found.", ids.join(", ")))
     }
 

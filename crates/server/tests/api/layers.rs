@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "loomgate-domain",
             "loomgate-engine",
             "loomgate-gateway",
+            "loomgate-search",
             "loomgate-store",
             "loomgate-vault",
             "loomgate-wire",

@@ -48,6 +48,10 @@ fn hash(row: &[Value<'_>]) -> blake3::Hash {
                     .update(&(text.len() as u64).to_le_bytes())
                     .update(text.as_bytes())
             }
+            Value::Bytes(bytes) => hasher
+                .update(&[3])
+                .update(&(bytes.len() as u64).to_le_bytes())
+                .update(bytes),
         };
     }
     hasher.finalize()
@@ -82,13 +86,14 @@ mod tests {
 
     #[test]
     fn rows_that_differ_have_other_sums_and_their_order_has_none() {
-        let rows: [&[Value<'_>]; 6] = [
+        let rows: [&[Value<'_>]; 7] = [
             values!["a", "b"],
             values!["ab", ""],
             values!["a", 1],
             values!["a", Value::Null],
             values!["a", ""],
             values!["b", "a"],
+            values!["b", &b"a"[..]],
         ];
         let of = |rows: &[&[Value<'_>]]| {
             let mut digest = Digest::default();

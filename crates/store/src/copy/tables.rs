@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::tx::Value;
+use crate::{
+    Error, chunks,
+    tx::{Tx, Value},
+};
 
 /// A table as a copy sees it.
 #[derive(Debug)]
@@ -14,7 +17,13 @@ pub(super) struct Table {
     pub(super) key: &'static [Key],
     /// All columns, those of the key first.
     pub(super) columns: &'static [&'static str],
+    /// What follows from rows and is no table that is copied: made with them.
+    pub(super) derive: Option<Derive>,
 }
+
+/// Makes what follows from rows that were just written.
+pub(super) type Derive =
+    fn(&mut dyn Tx, &[Vec<Value<'_>>], words_of: fn(&str) -> String) -> Result<(), Error>;
 
 /// What kind of value a column of a key holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +65,8 @@ impl Table {
         let parts = row.iter().zip(self.key).map(|(value, _)| match value {
             Value::Integer(integer) => Part::Integer(*integer),
             Value::Text(text) => Part::Text(text.clone().into_owned()),
-            // Keys are never null.
-            Value::Null => Part::Text(String::new()),
+            // Keys are neither null nor bytes.
+            Value::Null | Value::Bytes(_) => Part::Text(String::new()),
         });
         parts.collect()
     }
@@ -103,7 +112,9 @@ impl Table {
             "SELECT setval(pg_get_serial_sequence('{name}', 'seq'), MAX(seq)) FROM {name} \
              HAVING MAX(seq) IS NOT NULL"
         );
-        (self.key == SEQ).then(|| &*sql.leak())
+        // Those of vectors are those of their chunks.
+        let is_numbered = self.key == SEQ && name != "chunk_vectors";
+        is_numbered.then(|| &*sql.leak())
     }
 }
 
@@ -118,7 +129,12 @@ const TEXT: &[Key] = &[Key::Text];
 const TEXTS: &[Key] = &[Key::Text, Key::Text];
 
 const fn table(name: &'static str, key: &'static [Key], columns: &'static [&'static str]) -> Table {
-    Table { name, key, columns }
+    Table {
+        name,
+        key,
+        columns,
+        derive: None,
+    }
 }
 
 /// The tables of the records.
@@ -364,6 +380,94 @@ pub(super) static RECORDS: &[Table] = &[
         ],
     ),
     table("leases", TEXT, &["name", "lease_until"]),
+    table(
+        "vector_stores",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "id",
+            "created_at",
+            "name",
+            "description",
+            "metadata",
+            "expires_after_days",
+            "last_active_at",
+            "in_progress",
+            "completed",
+            "failed",
+            "cancelled",
+            "usage_bytes",
+            "chunks",
+            "deleted_at",
+        ],
+    ),
+    table(
+        "vector_store_batches",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "id",
+            "store_id",
+            "created_at",
+            "is_cancelled",
+            "in_progress",
+            "completed",
+            "failed",
+            "cancelled",
+        ],
+    ),
+    table(
+        "vector_store_files",
+        SEQ,
+        &[
+            "seq",
+            "workspace_id",
+            "store_id",
+            "file_id",
+            "batch_id",
+            "created_at",
+            "status",
+            "error",
+            "chunk_tokens",
+            "overlap_tokens",
+            "attributes",
+            "usage_bytes",
+            "generation",
+            "written",
+            "shown",
+            "shown_chunks",
+            "embedding",
+            "fence",
+            "attempt",
+            "lease_owner",
+            "lease_until",
+        ],
+    ),
+    table(
+        "chunk_garbage",
+        &[Key::Text, Key::Integer, Key::Integer],
+        &["workspace_id", "entry", "generation"],
+    ),
+    Table {
+        derive: Some(chunks::index_copied),
+        ..table(
+            "chunks",
+            SEQ,
+            &[
+                "seq",
+                "workspace_id",
+                "entry",
+                "generation",
+                "position",
+                "start",
+                "tokens",
+                "text",
+            ],
+        )
+    },
+    table("chunk_vectors", SEQ, &["seq", "vector"]),
 ];
 
 /// Those of the logs.
@@ -433,12 +537,17 @@ mod tests {
 
     type Columns = BTreeMap<String, Vec<String>>;
 
-    /// Tables that say how the others are.
-    const NOT_COPIED: [&str; 4] = [
+    /// Tables that say how the others are, and those that follow from others.
+    const NOT_COPIED: [&str; 9] = [
         "schema_version",
         "logs_schema_version",
         "schema_lock",
         "sqlite_sequence",
+        "chunk_terms",
+        "chunk_terms_data",
+        "chunk_terms_idx",
+        "chunk_terms_docsize",
+        "chunk_terms_config",
     ];
 
     fn sorted(mut names: Vec<String>) -> Vec<String> {
@@ -506,7 +615,8 @@ mod tests {
         for table in RECORDS.iter().chain(LOGS) {
             let key = table.columns.iter().zip(table.key);
             for (column, kind) in key {
-                let is_number = ["seq", "start", "attempt", "number"].contains(column);
+                let is_number =
+                    ["seq", "start", "attempt", "number", "entry", "generation"].contains(column);
                 assert_eq!(is_number, *kind == Key::Integer, "{}.{column}", table.name);
             }
         }

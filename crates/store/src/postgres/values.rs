@@ -28,6 +28,7 @@ impl ToSql for Value<'_> {
             Self::Null => Ok(IsNull::Yes),
             Self::Integer(value) if *ty == Type::INT8 => value.to_sql(ty, out),
             Self::Integer(value) if *ty == Type::INT4 => i32::try_from(*value)?.to_sql(ty, out),
+            Self::Bytes(bytes) if *ty == Type::BYTEA => (&**bytes).to_sql(ty, out),
             Self::Text(text) if [Type::TEXT, Type::VARCHAR].contains(ty) => {
                 storable(text).to_sql(ty, out)
             }
@@ -69,10 +70,17 @@ impl Row for tokio_postgres::Row {
         found.map_err(|error| unreadable(column, &error))
     }
 
+    fn optional_bytes(&self, column: usize) -> Result<Option<&[u8]>, Error> {
+        self.try_get(column)
+            .map_err(|error| unreadable(column, &error))
+    }
+
     fn value(&self, column: usize) -> Result<Value<'_>, Error> {
         let kind = self.columns().get(column).map(Column::type_);
         if kind == Some(&Type::TEXT) {
             Ok(self.optional_text(column)?.into())
+        } else if kind == Some(&Type::BYTEA) {
+            Ok(self.optional_bytes(column)?.into())
         } else {
             Ok(self.optional_integer(column)?.into())
         }

@@ -50,6 +50,34 @@ impl Home {
         }
     }
 
+    /// Runs a statement past the store.
+    pub(crate) fn execute(&self, sql: &str) {
+        match (self, self.file()) {
+            (Self::Postgres(database), _) => database.execute(sql),
+            (_, Some(file)) => {
+                let connection = rusqlite::Connection::open(file).unwrap();
+                let wait = connection.busy_timeout(Duration::from_secs(20));
+                wait.and_then(|()| connection.execute_batch(sql)).unwrap();
+            }
+            (_, None) => panic!("nobody else reaches a database in memory"),
+        }
+    }
+
+    /// How many rows a table has.
+    pub(crate) fn count(&self, table: &str) -> u64 {
+        let sql = format!("SELECT CAST(COUNT(*) AS TEXT) FROM {table}");
+        let count = match (self, self.file()) {
+            (Self::Postgres(database), _) => database.texts(&sql).remove(0),
+            (_, Some(file)) => {
+                let connection = rusqlite::Connection::open(file).unwrap();
+                let count = connection.query_row(&sql, [], |row| row.get(0));
+                count.unwrap()
+            }
+            (_, None) => panic!("nobody else reaches a database in memory"),
+        };
+        count.parse().unwrap()
+    }
+
     pub(crate) fn options(&self) -> Options {
         match self {
             Self::Memory | Self::Folder(_) => {

@@ -1,0 +1,215 @@
+//! Chunks of indexed files. The queue (`vector_stores/queue.rs`) writes them; here they are found.
+//!
+//! A chunk is searched while the file that it is from shows its generation; what is written under
+//! another is seen by nobody.
+
+use loomgate_domain::{
+    FileId, VectorStoreId, WorkspaceId,
+    vector_store::{Attributes, Chunk, ChunkId, chunk::whole_text},
+};
+
+use crate::{
+    Error,
+    pool::Pool,
+    tx::{Row, statements, values},
+};
+
+mod lexical;
+mod rows;
+
+pub(crate) use rows::{Place, index_copied, remove, write};
+
+#[cfg(test)]
+pub(crate) use {
+    lexical::POSTGRES_STATEMENTS as LEXICAL_POSTGRES_STATEMENTS,
+    lexical::SQLITE_STATEMENTS as LEXICAL_SQLITE_STATEMENTS,
+    lexical::STATEMENTS as LEXICAL_STATEMENTS,
+    rows::POSTGRES_STATEMENTS as ROW_POSTGRES_STATEMENTS,
+    rows::SQLITE_STATEMENTS as ROW_SQLITE_STATEMENTS, rows::STATEMENTS as ROW_STATEMENTS,
+};
+
+macro_rules! columns {
+    () => {
+        "chunks.seq, vector_store_files.store_id, vector_store_files.file_id, files.filename, \
+         vector_store_files.attributes, chunks.position, chunks.start, chunks.tokens, chunks.text"
+    };
+}
+use columns;
+
+/// How many `columns!` names: where those that follow it begin.
+const COLUMNS: usize = 9;
+
+/// From a chunk to its file, unless it is none that is searched. SQLite keeps the order of tables
+/// that are joined by `CROSS JOIN`.
+macro_rules! shown {
+    ($join:literal) => {
+        concat!(
+            $join,
+            " vector_store_files ON vector_store_files.seq = chunks.entry \
+             AND vector_store_files.workspace_id = chunks.workspace_id \
+             AND vector_store_files.shown = chunks.generation ",
+            $join,
+            " files ON files.workspace_id = vector_store_files.workspace_id \
+             AND files.id = vector_store_files.file_id"
+        )
+    };
+}
+use shown;
+
+statements! {
+    GET = concat!("SELECT ", columns!(), " FROM chunks ", shown!("JOIN"),
+        " WHERE chunks.seq = $1 AND chunks.workspace_id = $2");
+    OF_FILE = "SELECT chunks.start, chunks.text FROM vector_store_files \
+        JOIN chunks ON chunks.workspace_id = vector_store_files.workspace_id \
+        AND chunks.entry = vector_store_files.seq \
+        AND chunks.generation = vector_store_files.shown \
+        WHERE vector_store_files.workspace_id = $1 AND vector_store_files.store_id = $2 \
+        AND vector_store_files.file_id = $3 ORDER BY chunks.position";
+    VECTORS = "SELECT chunks.seq, chunks.position, chunk_vectors.vector FROM vector_store_files \
+        JOIN chunks ON chunks.workspace_id = vector_store_files.workspace_id \
+        AND chunks.entry = vector_store_files.seq \
+        AND chunks.generation = vector_store_files.shown \
+        JOIN chunk_vectors ON chunk_vectors.seq = chunks.seq \
+        WHERE vector_store_files.workspace_id = $1 AND vector_store_files.store_id = $2 \
+        AND vector_store_files.file_id = $3 AND chunks.position >= $4 \
+        ORDER BY chunks.position LIMIT $5";
+}
+
+/// A chunk to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewChunk {
+    /// Where in the file's text it begins, in bytes.
+    pub start: u64,
+    /// Its size in tokens.
+    pub tokens: u32,
+    /// Its text.
+    pub text: String,
+    /// The words that it is found by: in lower case, with spaces between them.
+    pub words: String,
+    /// Its vector, in the form that whoever searches reads.
+    pub vector: Option<Vec<u8>>,
+}
+
+/// The vector of a chunk that is searched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredVector {
+    /// The chunk.
+    pub chunk: ChunkId,
+    /// Its place among the chunks of its file, from 0.
+    pub position: u32,
+    /// As it was written.
+    pub vector: Vec<u8>,
+}
+
+/// A chunk that has words of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LexicalHit {
+    /// The chunk.
+    pub chunk: Chunk,
+    /// How well it fits: above 0, the higher the better, and only to be compared with others of the
+    /// same answer.
+    pub score: f64,
+}
+
+/// The chunks of a [`crate::Store`].
+#[derive(Debug)]
+pub struct Chunks<'s>(pub(crate) &'s Pool);
+
+impl Chunks<'_> {
+    /// The chunks with any of these words, best first and `most` at the most; only those from files
+    /// that `accept` takes by their attributes. Stores that are not there have none.
+    ///
+    /// Words are like those of [`NewChunk::words`]. English ones are found in their other forms.
+    pub async fn lexical(
+        &self,
+        ws: &WorkspaceId,
+        stores: &[VectorStoreId],
+        (words, most): (Vec<String>, u32),
+        accept: impl Fn(&Attributes) -> bool + Send + 'static,
+    ) -> Result<Vec<LexicalHit>, Error> {
+        let (ws, stores) = (ws.clone(), stores.to_vec());
+        self.0
+            .read(move |tx| lexical::search(tx, &ws, &stores, (&words, most), &accept))
+            .await
+    }
+
+    /// Chunks by their ids, in the order of these; those that are not searched any more are left out.
+    pub async fn get(&self, ws: &WorkspaceId, ids: Vec<ChunkId>) -> Result<Vec<Chunk>, Error> {
+        let ws = ws.clone();
+        self.0
+            .read(move |tx| {
+                let mut found = Vec::with_capacity(ids.len());
+                for id in &ids {
+                    found.extend(tx.row(GET, values![id.0, &ws], read)?);
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    /// The text of a file in a store, put together from its chunks; empty where it is not indexed.
+    pub async fn text(
+        &self,
+        ws: &WorkspaceId,
+        store: &VectorStoreId,
+        file: &FileId,
+    ) -> Result<String, Error> {
+        let (ws, store, file) = (ws.clone(), store.clone(), file.clone());
+        let chunks = self.0.read_one(move |tx| {
+            tx.rows(OF_FILE, values![&ws, &store, &file], |row| {
+                Ok((unsigned(row, 0)?, row.text(1)?.to_owned()))
+            })
+        });
+        Ok(whole_text(chunks.await?))
+    }
+
+    /// The vectors of a file in a store, from a position on, `most` at the most.
+    pub async fn vectors(
+        &self,
+        ws: &WorkspaceId,
+        (store, file): (&VectorStoreId, &FileId),
+        from: u32,
+        most: u32,
+    ) -> Result<Vec<StoredVector>, Error> {
+        let (ws, store, file) = (ws.clone(), store.clone(), file.clone());
+        self.0
+            .read_one(move |tx| {
+                let values = values![&ws, &store, &file, i64::from(from), i64::from(most)];
+                tx.rows(VECTORS, values, |row| {
+                    Ok(StoredVector {
+                        chunk: ChunkId(row.integer(0)?),
+                        position: small(row, 1)?,
+                        vector: row.bytes(2)?.to_vec(),
+                    })
+                })
+            })
+            .await
+    }
+}
+
+/// A chunk from `columns!`.
+fn read(row: &dyn Row) -> Result<Chunk, Error> {
+    Ok(Chunk {
+        id: ChunkId(row.integer(0)?),
+        vector_store_id: row.id(1)?,
+        file_id: row.id(2)?,
+        filename: row.text(3)?.to_owned(),
+        attributes: row.json(4)?,
+        position: small(row, 5)?,
+        start: unsigned(row, 6)?,
+        tokens: small(row, 7)?,
+        text: row.text(8)?.to_owned(),
+    })
+}
+
+/// A number that is never negative.
+pub(crate) fn unsigned(row: &dyn Row, column: usize) -> Result<u64, Error> {
+    let number = row.integer(column)?;
+    u64::try_from(number).map_err(|_| Error::corrupt(format!("column {column} is {number}")))
+}
+
+/// One that fits 32 bits.
+pub(crate) fn small(row: &dyn Row, column: usize) -> Result<u32, Error> {
+    let number = row.integer(column)?;
+    u32::try_from(number).map_err(|_| Error::corrupt(format!("column {column} is {number}")))
+}

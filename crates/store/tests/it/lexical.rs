@@ -1,0 +1,152 @@
+//! Search by words.
+
+use loomgate_domain::vector_store::Attributes;
+
+use crate::{
+    documents::{
+        create, found, indexed, library, put, search, tagged, take, terms, write, year_of,
+    },
+    fixtures::{id, ws},
+    home::Home,
+};
+
+on_both_engines! {
+    rare_words_weigh_more_than_common_ones,
+    more_of_a_word_and_fewer_others_rank_higher,
+    a_search_stays_within_its_stores,
+    a_filter_looks_as_far_as_it_has_to,
+    english_words_are_found_in_their_other_forms,
+    nothing_in_a_query_is_more_than_a_word,
+}
+
+async fn rare_words_weigh_more_than_common_ones(home: Home) {
+    let (_home, store) = library(home);
+    create(&store, 1, &[]).await;
+    let common = "the loom is in the room";
+    let mut texts = vec![common; 20];
+    texts.push("a shuttle is here too");
+    indexed(&store, put(&[1]), &texts).await;
+    let hits = search(&store, "the shuttle").await;
+    assert_eq!(hits[0].chunk.text, "a shuttle is here too");
+    assert_eq!(hits.len(), 10);
+    assert!(
+        hits[0].score > hits[1].score && hits[9].score > 0.0,
+        "{hits:?}"
+    );
+}
+
+async fn more_of_a_word_and_fewer_others_rank_higher(home: Home) {
+    let (_home, store) = library(home);
+    create(&store, 1, &[]).await;
+    let long = format!("weft {}", "padding ".repeat(60));
+    indexed(
+        &store,
+        put(&[1]),
+        &[&long, "weft and weft again", "weft and warp again", "none"],
+    )
+    .await;
+    let texts = found(&store, "Weft").await;
+    assert_eq!(texts, ["weft and weft again", "weft and warp again", &long]);
+}
+
+async fn a_search_stays_within_its_stores(home: Home) {
+    let (_home, store) = library(home);
+    for n in 1..=3 {
+        create(&store, n, &[n]).await;
+        let guard = take(&store).await;
+        assert!(write(&store, &guard, &[&format!("yarn of store {n}")]).await);
+        assert!(crate::documents::complete(&store, &guard, 1).await);
+    }
+    let of = async |stores: &[u32]| {
+        let stores: Vec<_> = stores.iter().map(|n| id(*n)).collect();
+        let hits = store
+            .chunks()
+            .lexical(&ws(), &stores, (terms("yarn"), 10), |_| true)
+            .await;
+        let texts = hits.unwrap().into_iter().map(|hit| hit.chunk.text);
+        let mut texts: Vec<_> = texts.collect();
+        texts.sort();
+        texts
+    };
+    assert_eq!(of(&[2]).await, ["yarn of store 2"]);
+    assert_eq!(of(&[1, 3, 9]).await, ["yarn of store 1", "yarn of store 3"]);
+    assert_eq!(of(&[]).await, Vec::<String>::new());
+    // Its mark is no word.
+    assert_eq!(found(&store, "s1 /s1").await, Vec::<String>::new());
+}
+
+async fn a_filter_looks_as_far_as_it_has_to(home: Home) {
+    let (_home, store) = library(home);
+    create(&store, 1, &[]).await;
+    let texts = vec!["silk silk silk"; 30];
+    indexed(&store, tagged(1, 2001), &texts).await;
+    indexed(
+        &store,
+        tagged(2, 2002),
+        &["silk among many other words of a long text"],
+    )
+    .await;
+    let accept = |attributes: &Attributes| *attributes == year_of(2002);
+    let hits = store
+        .chunks()
+        .lexical(&ws(), &[id(1)], (terms("silk"), 3), accept)
+        .await;
+    let hits = hits.unwrap();
+    assert_eq!(hits.len(), 1);
+    assert_eq!(hits[0].chunk.file_id, id(2));
+    let all = store
+        .chunks()
+        .lexical(&ws(), &[id(1)], (terms("silk"), 3), |_| true)
+        .await;
+    assert_eq!(all.unwrap().len(), 3);
+}
+
+async fn english_words_are_found_in_their_other_forms(home: Home) {
+    let (_home, store) = library(home);
+    create(&store, 1, &[]).await;
+    let texts = [
+        "refunds of orders",
+        "the order was refunded",
+        "größe 東京 привет",
+    ];
+    indexed(&store, put(&[1]), &texts).await;
+    assert_eq!(found(&store, "refund").await.len(), 2);
+    assert_eq!(found(&store, "refunding order").await.len(), 2);
+    assert_eq!(found(&store, "Größe").await, [texts[2]]);
+    assert_eq!(found(&store, "東京").await, [texts[2]]);
+    assert_eq!(found(&store, "привет").await, [texts[2]]);
+    // Also those that say little.
+    assert_eq!(found(&store, "the").await, [texts[1]]);
+}
+
+async fn nothing_in_a_query_is_more_than_a_word(home: Home) {
+    let (_home, store) = library(home);
+    create(&store, 1, &[]).await;
+    indexed(&store, put(&[1]), &["and or not near wool"]).await;
+    let of = async |words: &[&str]| {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let chunks = store.chunks();
+        let hits = chunks.lexical(&ws(), &[id(1)], (words, 10), |_| true).await;
+        hits.unwrap().len()
+    };
+    for word in [
+        "\"",
+        "'",
+        "wool*",
+        "/s1",
+        "s1",
+        "a b",
+        "\\",
+        "wool' | '",
+        "",
+        "\u{0}",
+        ":*",
+    ] {
+        assert_eq!(of(&[word]).await, 0, "{word}");
+        assert_eq!(of(&[word, "wool"]).await, 1, "{word}");
+    }
+    for word in ["and", "or", "not", "near"] {
+        assert_eq!(of(&[word]).await, 1, "{word}");
+    }
+    assert_eq!(of(&[]).await, 0);
+}
