@@ -13,6 +13,7 @@ pub mod step;
 pub mod thread;
 pub mod tool;
 pub mod usage;
+pub mod vector_store;
 
 pub use assistant::Assistant;
 pub use deleted::Deleted;
@@ -23,6 +24,7 @@ pub use run::Run;
 pub use step::RunStep;
 pub use thread::Thread;
 pub use usage::Usage;
+pub use vector_store::{FileBatch, OnePage, SearchResult, TextPart, VectorStore, VectorStoreFile};
 
 use crate::shape::{Shape, one_of};
 

@@ -8,19 +8,27 @@ use serde_json::{Map, Value};
 use crate::{Problem, shape::Shape};
 
 pub mod assistant;
+mod chunking;
 pub mod message;
 pub mod query;
 pub mod resources;
 pub mod run;
+pub mod search;
 pub mod thread;
 pub mod tool;
 pub mod turn;
+pub mod vector_store;
 
 pub use assistant::{CreateAssistant, ModifyAssistant};
 pub use message::{CreateMessage, ModifyMessage, NewMessage};
 pub use query::{ListQuery, StreamPlace, include_query, list_query, stream_place};
 pub use run::{CreateRun, CreateThreadAndRun, ModifyRun, RunOptions, SubmitToolOutputs};
+pub use search::{Ranker, SearchVectorStore};
 pub use thread::{CreateThread, ModifyThread};
+pub use vector_store::{
+    CreateFileBatch, CreateVectorStore, CreateVectorStoreFile, ModifyVectorStore,
+    ModifyVectorStoreFile,
+};
 
 /// A body that an operation takes.
 pub trait Request: Sized {

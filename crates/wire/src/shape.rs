@@ -42,6 +42,8 @@ pub enum Shape {
     Tagged(Tagged),
     /// The `metadata` map (contract section 3.1).
     Metadata,
+    /// The `attributes` map: the same with texts, numbers and booleans (contract section 11.6).
+    Attributes,
     /// Any object: JSON schemas, for instance.
     AnyObject,
     /// One of these, told apart by their JSON type.

@@ -1,6 +1,6 @@
 //! What DELETE answers.
 
-use loomgate_domain::{AssistantId, MessageId, ThreadId};
+use loomgate_domain::{AssistantId, FileId, MessageId, ThreadId, VectorStoreId};
 use serde::Serialize;
 
 use super::kind;
@@ -33,6 +33,16 @@ impl<'a> Deleted<'a> {
         Self::new(id.as_str(), "thread.message.deleted")
     }
 
+    /// Of a vector store.
+    pub fn vector_store(id: &'a VectorStoreId) -> Self {
+        Self::new(id.as_str(), "vector_store.deleted")
+    }
+
+    /// Of a file in a vector store; the file itself stays.
+    pub fn vector_store_file(id: &'a FileId) -> Self {
+        Self::new(id.as_str(), "vector_store.file.deleted")
+    }
+
     fn new(id: &'a str, object: &'static str) -> Self {
         Self {
             id,
@@ -59,6 +69,18 @@ pub static MESSAGE: Shape = object(
     "MessageDeleted",
     "A message is gone.",
     &fields(&kind(&["thread.message.deleted"])),
+);
+/// The shape for a vector store.
+pub static VECTOR_STORE: Shape = object(
+    "VectorStoreDeleted",
+    "A vector store is gone.",
+    &fields(&kind(&["vector_store.deleted"])),
+);
+/// The shape for a file in a vector store.
+pub static VECTOR_STORE_FILE: Shape = object(
+    "VectorStoreFileDeleted",
+    "A file is out of a vector store.",
+    &fields(&kind(&["vector_store.file.deleted"])),
 );
 
 const fn fields(kind: &'static Shape) -> [Field; 3] {

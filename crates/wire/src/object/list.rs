@@ -60,5 +60,17 @@ pub static MESSAGES: Shape = object(
 );
 /// A page of runs.
 pub static RUNS: Shape = object("RunList", "A page.", &page(&list(&super::run::SHAPE)));
+/// A page of vector stores.
+pub static VECTOR_STORES: Shape = object(
+    "VectorStoreList",
+    "A page.",
+    &page(&list(&super::vector_store::SHAPE)),
+);
+/// A page of files in a vector store.
+pub static VECTOR_STORE_FILES: Shape = object(
+    "VectorStoreFileList",
+    "A page.",
+    &page(&list(&super::vector_store::FILE)),
+);
 /// A page of run steps.
 pub static STEPS: Shape = object("RunStepList", "A page.", &page(&list(&super::step::SHAPE)));

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use loomgate_domain::{Order, limits::LIST_LIMIT, run::EventId};
+use loomgate_domain::{Order, limits::LIST_LIMIT, run::EventId, vector_store::IndexingStatus};
 use url::form_urlencoded;
 
 use crate::{
@@ -28,6 +28,8 @@ pub struct ListQuery {
     pub before: Option<String>,
     /// Only messages of this run.
     pub run_id: Option<String>,
+    /// Only files of this status.
+    pub filter: Option<IndexingStatus>,
     /// Optional parts of the items.
     pub include: Vec<String>,
 }
@@ -40,13 +42,14 @@ impl Default for ListQuery {
             after: None,
             before: None,
             run_id: None,
+            filter: None,
             include: Vec::new(),
         }
     }
 }
 
 /// Reads the query of a list. `extra` names what the list takes beyond limit, order, after and
-/// before: `run_id`, `include`. Other parameters are ignored; so is one without a value.
+/// before: `run_id`, `filter`, `include`. Other parameters are ignored; so is one without a value.
 pub fn list_query(query: Option<&str>, extra: &[&str]) -> Result<ListQuery, Problem> {
     let mut list = ListQuery::default();
     for (name, value) in pairs(query) {
@@ -56,6 +59,7 @@ pub fn list_query(query: Option<&str>, extra: &[&str]) -> Result<ListQuery, Prob
             "after" => list.after = Some(value.into_owned()),
             "before" => list.before = Some(value.into_owned()),
             "run_id" if extra.contains(&"run_id") => list.run_id = Some(value.into_owned()),
+            "filter" if extra.contains(&"filter") => list.filter = Some(status(&value)?),
             "include" | "include[]" if extra.contains(&"include") => {
                 list.include.push(include(&value)?);
             }
@@ -186,6 +190,13 @@ fn order(text: &str) -> Result<Order, Problem> {
             &["asc", "desc"],
         )),
     }
+}
+
+fn status(text: &str) -> Result<IndexingStatus, Problem> {
+    IndexingStatus::parse(text).ok_or_else(|| {
+        let known: Vec<&str> = IndexingStatus::ALL.iter().map(|it| it.as_str()).collect();
+        Problem::not_supported_value("filter".to_owned(), text, &known)
+    })
 }
 
 fn include(text: &str) -> Result<String, Problem> {

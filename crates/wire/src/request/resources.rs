@@ -6,9 +6,9 @@ use loomgate_domain::{
 };
 use serde::Deserialize;
 
+use super::chunking::CHUNKING;
 use crate::shape::{
-    Cap, Field, Object, Rule, STRING, Shape, Tagged, Variant, Violation, inline, list, list_of,
-    object,
+    Cap, Field, Object, Rule, STRING, Shape, Violation, inline, list, list_of, object,
 };
 
 /// Resources by id, and the helper that makes a vector store along the way.
@@ -72,44 +72,6 @@ static NEW_STORE: Shape = inline(&[
     Field::optional("chunking_strategy", &CHUNKING, "How files are cut up.").nullable(),
     Field::optional("metadata", &Shape::Metadata, "The client's own pairs.").nullable(),
 ]);
-
-static CHUNKING: Shape = Shape::Tagged(Tagged {
-    name: "ChunkingStrategy",
-    doc: "How files are cut up.",
-    variants: &[
-        Variant {
-            tag: "auto",
-            doc: "The server's choice.",
-            fields: &[],
-        },
-        Variant {
-            tag: "static",
-            doc: "Pieces of a given size.",
-            fields: &[Field::required(
-                "static",
-                &inline(&[
-                    Field::required(
-                        "max_chunk_size_tokens",
-                        &Shape::Integer {
-                            min: Some(100),
-                            max: Some(4096),
-                        },
-                        "Size of a piece.",
-                    ),
-                    Field::required(
-                        "chunk_overlap_tokens",
-                        &Shape::Integer {
-                            min: Some(0),
-                            max: None,
-                        },
-                        "What two neighbours share, at most half of the size.",
-                    ),
-                ]),
-                "The sizes.",
-            )],
-        },
-    ],
-});
 
 const STORES: Rule = Rule {
     broken: |resources| {

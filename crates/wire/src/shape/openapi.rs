@@ -41,6 +41,19 @@ pub fn schema(shape: &Shape, components: &mut Components) -> Value {
                 "additionalProperties": {"type": "string", "maxLength": Metadata::MAX_VALUE_CHARS},
             })
         }),
+        Shape::Attributes => named("Attributes", components, |_| {
+            json!({
+                "type": "object",
+                "description": "Up to 16 pairs of texts, numbers and booleans.",
+                "maxProperties": Metadata::MAX_PAIRS,
+                "propertyNames": {"maxLength": Metadata::MAX_KEY_CHARS},
+                "additionalProperties": {"oneOf": [
+                    {"type": "string", "maxLength": Metadata::MAX_VALUE_CHARS},
+                    {"type": "number"},
+                    {"type": "boolean"},
+                ]},
+            })
+        }),
         Shape::AnyObject => json!({"type": "object", "additionalProperties": true}),
         Shape::Union(members) => {
             let members: Vec<Value> = members
@@ -71,6 +84,8 @@ fn named(
         return make(components);
     }
     if !components.contains_key(name) {
+        // What it is made of may be of its own kind.
+        components.insert(name.to_owned(), Value::Null);
         let schema = make(components);
         components.insert(name.to_owned(), schema);
     }

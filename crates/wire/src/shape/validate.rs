@@ -4,7 +4,9 @@
 use loomgate_domain::{Limits, Metadata};
 use serde_json::{Map, Value};
 
-use super::{Array, Field, Format, Object, Presence, Shape, Tagged, Text, Violation, path::Path};
+use super::{
+    Array, Cap, Field, Format, Object, Presence, Shape, Tagged, Text, Violation, path::Path,
+};
 use crate::problem::{Counted, Numeric, Problem};
 
 /// The order in which problems are told.
@@ -76,7 +78,8 @@ impl Walk<'_> {
             (Shape::Array(array), Value::Array(items)) => self.array(array, value, items, path),
             (Shape::Object(object), Value::Object(map)) => self.object(object, value, map, path),
             (Shape::Tagged(tagged), Value::Object(map)) => self.tagged(tagged, map, path),
-            (Shape::Metadata, Value::Object(map)) => self.metadata(map, path),
+            (Shape::Metadata, Value::Object(map)) => self.pairs(&PAIR_TEXT, map, path),
+            (Shape::Attributes, Value::Object(map)) => self.pairs(&ATTRIBUTE, map, path),
             (Shape::Union(members), value) => {
                 match members.iter().find(|member| member.takes(value)) {
                     Some(member) => self.shape(member, value, path),
@@ -223,7 +226,8 @@ impl Walk<'_> {
         }
     }
 
-    fn metadata(&mut self, map: &Map<String, Value>, path: &Path<'_>) {
+    /// Up to 16 pairs, with values of one shape.
+    fn pairs(&mut self, values: &Shape, map: &Map<String, Value>, path: &Path<'_>) {
         if map.len() > Metadata::MAX_PAIRS {
             self.note(Phase::Bounds, path, |param| {
                 Problem::too_many_properties(param, Metadata::MAX_PAIRS, map.len())
@@ -237,15 +241,7 @@ impl Walk<'_> {
                     Problem::key_too_long(&path.to_string(), param, key, length)
                 });
             }
-            let Value::String(value) = value else {
-                self.wrong_type(&super::STRING, value, &place);
-                continue;
-            };
-            if let Some(length) = chars_above(value, Metadata::MAX_VALUE_CHARS) {
-                self.note(Phase::Bounds, &place, |param| {
-                    Problem::too_long(param, Counted::String, Metadata::MAX_VALUE_CHARS, length)
-                });
-            }
+            self.shape(values, value, &place);
         }
     }
 
@@ -262,6 +258,18 @@ impl Walk<'_> {
     }
 }
 
+/// The value of a pair of metadata.
+static PAIR_TEXT: Shape = super::text(Cap::At(Metadata::MAX_VALUE_CHARS));
+/// That of an attribute.
+static ATTRIBUTE: Shape = Shape::Union(&[
+    &PAIR_TEXT,
+    &Shape::Number {
+        min: None,
+        max: None,
+    },
+    &Shape::Boolean,
+]);
+
 impl Shape {
     /// Whether the JSON type alone fits.
     fn takes(&self, value: &Value) -> bool {
@@ -270,9 +278,11 @@ impl Shape {
             Self::Integer { .. } | Self::Number { .. } => value.is_number(),
             Self::Boolean => value.is_boolean(),
             Self::Array(_) => value.is_array(),
-            Self::Object(_) | Self::Tagged(_) | Self::Metadata | Self::AnyObject => {
-                value.is_object()
-            }
+            Self::Object(_)
+            | Self::Tagged(_)
+            | Self::Metadata
+            | Self::Attributes
+            | Self::AnyObject => value.is_object(),
             Self::Union(members) => members.iter().any(|member| member.takes(value)),
         }
     }
@@ -304,7 +314,11 @@ impl Shape {
                 Self::Object(_) | Self::Tagged(_) => "an array of objects",
                 _ => "an array",
             },
-            Self::Object(_) | Self::Tagged(_) | Self::Metadata | Self::AnyObject => "an object",
+            Self::Object(_)
+            | Self::Tagged(_)
+            | Self::Metadata
+            | Self::Attributes
+            | Self::AnyObject => "an object",
             Self::Union(_) => "a value",
         }
     }

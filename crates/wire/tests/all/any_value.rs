@@ -4,9 +4,10 @@ use loomgate_domain::Limits;
 use loomgate_wire::{
     Request, parse,
     request::{
-        CreateAssistant, CreateMessage, CreateRun, CreateThread, CreateThreadAndRun,
-        ModifyAssistant, ModifyMessage, ModifyRun, ModifyThread, SubmitToolOutputs, include_query,
-        list_query, stream_place,
+        CreateAssistant, CreateFileBatch, CreateMessage, CreateRun, CreateThread,
+        CreateThreadAndRun, CreateVectorStore, CreateVectorStoreFile, ModifyAssistant,
+        ModifyMessage, ModifyRun, ModifyThread, ModifyVectorStore, ModifyVectorStoreFile,
+        SearchVectorStore, SubmitToolOutputs, include_query, list_query, stream_place,
     },
     shape::{Field, Format, Presence, Rule, Shape, validate},
 };
@@ -48,6 +49,10 @@ fn any_json() -> BoxedStrategy<Value> {
             "truncation_strategy",
             "response_format",
             "assistant_id",
+            "file_ids",
+            "attributes",
+            "query",
+            "filters",
         ])
         .prop_map(str::to_owned),
         "\\PC{0,6}",
@@ -89,6 +94,8 @@ fn described(shape: &'static Shape) -> BoxedStrategy<Value> {
             checked(items.prop_map(Value::from).boxed(), array.rule)
         }
         Shape::Object(object) => checked(fields(object.fields, None), object.rule),
+        // It is made of its own kind.
+        Shape::Tagged(tagged) if tagged.name == "AttributeFilter" => filter(),
         Shape::Tagged(tagged) => {
             let variants: Vec<_> = tagged
                 .variants
@@ -103,6 +110,16 @@ fn described(shape: &'static Shape) -> BoxedStrategy<Value> {
                 Value::Object(pairs.collect())
             })
             .boxed(),
+        Shape::Attributes => {
+            let value = prop_oneof![
+                "\\PC{0,99}".prop_map(Value::from),
+                any::<bool>().prop_map(Value::from),
+                any::<i32>().prop_map(Value::from),
+            ];
+            vec(("[a-z]{1,64}", value), 0..=16)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect()))
+                .boxed()
+        }
         Shape::AnyObject => any_json()
             .prop_map(|inner| json!({ "inner": inner }))
             .boxed(),
@@ -111,6 +128,27 @@ fn described(shape: &'static Shape) -> BoxedStrategy<Value> {
             proptest::strategy::Union::new(members).boxed()
         }
     }
+}
+
+/// A condition on attributes.
+fn filter() -> BoxedStrategy<Value> {
+    let value = || {
+        prop_oneof![
+            "\\PC{0,9}".prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+        ]
+    };
+    let comparison = (select(vec!["eq", "ne", "gt", "gte", "lt", "lte"]), value())
+        .prop_map(|(tag, value)| json!({"type": tag, "key": "k", "value": value}));
+    let among = (select(vec!["in", "nin"]), vec(value(), 0..3))
+        .prop_map(|(tag, values)| json!({"type": tag, "key": "k", "value": values}));
+    prop_oneof![comparison, among]
+        .prop_recursive(3, 12, 3, |inner| {
+            (select(vec!["and", "or"]), vec(inner, 0..3))
+                .prop_map(|(tag, filters)| json!({"type": tag, "filters": filters}))
+        })
+        .boxed()
 }
 
 fn checked(values: BoxedStrategy<Value>, rule: Option<Rule>) -> BoxedStrategy<Value> {
@@ -180,7 +218,13 @@ fn agree_all(value: &Value) -> Result<(), TestCaseError> {
     agree::<CreateRun>(value)?;
     agree::<ModifyRun>(value)?;
     agree::<CreateThreadAndRun>(value)?;
-    agree::<SubmitToolOutputs>(value)
+    agree::<SubmitToolOutputs>(value)?;
+    agree::<CreateVectorStore>(value)?;
+    agree::<ModifyVectorStore>(value)?;
+    agree::<CreateVectorStoreFile>(value)?;
+    agree::<ModifyVectorStoreFile>(value)?;
+    agree::<CreateFileBatch>(value)?;
+    agree::<SearchVectorStore>(value)
 }
 
 /// What fails is printed, not filed.
@@ -220,6 +264,12 @@ requests! {
     modify_run: ModifyRun;
     create_thread_and_run: CreateThreadAndRun;
     submit_tool_outputs: SubmitToolOutputs;
+    create_vector_store: CreateVectorStore;
+    modify_vector_store: ModifyVectorStore;
+    create_vector_store_file: CreateVectorStoreFile;
+    modify_vector_store_file: ModifyVectorStoreFile;
+    create_file_batch: CreateFileBatch;
+    search_vector_store: SearchVectorStore;
 }
 
 proptest! {

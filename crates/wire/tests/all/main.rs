@@ -16,6 +16,7 @@ mod openapi;
 mod query;
 mod records;
 mod texts;
+mod vector_stores;
 
 use loomgate_domain::Limits;
 use loomgate_wire::{Problem, Request, parse};

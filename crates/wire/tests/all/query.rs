@@ -29,6 +29,7 @@ fn everything_asked() {
         after: Some("asst_1".into()),
         before: Some("asst_2".into()),
         run_id: Some("run_1".into()),
+        filter: None,
         include: vec![CONTENT.into()],
     };
     assert_eq!(read, expected);
