@@ -22,7 +22,7 @@ pub enum Tail {
     /// So many of `[A-Za-z0-9]`.
     Alphanumeric(usize),
     /// So many of `[0-9a-f]`.
-    Hex(usize),
+    Hex(u32),
 }
 
 macro_rules! kinds {
@@ -212,27 +212,26 @@ pub fn random_text(ids: &dyn IdGen, length: usize) -> String {
 
 /// A new id: the kind's prefix, and 22 to 32 characters (contract section 3).
 pub fn new_id<K: IdKind>(ids: &dyn IdGen) -> Id<K> {
-    Id::trusted([K::PREFIX, &random_text(ids, 24)].concat())
+    let tail = match K::TAIL {
+        Tail::Alphanumeric(length) => random_text(ids, length),
+        Tail::Hex(length) => random_hex(ids, length),
+    };
+    Id::trusted([K::PREFIX, &tail].concat())
+}
+
+/// `length` characters of `[0-9a-f]`, each equally likely; at most 32.
+fn random_hex(ids: &dyn IdGen, length: u32) -> String {
+    let mut bytes = [0; 16];
+    ids.fill(&mut bytes);
+    let mut text = String::with_capacity(32);
+    push_hex(&mut text, u128::from_be_bytes(bytes), length);
+    text
 }
 
 /// Adds the lowest `digits` hexadecimal digits of a number to a text. Much cheaper than formatting.
 pub fn push_hex(text: &mut String, number: u128, digits: u32) {
     let digit = |place: u32| char::from_digit((number >> (4 * place) & 0xf) as u32, 16);
     text.extend((0..digits).rev().filter_map(digit));
-    let tail = match K::TAIL {
-        Tail::Alphanumeric(length) => random_text(ids, length),
-        Tail::Hex(length) => random_hex(ids, length),
-    };
-    Id::trusted(format!("{}{tail}", K::PREFIX))
-}
-
-/// `length` characters of `[0-9a-f]`, each equally likely.
-fn random_hex(ids: &dyn IdGen, length: usize) -> String {
-    let mut bytes = vec![0_u8; length.div_ceil(2)];
-    ids.fill(&mut bytes);
-    let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    text.truncate(length);
-    text
 }
 
 #[cfg(test)]
