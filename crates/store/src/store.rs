@@ -500,7 +500,7 @@ mod tests {
         let path = folder.path().join("records.db");
         let ws = WorkspaceId::trusted("ws_1");
         let store = Store::open(Options::file(&path)).unwrap();
-        pragma(&store, "PRAGMA max_page_count = 80").await;
+        pragma(&store, "PRAGMA max_page_count = 200").await;
         let mut kept = Vec::new();
         let mut refused = None;
         // Alone, and together in one commit.
