@@ -11,7 +11,7 @@ use loomgate_domain::{
 use crate::{
     Error,
     pool::Pool,
-    tx::{Row, statements, values},
+    tx::{Row, Tx, statements, values},
 };
 
 mod lexical;
@@ -59,20 +59,14 @@ use shown;
 statements! {
     GET = concat!("SELECT ", columns!(), " FROM chunks ", shown!("JOIN"),
         " WHERE chunks.seq = $1 AND chunks.workspace_id = $2");
-    OF_FILE = "SELECT chunks.start, chunks.text FROM vector_store_files \
-        JOIN chunks ON chunks.workspace_id = vector_store_files.workspace_id \
-        AND chunks.entry = vector_store_files.seq \
-        AND chunks.generation = vector_store_files.shown \
-        WHERE vector_store_files.workspace_id = $1 AND vector_store_files.store_id = $2 \
-        AND vector_store_files.file_id = $3 ORDER BY chunks.position";
-    VECTORS = "SELECT chunks.seq, chunks.position, chunk_vectors.vector FROM vector_store_files \
-        JOIN chunks ON chunks.workspace_id = vector_store_files.workspace_id \
-        AND chunks.entry = vector_store_files.seq \
-        AND chunks.generation = vector_store_files.shown \
+    SHOWN = "SELECT seq, shown FROM vector_store_files \
+        WHERE workspace_id = $1 AND store_id = $2 AND file_id = $3 AND shown IS NOT NULL";
+    TEXTS = "SELECT start, text FROM chunks \
+        WHERE workspace_id = $1 AND entry = $2 AND generation = $3 ORDER BY position";
+    VECTORS = "SELECT chunks.seq, chunks.position, chunk_vectors.vector FROM chunks \
         JOIN chunk_vectors ON chunk_vectors.seq = chunks.seq \
-        WHERE vector_store_files.workspace_id = $1 AND vector_store_files.store_id = $2 \
-        AND vector_store_files.file_id = $3 AND chunks.position >= $4 \
-        ORDER BY chunks.position LIMIT $5";
+        WHERE chunks.workspace_id = $1 AND chunks.entry = $2 AND chunks.generation = $3 \
+        AND chunks.position >= $4 ORDER BY chunks.position LIMIT $5";
 }
 
 /// A chunk to write.
@@ -155,8 +149,11 @@ impl Chunks<'_> {
         file: &FileId,
     ) -> Result<String, Error> {
         let (ws, store, file) = (ws.clone(), store.clone(), file.clone());
-        let chunks = self.0.read_one(move |tx| {
-            tx.rows(OF_FILE, values![&ws, &store, &file], |row| {
+        let chunks = self.0.read(move |tx| {
+            let Some((entry, generation)) = shown_of(tx, &ws, (&store, &file))? else {
+                return Ok(Vec::new());
+            };
+            tx.rows(TEXTS, values![&ws, entry, generation], |row| {
                 Ok((unsigned(row, 0)?, row.text(1)?.to_owned()))
             })
         });
@@ -173,8 +170,12 @@ impl Chunks<'_> {
     ) -> Result<Vec<StoredVector>, Error> {
         let (ws, store, file) = (ws.clone(), store.clone(), file.clone());
         self.0
-            .read_one(move |tx| {
-                let values = values![&ws, &store, &file, i64::from(from), i64::from(most)];
+            .read(move |tx| {
+                let Some((entry, generation)) = shown_of(tx, &ws, (&store, &file))? else {
+                    return Ok(Vec::new());
+                };
+                let (from, most) = (i64::from(from), i64::from(most));
+                let values = values![&ws, entry, generation, from, most];
                 tx.rows(VECTORS, values, |row| {
                     Ok(StoredVector {
                         chunk: ChunkId(row.integer(0)?),
@@ -185,6 +186,17 @@ impl Chunks<'_> {
             })
             .await
     }
+}
+
+/// What chunks of a file are searched: `seq` of the file in its store, and the generation.
+fn shown_of(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    (store, file): (&VectorStoreId, &FileId),
+) -> Result<Option<(i64, i64)>, Error> {
+    tx.row(SHOWN, values![ws, store, file], |row| {
+        Ok((row.integer(0)?, row.integer(1)?))
+    })
 }
 
 /// A chunk from `columns!`.

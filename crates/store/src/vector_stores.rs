@@ -59,6 +59,9 @@ statements! {
         AND (expires_after_days IS NULL OR last_active_at + expires_after_days * 86400 > $1)";
     DELETE = "UPDATE vector_stores SET deleted_at = $1 \
         WHERE workspace_id = $2 AND id = $3 AND deleted_at IS NULL";
+    // Nobody is to index what was in it.
+    UNWANTED = "UPDATE vector_store_files SET lease_owner = NULL, lease_until = NULL \
+        WHERE workspace_id = $1 AND store_id = $2 AND status = 'in_progress'";
     CURSOR = "SELECT seq FROM vector_stores \
         WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL";
     LIST_ASC = concat!("SELECT ", columns!(), " FROM vector_stores WHERE workspace_id = $1 \
@@ -189,7 +192,13 @@ impl VectorStores<'_> {
     ) -> Result<bool, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
-            .write_one(move |tx| Ok(tx.execute(DELETE, values![now, &ws, &id])? > 0))
+            .write(move |tx| {
+                let is_deleted = tx.execute(DELETE, values![now, &ws, &id])? > 0;
+                if is_deleted {
+                    tx.execute(UNWANTED, values![&ws, &id])?;
+                }
+                Ok(is_deleted)
+            })
             .await
     }
 

@@ -33,15 +33,12 @@ macro_rules! void {
     };
 }
 
-/// Takes the oldest files that are free. Those of deleted stores are the sweeper's.
+/// Takes the oldest files that are free.
 macro_rules! claim {
     ($locking:literal) => {
         concat!(
             "WITH next AS (SELECT seq FROM vector_store_files \
-             WHERE lease_until = 0 AND EXISTS (SELECT 1 FROM vector_stores \
-             WHERE vector_stores.workspace_id = vector_store_files.workspace_id \
-             AND vector_stores.id = vector_store_files.store_id \
-             AND vector_stores.deleted_at IS NULL) ORDER BY seq LIMIT $1",
+             WHERE lease_until = 0 ORDER BY seq LIMIT $1",
             $locking,
             ") UPDATE vector_store_files SET fence = fence + 1, attempt = attempt + 1, \
              lease_owner = $2, lease_until = $3 WHERE seq IN (SELECT seq FROM next) \
