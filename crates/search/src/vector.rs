@@ -1,9 +1,12 @@
 //! Embeddings of one vector store, quantised, in memory, scanned whole: exact in what it looks at, no graph
 //! to build, nothing to tune, and a filter costs nothing.
 //!
-//! A search has two steps. [`Index::scan`] ranks every row by its quantised cosine and names candidates, more
-//! than are wanted; [`rescore`] ranks those by the exact cosine, from the full vectors that the caller
-//! fetches. How much recall the first step costs is measured (`examples/search_bench.rs`).
+//! A search has two steps. [`Index::scan`] ranks every row by its quantised cosine and names
+//! candidates, more than are wanted; [`rescore`] ranks those by the exact cosine, from the full
+//! vectors that the caller fetches. Measured with `examples/search_bench.rs`, all-MiniLM-L6-v2 and
+//! 1,669 chunks of documentation, recall@10 against exact search is 0.990 with 10 candidates, and
+//! 1.000 with 20 or 40. A whole query over 100,000 rows takes 1.2 times what reading the codes alone
+//! takes, 0.3 times a scan of the full vectors, at 384 and at 1536 dimensions.
 //!
 //! Rows stand in blocks of [`BLOCK_ROWS`], one behind the other, so that a scan is a few long reads. The rows of
 //! a group (a file) are neighbours: a filter is asked once for each run of them, and a removal takes the run out.

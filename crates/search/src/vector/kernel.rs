@@ -1,5 +1,5 @@
-//! The inner loops. They are plain loops that the compiler turns into wide multiplications; `pulp` compiles
-//! them a second time for processors with AVX2 and chooses at run time, as the program is built for any x86-64.
+//! The inner loops. `pulp` compiles them a second time for processors with AVX2 and chooses at run time,
+//! as the program is built for any x86-64.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -8,34 +8,81 @@ use super::VectorError;
 /// For each row of `codes` the sum of its products with `query`. Both are small enough for 32 bits,
 /// see [`super::MAX_DIMENSIONS`].
 pub(super) fn sums_of_products(codes: &[i8], query: &[i16], sums: &mut [i32]) {
-    Arch::new().dispatch(Sums {
-        codes,
-        query,
-        results: sums,
-    });
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = pulp::x86::V3::try_new() {
+        let sums = wide::Sums {
+            avx2: avx2.avx2,
+            codes,
+            query,
+            results: sums,
+        };
+        return Simd::vectorize(avx2, sums);
+    }
+    for (row, sum) in codes.chunks_exact(query.len()).zip(sums) {
+        *sum = sum_of_products(row, query);
+    }
 }
 
-struct Sums<'a> {
-    codes: &'a [i8],
-    query: &'a [i16],
-    results: &'a mut [i32],
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "compiled for the processor only where it is inlined"
+)]
+fn sum_of_products(codes: &[i8], query: &[i16]) -> i32 {
+    let products = codes.iter().zip(query);
+    products
+        .map(|(&code, &query)| i32::from(code) * i32::from(query))
+        .sum()
 }
 
-impl WithSimd for Sums<'_> {
-    type Output = ();
+/// With AVX2 the compiler fills only half of a register here, so that it is told what to do.
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    use std::arch::x86_64::__m256i;
 
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "compiled for the processor only where it is inlined"
-    )]
-    fn with_simd<S: Simd>(self, _: S) {
-        for (row, sum) in self.codes.chunks_exact(self.query.len()).zip(self.results) {
-            let products = row
-                .iter()
-                .zip(self.query)
-                .map(|(&code, &query)| i32::from(code) * i32::from(query));
-            *sum = products.sum();
+    use pulp::{Simd, WithSimd, cast, core_arch::x86::Avx2};
+
+    /// Codes that one instruction multiplies.
+    const WIDTH: usize = 16;
+    /// Sums that run side by side, as each addition waits for the one before.
+    const SUMS: usize = 4;
+
+    pub(super) struct Sums<'a> {
+        pub(super) avx2: Avx2,
+        pub(super) codes: &'a [i8],
+        pub(super) query: &'a [i16],
+        pub(super) results: &'a mut [i32],
+    }
+
+    impl WithSimd for Sums<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        #[expect(
+            clippy::inline_always,
+            reason = "compiled for the processor only where it is inlined"
+        )]
+        fn with_simd<S: Simd>(self, _: S) {
+            let avx2 = self.avx2;
+            let (query, query_rest) = self.query.as_chunks::<{ SUMS * WIDTH }>();
+            for (row, result) in self.codes.chunks_exact(self.query.len()).zip(self.results) {
+                let (row, row_rest) = row.as_chunks::<{ SUMS * WIDTH }>();
+                let mut sums: [__m256i; SUMS] = [cast([0_i32; 8]); SUMS];
+                for (codes, query) in row.iter().zip(query) {
+                    let codes = codes.as_chunks::<WIDTH>().0;
+                    let query = query.as_chunks::<WIDTH>().0;
+                    for ((sum, codes), query) in sums.iter_mut().zip(codes).zip(query) {
+                        let codes = avx2._mm256_cvtepi8_epi16(cast(*codes));
+                        let products = avx2._mm256_madd_epi16(codes, cast(*query));
+                        *sum = avx2._mm256_add_epi32(*sum, products);
+                    }
+                }
+                let [one, two, three, four] = sums;
+                let half = avx2._mm256_add_epi32(one, two);
+                let other = avx2._mm256_add_epi32(three, four);
+                let lanes: [i32; 8] = cast(avx2._mm256_add_epi32(half, other));
+                *result = lanes.iter().sum::<i32>() + super::sum_of_products(row_rest, query_rest);
+            }
         }
     }
 }
@@ -95,5 +142,40 @@ impl WithSimd for Products<'_> {
             sums[2] += other * other;
         }
         sums
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn wide_sums_are_the_plain_ones(
+            query in prop::collection::vec(-2047_i16..=2047, 1..300),
+            codes in prop::collection::vec(any::<i8>(), 900),
+        ) {
+            let rows = codes.chunks_exact(query.len());
+            let plain: Vec<i32> = rows.map(|row| sum_of_products(row, &query)).collect();
+            let mut wide = vec![0; plain.len()];
+            sums_of_products(&codes, &query, &mut wide);
+            prop_assert_eq!(wide, plain);
+        }
+
+        #[test]
+        fn a_cosine_is_that_of_64_bits(
+            vectors in prop::collection::vec((-1.0_f32..1.0, -1.0_f32..1.0), 1..100),
+        ) {
+            let (one, other): (Vec<f32>, Vec<f32>) = vectors.into_iter().unzip();
+            let product = |one: &[f32], other: &[f32]| -> f64 {
+                one.iter().zip(other).map(|(&one, &other)| f64::from(one) * f64::from(other)).sum()
+            };
+            let length = (product(&one, &one) * product(&other, &other)).sqrt();
+            prop_assume!(length > 1e-6);
+            let exact = product(&one, &other) / length;
+            prop_assert!((f64::from(cosine(&one, &other).unwrap()) - exact).abs() < 1e-5);
+        }
     }
 }
