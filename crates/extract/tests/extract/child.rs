@@ -292,6 +292,64 @@ fn a_child_has_no_environment_and_no_handles() {
 }
 
 #[test]
+fn the_real_child_has_given_its_rights_up_before_it_reads() {
+    let extractor = extractor(confinement());
+    run(async {
+        // The child waits for a file of which nothing comes.
+        let (_file, source) = tokio::io::duplex(1);
+        let reading = pin!(extractor.extract(Format::Plain, source, 1));
+        let confined = until(|| {
+            child_status("limits").is_some_and(|limits| limit(&limits, "open files") == ["3", "3"])
+        });
+        tokio::select! {
+            ended = reading => panic!("{ended:?}"),
+            () = confined => {
+                let limits = child_status("limits").unwrap();
+                assert_eq!(limit(&limits, "core file size"), ["0", "0"]);
+                assert_eq!(limit(&limits, "file size"), ["0", "0"]);
+                assert_eq!(limit(&limits, "cpu time"), ["30", "35"]);
+                let space: u64 = limit(&limits, "address space")[0].parse().unwrap();
+                assert!((512 << 20..1 << 30).contains(&space), "{space}");
+                assert_eq!(child_status("environ").unwrap(), "");
+                // What Landlock asks for before it takes rights away.
+                let status = child_status("task/*/status").unwrap();
+                assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+            }
+        }
+    });
+}
+
+/// A file below `/proc` of this test's only child; `task/*` stands for its youngest thread.
+fn child_status(file: &str) -> Option<String> {
+    let own = std::process::id();
+    let child = std::fs::read_dir("/proc").unwrap().find_map(|entry| {
+        let path = entry.ok()?.path();
+        let stat = std::fs::read_to_string(path.join("stat")).ok()?;
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+        (parent == own.to_string()).then_some(path)
+    })?;
+    let path = match file.strip_prefix("task/*/") {
+        None => child.join(file),
+        Some(file) => {
+            let threads = std::fs::read_dir(child.join("task")).ok()?;
+            let youngest = threads
+                .filter_map(Result::ok)
+                .map(|thread| thread.path())
+                .max()?;
+            youngest.join(file)
+        }
+    };
+    std::fs::read_to_string(path).ok()
+}
+
+/// Soft and hard value of a line of `/proc/PID/limits`.
+fn limit<'l>(limits: &'l str, name: &str) -> Vec<&'l str> {
+    let mut lines = limits.lines();
+    let line = lines.find_map(|line| line.strip_prefix(&format!("Max {name}")));
+    line.unwrap().split_whitespace().take(2).collect()
+}
+
+#[test]
 fn the_program_prints_the_text_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("page.html");
