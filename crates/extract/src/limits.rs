@@ -18,7 +18,7 @@ pub struct Limits {
     pub entries: usize,
     /// Unpacked bytes of one entry.
     pub entry_bytes: u64,
-    /// Unpacked bytes in all: of the entries that are read, or of the forms that a PDF draws.
+    /// Unpacked bytes in all: of the entries that are read, or of what a PDF draws.
     pub unpacked_bytes: u64,
     /// Unpacked bytes for each packed byte of an entry, once it is larger than 16 MiB.
     pub ratio: u64,

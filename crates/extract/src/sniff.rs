@@ -42,8 +42,8 @@ const FOREIGN: &[(&[u8], &str)] = &[
     (b"ID3", "an MP3 recording"),
     (b"OggS", "an Ogg recording"),
     (b"fLaC", "a FLAC recording"),
+    (b"RIFF", "a WebP image or a recording"),
     (b"\0asm", "a WebAssembly module"),
-    (b"%!PS", "PostScript"),
     (b"PAR1", "a Parquet file"),
 ];
 
@@ -65,16 +65,22 @@ pub(crate) fn look(bytes: &[u8]) -> Looks {
     if text.starts_with(b"{\\rtf") {
         return Looks::Rtf;
     }
-    if let Some((_, name)) = FOREIGN.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+    let foreign = FOREIGN.iter().find(|(magic, _)| bytes.starts_with(magic));
+    if let Some((magic, name)) = foreign
+        && (!magic.iter().all(u8::is_ascii_graphic) || is_binary(bytes))
+    {
         return Looks::Foreign(name);
     }
-    if bytes.starts_with(b"RIFF") && bytes.len() >= 12 {
-        return Looks::Foreign("a WebP image or a recording");
-    }
-    if bytes.get(4..8) == Some(b"ftyp") {
+    if bytes.starts_with(&[0, 0, 0]) && bytes.get(4..8) == Some(b"ftyp") {
         return Looks::Foreign("a video or a HEIC image");
     }
     Looks::Text
+}
+
+/// Whether a file whose beginning could be words goes on with what no text holds.
+fn is_binary(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(PDF_WITHIN)];
+    head.iter().any(|byte| *byte < b'\t')
 }
 
 /// Whether a PDF begins somewhere in the head of a file that is named one.
@@ -216,6 +222,8 @@ mod tests {
             ),
             (b"PK are my initials", Looks::Text),
             (b"MZ is a code", Looks::Text),
+            (b"ID3 is a kind of tag", Looks::Text),
+            (b"ID3\x04\0\0", Looks::Foreign("an MP3 recording")),
         ] {
             assert_eq!(look(bytes), looks);
         }

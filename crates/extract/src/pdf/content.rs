@@ -411,14 +411,18 @@ impl<'a, 'w> Interpreter<'a, 'w> {
     }
 
     fn unpack(&mut self, bytes: usize) -> Result<(), Refusal> {
-        self.unpacked_left = self.unpacked_left.checked_sub(bytes as u64).ok_or_else(|| {
-            Refusal::invalid(format!(
-                "The pages of the PDF unpack to more than {} bytes, which is the limit. Split it into smaller files.",
-                self.limits.unpacked_bytes
-            ))
-        })?;
+        let left = self.unpacked_left.checked_sub(bytes as u64);
+        self.unpacked_left = left.ok_or_else(|| unpacks_to_too_much(&self.limits))?;
         Ok(())
     }
+}
+
+/// The refusal of a document whose content is too much.
+pub(super) fn unpacks_to_too_much(limits: &Limits) -> Refusal {
+    Refusal::invalid(format!(
+        "The pages of the PDF unpack to more than {} bytes, which is the limit. Split it into smaller files.",
+        limits.unpacked_bytes
+    ))
 }
 
 /// How far a code moves the pen.

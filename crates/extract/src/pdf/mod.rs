@@ -8,9 +8,12 @@
 mod content;
 mod layout;
 
+use std::borrow::Cow;
+
 use hayro_syntax::{
     DecryptionError, LoadPdfError, Pdf,
-    object::{Array, Dict, Stream},
+    object::{Array, Dict, MaybeRef, Object, Stream},
+    xref::XRef,
 };
 
 use crate::{
@@ -45,10 +48,8 @@ pub(crate) fn write(bytes: &[u8], limits: &Limits, writer: &mut Writer) -> Resul
         interpreter
             .writer()
             .begin_place(PlaceKind::Page, index + 1, None)?;
-        if let Some(content) = page.page_stream() {
-            interpreter.page(content, page.resources())?;
-        }
-        for appearance in appearances(page.raw()) {
+        interpreter.page(&content(page.raw(), pdf.xref(), limits)?, page.resources())?;
+        for appearance in appearances(page.raw(), pdf.xref()) {
             interpreter.appearance(&appearance, page.resources())?;
         }
     }
@@ -68,19 +69,50 @@ pub(crate) fn write(bytes: &[u8], limits: &Limits, writer: &mut Writer) -> Resul
     Ok(())
 }
 
+/// The unpacked content of a page, of one stream or several; those that are damaged are left out.
+///
+/// The page itself would keep what it has unpacked until the document is closed.
+fn content<'a>(page: &Dict<'a>, xref: &'a XRef, limits: &Limits) -> Result<Cow<'a, [u8]>, Refusal> {
+    let one = page.get::<Stream<'a>>("Contents");
+    let several = objects(page.get::<Array<'a>>("Contents"), xref).filter_map(Object::into_stream);
+    let mut content: Option<Cow<'a, [u8]>> = None;
+    for stream in one.into_iter().chain(several) {
+        let Ok(unpacked) = stream.decoded_data() else {
+            continue;
+        };
+        match &mut content {
+            None => content = Some(unpacked),
+            Some(content) => {
+                let content = content.to_mut();
+                content.push(b' ');
+                content.extend_from_slice(&unpacked);
+                if content.len() as u64 > limits.unpacked_bytes {
+                    return Err(content::unpacks_to_too_much(limits));
+                }
+            }
+        }
+    }
+    Ok(content.unwrap_or_default())
+}
+
 /// What the annotations of a page look like.
-fn appearances<'a>(page: &Dict<'a>) -> Vec<Stream<'a>> {
-    let annotations = page.get::<Array<'a>>("Annots");
-    let annotations = annotations
-        .into_iter()
-        .flat_map(|all| all.iter::<Dict<'a>>());
-    annotations
+fn appearances<'a>(page: &Dict<'a>, xref: &'a XRef) -> Vec<Stream<'a>> {
+    objects(page.get::<Array<'a>>("Annots"), xref)
         .take(ANNOTATIONS)
         .filter_map(|annotation| {
-            let normal = annotation.get::<Dict<'a>>("AP")?;
+            let normal = annotation.into_dict()?.get::<Dict<'a>>("AP")?;
             normal.get::<Stream<'a>>("N")
         })
         .collect()
+}
+
+/// The objects of an array that there are; a reference to one that is lost ends nothing.
+fn objects<'a>(array: Option<Array<'a>>, xref: &'a XRef) -> impl Iterator<Item = Object<'a>> {
+    let items = array.into_iter().flat_map(|array| array.raw_iter());
+    items.filter_map(move |item| match item {
+        MaybeRef::Ref(id) => xref.get::<Object<'a>>(id.into()),
+        MaybeRef::NotRef(object) => Some(object),
+    })
 }
 
 fn refuse(error: LoadPdfError) -> Refusal {

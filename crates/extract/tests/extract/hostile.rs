@@ -76,6 +76,19 @@ fn more_than_the_limits_is_refused_by_their_names() {
     let page = lines(&["x"]);
     let document = pages(&[&page[..]; 9], "", &[]);
     refused_within(&limits, Format::Pdf, document, Code::InvalidFile, "9 pages");
+    let wide = " ".repeat(700_000);
+    let document = pages(&[wide.as_bytes(); 3], "", &[]);
+    let roomy = Limits {
+        input_bytes: 1 << 30,
+        ..limits.clone()
+    };
+    refused_within(
+        &roomy,
+        Format::Pdf,
+        document,
+        Code::InvalidFile,
+        "unpack to more than 2097152 bytes",
+    );
     let busy = "0 0 m ".repeat(10_001);
     let document = pages(&[busy.as_bytes()], "", &[]);
     refused_within(

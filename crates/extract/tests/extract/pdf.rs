@@ -57,6 +57,20 @@ fn forms_compressed_content_and_replaced_text_are_read() {
 }
 
 #[test]
+fn content_may_stand_in_pieces() {
+    let objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
+        b"<< /Type /Pages /Kids [4 0 R] /Count 1 /Resources << /Font << /F1 3 0 R >> >> >>"
+            .to_vec(),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".to_vec(),
+        b"<< /Type /Page /Parent 2 0 R /Contents [5 0 R 9 0 R 6 0 R] >>".to_vec(),
+        stream("", b"BT /F1 10 Tf 72 700 Td (One) Tj"),
+        stream("", b"( piece) Tj ET"),
+    ];
+    assert_eq!(text(Format::Pdf, pdf(&objects, "")), "One piece");
+}
+
+#[test]
 fn fields_and_notes_are_read() {
     let objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
