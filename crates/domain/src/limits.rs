@@ -19,6 +19,8 @@ pub const MIN_TOKEN_CAP: u64 = 256;
 pub const CODE_INTERPRETER_FILES: usize = 20;
 /// Largest page of a list.
 pub const LIST_LIMIT: u32 = 100;
+/// Largest page of the list of files, and the one that is given when nobody says.
+pub const FILE_LIST_LIMIT: u32 = 10_000;
 
 /// Limits that the operator may change (`[limits]` in the config).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,14 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Largest body of a relayed call that is no JSON, such as an upload, in bytes.
     pub upload_bytes: usize,
+    /// Largest file that comes as one, in bytes.
+    pub file_bytes: u64,
+    /// Largest part of an upload in parts, in bytes.
+    pub upload_part_bytes: u64,
+    /// Largest file that comes in parts, in bytes.
+    pub upload_total_bytes: u64,
+    /// Largest image file that is shown to a model, in bytes.
+    pub image_bytes: u64,
     /// Tokens that a model takes when its context window is not known.
     pub context_window_tokens: u64,
 }
@@ -52,6 +62,10 @@ impl Default for Limits {
             tool_output_bytes: 512 * 1024,
             body_bytes: 16 * 1024 * 1024,
             upload_bytes: 512 * 1024 * 1024,
+            file_bytes: 512 * 1024 * 1024,
+            upload_part_bytes: 64 * 1024 * 1024,
+            upload_total_bytes: 8 * 1024 * 1024 * 1024,
+            image_bytes: 20 * 1024 * 1024,
             context_window_tokens: 128_000,
         }
     }

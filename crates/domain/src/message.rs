@@ -191,6 +191,17 @@ pub struct ImageUrl {
     pub detail: ImageDetail,
 }
 
+impl Message {
+    /// The files that are attached for the code interpreter.
+    pub fn code_interpreter_files(&self) -> Vec<&str> {
+        let attached = self
+            .attachments
+            .iter()
+            .filter(|attachment| attachment.tools.contains(&AttachmentTool::CodeInterpreter));
+        attached.filter_map(|it| it.file_id.as_deref()).collect()
+    }
+}
+
 /// A file handed to tools with a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {

@@ -90,6 +90,33 @@ pub struct ToolResources {
     pub file_search: Option<FileSearchResources>,
 }
 
+impl ToolResources {
+    /// The files that they name.
+    pub fn file_ids(&self) -> &[String] {
+        self.code_interpreter
+            .as_ref()
+            .map_or(&[], |resources| &resources.file_ids)
+    }
+
+    /// Names a file, once.
+    pub fn add_file(&mut self, id: &str) {
+        let resources = self.code_interpreter.get_or_insert_default();
+        if resources.file_ids.iter().all(|known| known != id) {
+            resources.file_ids.push(id.to_owned());
+        }
+    }
+
+    /// Names a file no more. False: they did not name it.
+    pub fn forget_file(&mut self, id: &str) -> bool {
+        let Some(resources) = &mut self.code_interpreter else {
+            return false;
+        };
+        let before = resources.file_ids.len();
+        resources.file_ids.retain(|known| known != id);
+        resources.file_ids.len() < before
+    }
+}
+
 /// Files of the code interpreter.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CodeInterpreterResources {

@@ -1,9 +1,9 @@
 //! Assistants.
 
-use loomgate_domain::{Assistant, AssistantId, Page, PageRequest, Receipt, WorkspaceId};
+use loomgate_domain::{Assistant, AssistantId, FileId, Page, PageRequest, Receipt, WorkspaceId};
 
 use crate::{
-    Error,
+    Error, files,
     page::{List, page},
     pool::Pool,
     receipts,
@@ -33,7 +33,7 @@ const LIST: List = List {
 pub struct Assistants<'s>(pub(crate) &'s Pool);
 
 impl Assistants<'_> {
-    /// Keeps a new assistant. Error: [`Error::Duplicate`].
+    /// Keeps a new assistant. Errors: [`Error::Duplicate`], [`Error::NoSuchFiles`].
     pub async fn insert(&self, ws: &WorkspaceId, assistant: Assistant) -> Result<(), Error> {
         self.create(ws, assistant, None).await
     }
@@ -46,17 +46,18 @@ impl Assistants<'_> {
         receipt: Option<Receipt>,
     ) -> Result<(), Error> {
         let ws = ws.clone();
-        let is_keyed = receipt.is_some();
+        let is_alone = receipt.is_none() && assistant.tool_resources.file_ids().is_empty();
         let insert = move |tx: &mut dyn Tx| {
             receipts::keep(tx, &ws, receipt.as_ref())?;
             let record = to_json(&assistant)?;
             tx.execute(INSERT, values![&ws, &assistant.id, record])?;
-            Ok(())
+            let files = assistant.tool_resources.file_ids();
+            files::set_used(tx, &ws, assistant.id.as_str(), &[], files)
         };
-        if is_keyed {
-            self.0.write(insert).await
-        } else {
+        if is_alone {
             self.0.write_one(insert).await
+        } else {
+            self.0.write(insert).await
         }
     }
 
@@ -72,7 +73,8 @@ impl Assistants<'_> {
             .await
     }
 
-    /// Changes an assistant and returns what it became. Its id and creation time stay.
+    /// Changes an assistant and returns what it became. Its id and creation time stay. Error:
+    /// [`Error::NoSuchFiles`].
     pub async fn update(
         &self,
         ws: &WorkspaceId,
@@ -87,12 +89,15 @@ impl Assistants<'_> {
                 };
                 let before: Assistant = before;
                 let created_at = before.created_at;
+                let files = before.tool_resources.file_ids().to_vec();
                 let after = Assistant {
                     id: id.clone(),
                     created_at,
                     ..change(before)
                 };
                 tx.execute(UPDATE, values![to_json(&after)?, &ws, &id])?;
+                let used = after.tool_resources.file_ids();
+                files::set_used(tx, &ws, id.as_str(), &files, used)?;
                 Ok(Some(after))
             })
             .await
@@ -102,7 +107,13 @@ impl Assistants<'_> {
     pub async fn delete(&self, ws: &WorkspaceId, id: &AssistantId) -> Result<bool, Error> {
         let (ws, id) = (ws.clone(), id.clone());
         self.0
-            .write_one(move |tx| Ok(tx.execute(DELETE, values![&ws, &id])? > 0))
+            .write(move |tx| {
+                if tx.execute(DELETE, values![&ws, &id])? == 0 {
+                    return Ok(false);
+                }
+                files::unused(tx, &ws, id.as_str())?;
+                Ok(true)
+            })
             .await
     }
 
@@ -120,4 +131,21 @@ impl Assistants<'_> {
             })
             .await
     }
+}
+
+/// Takes a file out of an assistant's resources, where this is an assistant.
+pub(crate) fn forget_file(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    id: &str,
+    file: &FileId,
+) -> Result<(), Error> {
+    let Some(assistant) = tx.lock(GET, values![ws, id], |row| row.json(0))? else {
+        return Ok(());
+    };
+    let mut assistant: Assistant = assistant;
+    if assistant.tool_resources.forget_file(file.as_str()) {
+        tx.execute(UPDATE, values![to_json(&assistant)?, ws, id])?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use loomgate_domain::{RunId, VectorStoreId};
+use loomgate_domain::{RunId, upload::UploadStatus};
 
 /// An outcome that is not an answer. "Not found" is no error: such methods return `None`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,6 +36,32 @@ pub enum Error {
     /// written.
     #[error("the idempotency key was used before")]
     Repeated,
+    /// There are no such files; nothing was written.
+    #[error("no such files: {}", .0.join(", "))]
+    NoSuchFiles(Vec<String>),
+    /// A thread would have more files than its tool takes; nothing was written.
+    #[error("more files than the tool takes")]
+    TooManyFiles,
+    /// What was written for so long that the sweeper took it for left behind; nothing was written.
+    #[error("the bytes were swept before they were complete")]
+    Swept,
+    /// The upload takes nothing more; nothing was written.
+    #[error("the upload is {}", .0.as_str())]
+    UploadClosed(UploadStatus),
+    /// The upload has no such parts; nothing was written.
+    #[error("no such parts: {}", .0.join(", "))]
+    NoSuchParts(Vec<String>),
+    /// A part is named twice; nothing was written.
+    #[error("the part {0} is named twice")]
+    DuplicateParts(String),
+    /// The parts are not as long as the upload; nothing was written.
+    #[error("{got} bytes where {expected} were announced")]
+    UploadSize {
+        /// As announced.
+        expected: u64,
+        /// Of the parts together.
+        got: u64,
+    },
     /// The store takes no work, because it is closing or has no connection. Nothing was written.
     #[error("the store is unavailable: {0}")]
     Unavailable(&'static str),
@@ -107,7 +134,8 @@ pub enum Error {
 pub(crate) struct Panicked(pub(crate) String);
 
 impl Error {
-    pub(crate) fn driver(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+    /// What a method was called with failed, or the engine behind it.
+    pub fn driver(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Driver(Arc::new(source))
     }
 

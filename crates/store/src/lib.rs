@@ -23,6 +23,8 @@
 //! where it does.
 //! Invariant: what came sealed with a run is gone once the run has ended.
 //! Invariant: what is written of a file is found all at once, by the commit that completes it.
+//! Invariant: no object of bytes is without its row, and a row that nobody refers to is found
+//! (`blobs.rs`).
 //! Invariant: logs never make a record wait: they have threads and connections of their own.
 //! Invariant: every commit is a boundary at which tests can abort the process (`failpoint.rs`); a
 //! release build has none of that.
@@ -32,6 +34,7 @@ pub mod affinity;
 pub mod assistants;
 pub mod backup;
 pub mod chunks;
+pub mod blobs;
 pub mod configs;
 pub mod copy;
 pub mod counters;
@@ -39,7 +42,9 @@ pub mod driven;
 pub mod error;
 pub mod events;
 pub mod failpoint;
+pub mod files;
 pub mod keys;
+pub mod leases;
 mod lock;
 pub mod logs;
 pub mod marks;
@@ -58,6 +63,7 @@ pub mod store;
 pub mod threads;
 mod tx;
 pub mod vector_stores;
+pub mod uploads;
 pub mod virtual_keys;
 pub mod waiting;
 pub mod work;
@@ -70,12 +76,15 @@ mod plans;
 pub use affinity::Affinity;
 pub use assistants::Assistants;
 pub use chunks::{Chunks, LexicalHit, NewChunk, StoredVector};
+pub use blobs::Blobs;
 pub use configs::Configs;
 pub use counters::Counters;
 pub use driven::{DrivenDatabase, Driver};
 pub use error::Error;
 pub use events::{EventRow, Events, Flush, Followed, Found, JournalState, Opening, StoredEvents};
+pub use files::Files;
 pub use keys::Keys;
+pub use leases::Leases;
 pub use logs::{
     FeedbackPoint, Figure, GraphPoint, GraphQuery, GroupBy, GroupQuery, GroupRow, Groups, Latency,
     LogFilter, Logs, Measure, Sums,
@@ -96,6 +105,7 @@ pub use vector_stores::{
     FileBatches, Indexed, Indexing, IndexingClaim, IndexingGuard, NewVectorStoreFile, PutFiles,
     VectorStoreFiles, VectorStores,
 };
+pub use uploads::{Completed, Completion, Uploads};
 pub use virtual_keys::VirtualKeys;
 pub use waiting::{IfLocked, WAITING_MAX};
 pub use work::Wakeups;

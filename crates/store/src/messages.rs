@@ -89,7 +89,7 @@ impl Messages<'_> {
 
     /// The same, perhaps once the thread is free, and perhaps under an idempotency key.
     ///
-    /// More errors: [`Error::QueueFull`], [`Error::Repeated`].
+    /// More errors: [`Error::QueueFull`], [`Error::Repeated`], [`Error::TooManyFiles`].
     pub async fn create(
         &self,
         ws: &WorkspaceId,
@@ -105,7 +105,7 @@ impl Messages<'_> {
                     return receipts::withdraw(tx, &ws, receipt.as_ref());
                 }
                 match (runs::active(tx, &ws, &message.thread_id)?, if_locked) {
-                    (None, _) => insert(tx, &ws, &message)?,
+                    (None, _) => post(tx, &ws, &message)?,
                     (Some(run), IfLocked::Refuse) => return Err(Error::ActiveRun { run }),
                     (Some(_), IfLocked::Enqueue) => {
                         waiting::expect_room(tx, &ws, &message.thread_id, 1)?;
@@ -278,6 +278,18 @@ pub(crate) fn newest(
             return Ok(());
         }
     }
+}
+
+/// Appends a message that a client made: its files become those of the thread's code interpreter.
+/// Error: [`Error::TooManyFiles`].
+pub(crate) fn post(tx: &mut dyn Tx, ws: &WorkspaceId, message: &Message) -> Result<(), Error> {
+    insert(tx, ws, message)?;
+    threads::attach(
+        tx,
+        ws,
+        &message.thread_id,
+        &message.code_interpreter_files(),
+    )
 }
 
 fn write(

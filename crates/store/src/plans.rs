@@ -9,6 +9,10 @@ use crate::{
     receipts, runs,
     schema::{self, Purpose, Schema},
     sqlite, steps, store, threads, vector_stores, virtual_keys, waiting, workspaces,
+    affinity, assistants, blobs, configs, copy, counters, events, files, keys, leases, logs, marks,
+    messages, receipts, runs,
+    schema::{self, Purpose, Schema},
+    sqlite, steps, store, threads, uploads, virtual_keys, waiting, workspaces,
 };
 
 /// Tables that grow with use.
@@ -29,6 +33,12 @@ const LARGE: [&str; 19] = [
     "chunks",
     "chunk_vectors",
     "chunk_terms",
+    "files",
+    "blobs",
+    "file_blobs",
+    "file_users",
+    "uploads",
+    "upload_parts",
     "logs",
     "log_bodies",
     "feedback",
@@ -56,11 +66,14 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         chunks::STATEMENTS,
         chunks::LEXICAL_STATEMENTS,
         chunks::ROW_STATEMENTS,
+        blobs::STATEMENTS,
         configs::STATEMENTS,
         copy::STATEMENTS,
         counters::STATEMENTS,
         events::STATEMENTS,
+        files::STATEMENTS,
         keys::STATEMENTS,
+        leases::STATEMENTS,
         marks::STATEMENTS,
         messages::STATEMENTS,
         receipts::STATEMENTS,
@@ -78,6 +91,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         vector_stores::MOVE_STATEMENTS,
         vector_stores::QUEUE_STATEMENTS,
         vector_stores::SWEEP_STATEMENTS,
+        uploads::STATEMENTS,
         virtual_keys::STATEMENTS,
         waiting::STATEMENTS,
         workspaces::STATEMENTS,
@@ -187,6 +201,7 @@ fn lists_go_along_their_index() {
             vector_stores::FILE_STATEMENTS,
             "vector_store_files_list",
         ),
+        ("files", files::STATEMENTS, "files_list"),
     ] {
         for name in ["LIST_ASC", "LIST_DESC"] {
             let (_, sql) = sql.iter().find(|(known, _)| *known == name).unwrap();

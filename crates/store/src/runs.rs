@@ -122,7 +122,8 @@ impl Runs<'_> {
     /// thread.
     ///
     /// Errors: [`Error::ActiveRun`] or [`Error::QueueFull`] while the thread is locked,
-    /// [`Error::Repeated`], [`Error::Duplicate`]; then nothing was written.
+    /// [`Error::Repeated`], [`Error::Duplicate`], [`Error::NoSuchFiles`], [`Error::TooManyFiles`];
+    /// then nothing was written.
     pub async fn create(&self, ws: &WorkspaceId, new: NewRun) -> Result<Option<()>, Error> {
         let ws = ws.clone();
         self.0.write(move |tx| create(tx, &ws, &new)).await
@@ -208,7 +209,7 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
             match (active, new.if_locked) {
                 (None, _) => {
                     for message in messages {
-                        messages::insert(tx, ws, message)?;
+                        messages::post(tx, ws, message)?;
                     }
                 }
                 (Some(run), IfLocked::Refuse) => return Err(Error::ActiveRun { run }),

@@ -11,6 +11,8 @@ use crate::{
     Affinity, Assistants, Chunks, Configs, Counters, Error, Events, FileBatches, Indexing, Keys,
     Logs, Marks, Messages, Receipts, Runs, Steps, Threads, VectorStoreFiles, VectorStores,
     VirtualKeys, Workspaces,
+    Affinity, Assistants, Blobs, Configs, Counters, Error, Events, Files, Keys, Leases, Logs,
+    Marks, Messages, Receipts, Runs, Steps, Threads, Uploads, VirtualKeys, Workspaces,
     lock::FolderLock,
     pool::{Pool, PoolOptions},
     postgres::{self, Listener, Postgres, Presence, Target},
@@ -417,6 +419,26 @@ impl Store {
     /// The receipts of creations.
     pub fn receipts(&self) -> Receipts<'_> {
         Receipts(&self.inner.records)
+    }
+
+    /// The files.
+    pub fn files(&self) -> Files<'_> {
+        Files(&self.inner.records)
+    }
+
+    /// What the bytes of files are kept in.
+    pub fn blobs(&self) -> Blobs<'_> {
+        Blobs(&self.inner.records)
+    }
+
+    /// The uploads in parts.
+    pub fn uploads(&self) -> Uploads<'_> {
+        Uploads(&self.inner.records)
+    }
+
+    /// What one process does for all.
+    pub fn leases(&self) -> Leases<'_> {
+        Leases(&self.inner.records)
     }
 
     /// The logs, and what people thought of what is in them.

@@ -1,9 +1,11 @@
 //! Threads.
 
-use loomgate_domain::{Message, Receipt, RunId, Thread, ThreadId, WorkspaceId};
+use loomgate_domain::{
+    FileId, Message, Receipt, RunId, Thread, ThreadId, WorkspaceId, limits::CODE_INTERPRETER_FILES,
+};
 
 use crate::{
-    Error, messages,
+    Error, files, messages,
     pool::Pool,
     receipts, runs,
     tx::{Row, Tx, statements, to_json, values},
@@ -34,7 +36,8 @@ pub struct Deleted {
 pub struct Threads<'s>(pub(crate) &'s Pool);
 
 impl Threads<'_> {
-    /// Keeps a new thread with its first messages, in order. Error: [`Error::Duplicate`].
+    /// Keeps a new thread with its first messages, in order. Errors: [`Error::Duplicate`],
+    /// [`Error::NoSuchFiles`], [`Error::TooManyFiles`].
     pub async fn insert(
         &self,
         ws: &WorkspaceId,
@@ -69,7 +72,8 @@ impl Threads<'_> {
             .await
     }
 
-    /// Changes a thread's metadata and tool resources and returns what it became.
+    /// Changes a thread's metadata and tool resources and returns what it became. Error:
+    /// [`Error::NoSuchFiles`].
     pub async fn update(
         &self,
         ws: &WorkspaceId,
@@ -83,14 +87,13 @@ impl Threads<'_> {
                     return Ok(None);
                 };
                 let created_at = before.created_at;
+                let files = before.tool_resources.file_ids().to_vec();
                 let after = Thread {
                     id: id.clone(),
                     created_at,
                     ..change(before)
                 };
-                let metadata = to_json(&after.metadata)?;
-                let tool_resources = to_json(&after.tool_resources)?;
-                tx.execute(UPDATE, values![metadata, tool_resources, &ws, &id])?;
+                put(tx, &ws, &after, &files)?;
                 Ok(Some(after))
             })
             .await
@@ -108,6 +111,7 @@ impl Threads<'_> {
                 let active = runs::lock_active(tx, &ws, &id)?;
                 let waiting = waiting::runs(tx, &ws, &id)?;
                 tx.execute(DELETE, values![&ws, &id])?;
+                files::unused(tx, &ws, id.as_str())?;
                 Ok(Some(Deleted {
                     active_runs: active.into_iter().chain(waiting).collect(),
                 }))
@@ -138,8 +142,63 @@ pub(crate) fn insert(
         INSERT,
         values![ws, &thread.id, thread.created_at, metadata, tool_resources],
     )?;
+    let files = thread.tool_resources.file_ids();
+    files::set_used(tx, ws, thread.id.as_str(), &[], files)?;
     for message in first {
-        messages::insert(tx, ws, message)?;
+        messages::post(tx, ws, message)?;
+    }
+    Ok(())
+}
+
+/// Writes what a thread became, which is locked; `files`: those that it used so far.
+fn put(tx: &mut dyn Tx, ws: &WorkspaceId, thread: &Thread, files: &[String]) -> Result<(), Error> {
+    let metadata = to_json(&thread.metadata)?;
+    let tool_resources = to_json(&thread.tool_resources)?;
+    tx.execute(UPDATE, values![metadata, tool_resources, ws, &thread.id])?;
+    let used = thread.tool_resources.file_ids();
+    files::set_used(tx, ws, thread.id.as_str(), files, used)
+}
+
+/// Adds files to those of a thread's code interpreter (contract section 7.3); those that are gone
+/// are left out. Error: [`Error::TooManyFiles`].
+pub(crate) fn attach(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    id: &ThreadId,
+    files: &[&str],
+) -> Result<(), Error> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let Some(mut thread) = tx.lock(GET, values![ws, id], read)? else {
+        return Ok(());
+    };
+    let before = thread.tool_resources.file_ids().to_vec();
+    for file in files {
+        if files::lock(tx, ws, &FileId::trusted(*file))? {
+            thread.tool_resources.add_file(file);
+        }
+    }
+    if thread.tool_resources.file_ids().len() > CODE_INTERPRETER_FILES {
+        return Err(Error::TooManyFiles);
+    }
+    put(tx, ws, &thread, &before)
+}
+
+/// Takes a file out of a thread's resources, where this is a thread.
+pub(crate) fn forget_file(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    id: &str,
+    file: &FileId,
+) -> Result<(), Error> {
+    let Some(mut thread) = tx.lock(GET, values![ws, id], read)? else {
+        return Ok(());
+    };
+    if thread.tool_resources.forget_file(file.as_str()) {
+        let metadata = to_json(&thread.metadata)?;
+        let tool_resources = to_json(&thread.tool_resources)?;
+        tx.execute(UPDATE, values![metadata, tool_resources, ws, id])?;
     }
     Ok(())
 }

@@ -98,7 +98,11 @@ pub(crate) fn take(tx: &mut dyn Tx, ws: &WorkspaceId, thread: &ThreadId) -> Resu
     while let Some((id, next)) = tx.row(NEXT, values![ws, thread], next)? {
         tx.execute(DELETE, values![ws, &id])?;
         match next {
-            Next::Message(message) => messages::insert(tx, ws, &message)?,
+            Next::Message(message) => match messages::post(tx, ws, &message) {
+                // The message was promised; there is just no room for its files any more.
+                Err(Error::TooManyFiles) => {}
+                posted => posted?,
+            },
             Next::Run { expires_at } => {
                 return runs::activate(tx, ws, &RunId::trusted(id), expires_at);
             }
