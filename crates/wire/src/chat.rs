@@ -88,6 +88,20 @@ pub enum UserPart {
         /// Where it is.
         image_url: ImageRef,
     },
+    /// A picture among the stored files. Whoever calls a provider puts its bytes in its place.
+    ImageFile {
+        /// Which.
+        image_file: FileImage,
+    },
+}
+
+/// A picture among the stored files.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FileImage {
+    /// The file's id.
+    pub file_id: String,
+    /// How closely to look.
+    pub detail: ImageDetail,
 }
 
 /// A picture at an http(s) or data address.

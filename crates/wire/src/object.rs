@@ -5,6 +5,7 @@
 pub mod assistant;
 pub mod deleted;
 pub mod delta;
+pub mod file;
 pub mod list;
 pub mod message;
 pub mod model;
@@ -12,17 +13,20 @@ pub mod run;
 pub mod step;
 pub mod thread;
 pub mod tool;
+pub mod upload;
 pub mod usage;
 pub mod vector_store;
 
 pub use assistant::Assistant;
 pub use deleted::Deleted;
+pub use file::File;
 pub use list::{Identified, List};
 pub use message::Message;
 pub use model::{Model, ModelList};
 pub use run::Run;
 pub use step::RunStep;
 pub use thread::Thread;
+pub use upload::{Upload, UploadPart};
 pub use usage::Usage;
 pub use vector_store::{FileBatch, OnePage, SearchResult, TextPart, VectorStore, VectorStoreFile};
 

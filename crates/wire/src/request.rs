@@ -9,6 +9,7 @@ use crate::{Problem, shape::Shape};
 
 pub mod assistant;
 mod chunking;
+pub mod file;
 pub mod message;
 pub mod query;
 pub mod resources;
@@ -20,8 +21,9 @@ pub mod turn;
 pub mod vector_store;
 
 pub use assistant::{CreateAssistant, ModifyAssistant};
+pub use file::{CompleteUpload, CreateFile, CreateUpload, FileForm};
 pub use message::{CreateMessage, ModifyMessage, NewMessage};
-pub use query::{ListQuery, StreamPlace, include_query, list_query, stream_place};
+pub use query::{ListQuery, StreamPlace, file_list_query, include_query, list_query, stream_place};
 pub use run::{CreateRun, CreateThreadAndRun, ModifyRun, RunOptions, SubmitToolOutputs};
 pub use search::{Ranker, SearchVectorStore};
 pub use thread::{CreateThread, ModifyThread};

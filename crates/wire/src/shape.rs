@@ -74,6 +74,8 @@ pub enum Format {
     Id(&'static str),
     /// An http, https or data address.
     Url,
+    /// Bytes of a form; never JSON.
+    Binary,
     /// Words of a message; has an error text of its own when empty.
     Content,
 }

@@ -1,6 +1,7 @@
 //! What DELETE answers.
 
 use loomgate_domain::{AssistantId, FileId, MessageId, ThreadId, VectorStoreId};
+use loomgate_domain::{AssistantId, FileId, MessageId, ThreadId};
 use serde::Serialize;
 
 use super::kind;
@@ -41,6 +42,9 @@ impl<'a> Deleted<'a> {
     /// Of a file in a vector store; the file itself stays.
     pub fn vector_store_file(id: &'a FileId) -> Self {
         Self::new(id.as_str(), "vector_store.file.deleted")
+    /// Of a file: the one whose `object` stays as it was.
+    pub fn file(id: &'a FileId) -> Self {
+        Self::new(id.as_str(), "file")
     }
 
     fn new(id: &'a str, object: &'static str) -> Self {
@@ -82,6 +86,8 @@ pub static VECTOR_STORE_FILE: Shape = object(
     "A file is out of a vector store.",
     &fields(&kind(&["vector_store.file.deleted"])),
 );
+/// The shape for a file.
+pub static FILE: Shape = object("FileDeleted", "A file is gone.", &fields(&kind(&["file"])));
 
 const fn fields(kind: &'static Shape) -> [Field; 3] {
     [

@@ -52,6 +52,8 @@ pub(super) static LIST: Shape = kind(&["list"]);
 
 /// A page of assistants.
 pub static ASSISTANTS: Shape = object("AssistantList", "A page.", &page(&list(&assistant::SHAPE)));
+/// A page of files.
+pub static FILES: Shape = object("FileList", "A page.", &page(&list(&super::file::SHAPE)));
 /// A page of messages.
 pub static MESSAGES: Shape = object(
     "MessageList",

@@ -18,6 +18,8 @@ pub(super) struct Operation {
     pub(super) tag: &'static str,
     pub(super) query: &'static [Query],
     pub(super) body: Option<fn() -> &'static Shape>,
+    /// Whether the body is a form and no JSON.
+    pub(super) is_form: bool,
     pub(super) answer: Answer,
     /// Whether model calls follow from it.
     pub(super) calls_model: bool,
@@ -33,6 +35,8 @@ pub(super) enum Answer {
     Stream,
     /// Plain text.
     Text(&'static str),
+    /// The bytes of a file.
+    Bytes,
     /// This JSON, open to everybody.
     Open(&'static Shape),
 }
@@ -130,11 +134,16 @@ impl Operation {
             put("parameters", Value::Array(parameters));
         }
         if let Some(body) = self.body {
+            let kind = if self.is_form {
+                "multipart/form-data"
+            } else {
+                "application/json"
+            };
             put(
                 "requestBody",
                 json!({
                     "required": needs_body(body()),
-                    "content": {"application/json": {"schema": schema(body(), components)}},
+                    "content": {kind: {"schema": schema(body(), components)}},
                 }),
             );
         }
@@ -167,6 +176,13 @@ impl Operation {
         match self.answer {
             Answer::Text(kind) => text(&mut content, kind, "Plain text."),
             Answer::Stream => {}
+            Answer::Bytes => {
+                let schema = json!({"type": "string", "format": "binary"});
+                content.insert(
+                    "application/octet-stream".to_owned(),
+                    json!({"schema": schema}),
+                );
+            }
             Answer::Json(shape) | Answer::Open(shape) | Answer::Streamable(shape) => {
                 let schema = schema(shape, components);
                 content.insert("application/json".to_owned(), json!({"schema": schema}));
@@ -211,7 +227,8 @@ impl Operation {
     fn may_answer(&self, status: &str) -> bool {
         match status {
             "404" => self.path.contains('{') || self.calls_model,
-            "408" | "413" | "415" => self.body.is_some(),
+            "408" | "413" => self.body.is_some(),
+            "415" => self.body.is_some() && !self.is_form,
             "502" => self.tag == "Models",
             "405" | "500" | "503" => true,
             _ => !self.is_open(),

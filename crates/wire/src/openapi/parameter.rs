@@ -1,6 +1,9 @@
 //! Parameters of paths, queries and headers.
 
-use loomgate_domain::{IdKind, id, limits::LIST_LIMIT};
+use loomgate_domain::{
+    IdKind, id,
+    limits::{FILE_LIST_LIMIT, LIST_LIMIT},
+};
 use serde_json::{Value, json};
 
 use crate::request::query::{INCLUDABLE, LAST_EVENT_ID, STARTING_AFTER};
@@ -10,6 +13,8 @@ use crate::request::query::{INCLUDABLE, LAST_EVENT_ID, STARTING_AFTER};
 pub(super) enum Query {
     /// `limit`, `order`, `after` and `before`
     Page,
+    /// `purpose`, `limit`, `order` and `after`
+    Files,
     /// `run_id`
     Run,
     /// `include[]`
@@ -21,28 +26,24 @@ pub(super) enum Query {
 impl Query {
     pub(super) fn describe(self) -> Vec<Value> {
         match self {
-            Self::Page => vec![
-                query(
-                    "limit",
-                    "The most items to return.",
-                    &json!({"type": "integer", "minimum": 1, "maximum": LIST_LIMIT, "default": 20}),
-                ),
-                query(
-                    "order",
-                    "Oldest or newest first.",
-                    &json!({"type": "string", "enum": ["asc", "desc"], "default": "desc"}),
-                ),
-                query(
-                    "after",
-                    "Only items after this id.",
-                    &json!({"type": "string"}),
-                ),
-                query(
+            Self::Page => {
+                let mut page = travel(LIST_LIMIT, 20);
+                page.push(query(
                     "before",
                     "Only items before this id.",
                     &json!({"type": "string"}),
-                ),
-            ],
+                ));
+                page
+            }
+            Self::Files => {
+                let mut page = travel(FILE_LIST_LIMIT, FILE_LIST_LIMIT);
+                page.push(query(
+                    "purpose",
+                    "Only files of this purpose.",
+                    &json!({"type": "string"}),
+                ));
+                page
+            }
             Self::Run => vec![query(
                 "run_id",
                 "Only messages of this run.",
@@ -64,6 +65,27 @@ impl Query {
             }
         }
     }
+}
+
+/// `limit`, `order` and `after`
+fn travel(most: u32, default: u32) -> Vec<Value> {
+    vec![
+        query(
+            "limit",
+            "The most items to return.",
+            &json!({"type": "integer", "minimum": 1, "maximum": most, "default": default}),
+        ),
+        query(
+            "order",
+            "Oldest or newest first.",
+            &json!({"type": "string", "enum": ["asc", "desc"], "default": "desc"}),
+        ),
+        query(
+            "after",
+            "Only items after this id.",
+            &json!({"type": "string"}),
+        ),
+    ]
 }
 
 fn query(name: &str, description: &str, schema: &Value) -> Value {

@@ -2,26 +2,30 @@
 
 use super::{
     operation::{
-        Answer::{Json, Open, Stream, Streamable, Text},
+        Answer::{Bytes, Json, Open, Stream, Streamable, Text},
         Operation,
     },
-    parameter::Query::{Include, Page, Place, Run as RunId},
+    parameter::Query::{Files, Include, Page, Place, Run as RunId},
 };
 use crate::{
-    object::{assistant, deleted, list, message, model, run, step, thread},
+    object::{assistant, deleted, file, list, message, model, run, step, thread, upload},
     request::{
-        CreateAssistant, CreateMessage, CreateRun, CreateThread, CreateThreadAndRun,
-        ModifyAssistant, ModifyMessage, ModifyRun, ModifyThread, Request, SubmitToolOutputs,
+        CompleteUpload, CreateAssistant, CreateMessage, CreateRun, CreateThread,
+        CreateThreadAndRun, CreateUpload, ModifyAssistant, ModifyMessage, ModifyRun, ModifyThread,
+        Request, SubmitToolOutputs,
+        file::{FILE_FORM, PART_FORM},
     },
     shape::{Field, STRING, Shape, object},
 };
 
 /// Groups of operations.
-pub(super) const TAGS: [(&str, &str); 6] = [
+pub(super) const TAGS: [(&str, &str); 8] = [
     ("Assistants", "A model with instructions and tools."),
     ("Threads", "Conversations."),
     ("Messages", "What is said in a thread."),
     ("Runs", "An assistant at work on a thread."),
+    ("Files", "What tools and messages may use."),
+    ("Uploads", "Large files, in parts."),
     ("Models", "What runs can use."),
     ("Server", "The server itself."),
 ];
@@ -44,6 +48,7 @@ const BLANK: Operation = Operation {
     tag: "Server",
     query: &[],
     body: None,
+    is_form: false,
     answer: Open(&STATUS),
     calls_model: false,
 };
@@ -62,6 +67,17 @@ const MESSAGE: Operation = Operation {
 };
 const RUN: Operation = Operation {
     tag: "Runs",
+    ..BLANK
+};
+
+const FILE: Operation = Operation {
+    tag: "Files",
+    ..BLANK
+};
+const UPLOAD: Operation = Operation {
+    method: "post",
+    tag: "Uploads",
+    answer: Json(&upload::SHAPE),
     ..BLANK
 };
 
@@ -267,6 +283,75 @@ pub(super) static OPERATIONS: &[Operation] = &[
         query: &[Include],
         answer: Json(&step::SHAPE),
         ..RUN
+    },
+    Operation {
+        path: "/v1/files",
+        id: "listFiles",
+        summary: "List files.",
+        query: &[Files],
+        answer: Json(&list::FILES),
+        ..FILE
+    },
+    Operation {
+        method: "post",
+        path: "/v1/files",
+        id: "createFile",
+        summary: "Upload a file.",
+        body: Some(|| &FILE_FORM),
+        is_form: true,
+        answer: Json(&file::SHAPE),
+        ..FILE
+    },
+    Operation {
+        path: "/v1/files/{file_id}",
+        id: "retrieveFile",
+        summary: "Get a file, without its bytes.",
+        answer: Json(&file::SHAPE),
+        ..FILE
+    },
+    Operation {
+        method: "delete",
+        path: "/v1/files/{file_id}",
+        id: "deleteFile",
+        summary: "Delete a file.",
+        answer: Json(&deleted::FILE),
+        ..FILE
+    },
+    Operation {
+        path: "/v1/files/{file_id}/content",
+        id: "downloadFile",
+        summary: "Get the bytes of a file.",
+        answer: Bytes,
+        ..FILE
+    },
+    Operation {
+        path: "/v1/uploads",
+        id: "createUpload",
+        summary: "Begin an upload in parts.",
+        body: Some(CreateUpload::shape),
+        ..UPLOAD
+    },
+    Operation {
+        path: "/v1/uploads/{upload_id}/parts",
+        id: "addUploadPart",
+        summary: "Add a part to an upload.",
+        body: Some(|| &PART_FORM),
+        is_form: true,
+        answer: Json(&upload::PART),
+        ..UPLOAD
+    },
+    Operation {
+        path: "/v1/uploads/{upload_id}/complete",
+        id: "completeUpload",
+        summary: "Make an upload a file.",
+        body: Some(CompleteUpload::shape),
+        ..UPLOAD
+    },
+    Operation {
+        path: "/v1/uploads/{upload_id}/cancel",
+        id: "cancelUpload",
+        summary: "Give an upload up.",
+        ..UPLOAD
     },
     Operation {
         path: "/v1/models",

@@ -4,6 +4,11 @@
 use std::borrow::Cow;
 
 use loomgate_domain::{Order, limits::LIST_LIMIT, run::EventId, vector_store::IndexingStatus};
+use loomgate_domain::{
+    Order,
+    limits::{FILE_LIST_LIMIT, LIST_LIMIT},
+    run::EventId,
+};
 use url::form_urlencoded;
 
 use crate::{
@@ -18,7 +23,7 @@ pub const INCLUDABLE: &str = "step_details.tool_calls[*].file_search.results[*].
 /// depends on the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListQuery {
-    /// 1 to 100.
+    /// 1 to 100; of files, 1 to 10,000.
     pub limit: u32,
     /// Newest first, unless asked otherwise.
     pub order: Order,
@@ -30,6 +35,8 @@ pub struct ListQuery {
     pub run_id: Option<String>,
     /// Only files of this status.
     pub filter: Option<IndexingStatus>,
+    /// Only files of this purpose.
+    pub purpose: Option<String>,
     /// Optional parts of the items.
     pub include: Vec<String>,
 }
@@ -43,6 +50,7 @@ impl Default for ListQuery {
             before: None,
             run_id: None,
             filter: None,
+            purpose: None,
             include: Vec::new(),
         }
     }
@@ -54,7 +62,7 @@ pub fn list_query(query: Option<&str>, extra: &[&str]) -> Result<ListQuery, Prob
     let mut list = ListQuery::default();
     for (name, value) in pairs(query) {
         match &*name {
-            "limit" => list.limit = limit(&value)?,
+            "limit" => list.limit = limit(&value, LIST_LIMIT)?,
             "order" => list.order = order(&value)?,
             "after" => list.after = Some(value.into_owned()),
             "before" => list.before = Some(value.into_owned()),
@@ -63,6 +71,24 @@ pub fn list_query(query: Option<&str>, extra: &[&str]) -> Result<ListQuery, Prob
             "include" | "include[]" if extra.contains(&"include") => {
                 list.include.push(include(&value)?);
             }
+            _ => {}
+        }
+    }
+    Ok(list)
+}
+
+/// Reads the query of the list of files, which has longer pages and no `before`.
+pub fn file_list_query(query: Option<&str>) -> Result<ListQuery, Problem> {
+    let mut list = ListQuery {
+        limit: FILE_LIST_LIMIT,
+        ..ListQuery::default()
+    };
+    for (name, value) in pairs(query) {
+        match &*name {
+            "limit" => list.limit = limit(&value, FILE_LIST_LIMIT)?,
+            "order" => list.order = order(&value)?,
+            "after" => list.after = Some(value.into_owned()),
+            "purpose" => list.purpose = Some(value.into_owned()),
             _ => {}
         }
     }
@@ -157,7 +183,7 @@ fn pairs(query: Option<&str>) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str
         .filter(|(_, value)| !value.is_empty())
 }
 
-fn limit(text: &str) -> Result<u32, Problem> {
+fn limit(text: &str, most: u32) -> Result<u32, Problem> {
     let param = || "limit".to_owned();
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -174,9 +200,9 @@ fn limit(text: &str) -> Result<u32, Problem> {
         Err(_) if text.starts_with('-') => Err(Problem::below(param(), Numeric::Integer, 1, got)),
         Ok(value) => u32::try_from(value)
             .ok()
-            .filter(|value| *value <= LIST_LIMIT)
-            .ok_or_else(|| Problem::above(param(), Numeric::Integer, LIST_LIMIT, got)),
-        Err(_) => Err(Problem::above(param(), Numeric::Integer, LIST_LIMIT, got)),
+            .filter(|value| *value <= most)
+            .ok_or_else(|| Problem::above(param(), Numeric::Integer, most, got)),
+        Err(_) => Err(Problem::above(param(), Numeric::Integer, most, got)),
     }
 }
 

@@ -103,6 +103,7 @@ fn text_schema(text: &Text) -> Value {
     put(&mut schema, "maxLength", text.max.get(&Limits::default()));
     match &text.format {
         Format::Any | Format::Content => {}
+        Format::Binary => put(&mut schema, "format", Some("binary")),
         Format::OneOf([one]) => put(&mut schema, "const", Some(*one)),
         Format::OneOf(values) => put(&mut schema, "enum", Some(values.to_vec())),
         Format::Name => put(&mut schema, "pattern", Some(Format::NAME_PATTERN)),

@@ -121,7 +121,7 @@ impl Walk<'_> {
             }
         }
         match &shape.format {
-            Format::Any | Format::Content => {}
+            Format::Any | Format::Binary | Format::Content => {}
             Format::OneOf(values) => {
                 if !values.contains(&value) {
                     self.note(Phase::Bounds, path, |param| {

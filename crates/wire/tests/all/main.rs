@@ -9,6 +9,7 @@
 
 mod accepted;
 mod any_value;
+mod files;
 mod frames;
 mod limits;
 mod objects;

@@ -24,11 +24,12 @@ fn every_operation_of_the_release_is_there() {
         }
     }
     ids.sort_unstable();
-    let expected = "cancelRun createAssistant createMessage createRun createThread \
-        createThreadAndRun deleteAssistant deleteMessage deleteThread getAssistant getMessage \
-        getRun getRunStep getThread health listAssistants listMessages listModels listRunSteps \
+    let expected = "addUploadPart cancelRun cancelUpload completeUpload createAssistant createFile \
+        createMessage createRun createThread createThreadAndRun createUpload deleteAssistant \
+        deleteFile deleteMessage deleteThread downloadFile getAssistant getMessage getRun \
+        getRunStep getThread health listAssistants listFiles listMessages listModels listRunSteps \
         listRuns metrics modifyAssistant modifyMessage modifyRun modifyThread openapi ready \
-        retrieveModel streamRun submitToolOuputsToRun";
+        retrieveFile retrieveModel streamRun submitToolOuputsToRun";
     assert_eq!(ids, expected.split_whitespace().collect::<Vec<_>>());
 }
 
