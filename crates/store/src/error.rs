@@ -2,8 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use loomgate_domain::{RunId, VectorStoreId};
-use loomgate_domain::{RunId, upload::UploadStatus};
+use loomgate_domain::{RunId, VectorStoreId, upload::UploadStatus};
 
 /// An outcome that is not an answer. "Not found" is no error: such methods return `None`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -20,9 +19,6 @@ pub enum Error {
     /// `after` or `before` names nothing in the list.
     #[error("no such cursor: {0}")]
     NoSuchCursor(String),
-    /// There are no such files; nothing was written.
-    #[error("no such files: {}", .0.join(", "))]
-    NoSuchFiles(Vec<String>),
     /// The vector store's time is over; nothing was written.
     #[error("the vector store {0} has expired")]
     StoreExpired(VectorStoreId),

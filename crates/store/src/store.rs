@@ -8,11 +8,9 @@ use std::{
 };
 
 use crate::{
-    Affinity, Assistants, Chunks, Configs, Counters, Error, Events, FileBatches, Indexing, Keys,
-    Logs, Marks, Messages, Receipts, Runs, Steps, Threads, VectorStoreFiles, VectorStores,
-    VirtualKeys, Workspaces,
-    Affinity, Assistants, Blobs, Configs, Counters, Error, Events, Files, Keys, Leases, Logs,
-    Marks, Messages, Receipts, Runs, Steps, Threads, Uploads, VirtualKeys, Workspaces,
+    Affinity, Assistants, Blobs, Chunks, Configs, Counters, Error, Events, FileBatches, Files,
+    Indexing, Keys, Leases, Logs, Marks, Messages, Receipts, Runs, Steps, Threads, Uploads,
+    VectorStoreFiles, VectorStores, VirtualKeys, Workspaces,
     lock::FolderLock,
     pool::{Pool, PoolOptions},
     postgres::{self, Listener, Postgres, Presence, Target},

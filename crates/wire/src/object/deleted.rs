@@ -1,7 +1,6 @@
 //! What DELETE answers.
 
 use loomgate_domain::{AssistantId, FileId, MessageId, ThreadId, VectorStoreId};
-use loomgate_domain::{AssistantId, FileId, MessageId, ThreadId};
 use serde::Serialize;
 
 use super::kind;
@@ -42,6 +41,8 @@ impl<'a> Deleted<'a> {
     /// Of a file in a vector store; the file itself stays.
     pub fn vector_store_file(id: &'a FileId) -> Self {
         Self::new(id.as_str(), "vector_store.file.deleted")
+    }
+
     /// Of a file: the one whose `object` stays as it was.
     pub fn file(id: &'a FileId) -> Self {
         Self::new(id.as_str(), "file")

@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-use loomgate_domain::{Order, limits::LIST_LIMIT, run::EventId, vector_store::IndexingStatus};
 use loomgate_domain::{
     Order,
     limits::{FILE_LIST_LIMIT, LIST_LIMIT},
     run::EventId,
+    vector_store::IndexingStatus,
 };
 use url::form_urlencoded;
 
