@@ -48,6 +48,8 @@ test: cargo ## every test: Rust, the official SDKs, the contract, the documentat
 	cargo nextest run --locked --workspace
 	@echo '== 2/4 Servers and engines once more, on PostgreSQL'
 	$(ON_POSTGRES) cargo nextest run --locked --workspace -E '(package(loomgate-server) | package(loomgate-engine)) & kind(test) - binary(simulation)'
+	@echo '== 2/4 Files once more, in a bucket'
+	scripts/test-s3.sh cargo nextest run --locked --workspace -E 'package(loomgate-blobs) | (package(loomgate-server) & test(/^files/))'
 	@echo '== 3/4 The binaries that the next part uses: the ones that those tests ran'
 	@$(abspath $(TARGET_DIR)/debug/loomgate) --version
 	@echo '== 4/4 Three at a time, each told when it has ended: SDKs, contract and documentation; the same on PostgreSQL; random requests; chaos'

@@ -116,6 +116,18 @@ impl Api {
         body: Option<&Value>,
         headers: &[(&'static str, &str)],
     ) -> Answer {
+        let body = body.map(|body| ("application/json", body.to_string()));
+        self.call_with(method, path, body, headers).await
+    }
+
+    /// The same with a body of another kind.
+    pub(crate) async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, String)>,
+        headers: &[(&'static str, &str)],
+    ) -> Answer {
         let path = format!("/v1{path}");
         let Some(response) = self.send(method, &path, body, headers).await else {
             return Answer::Lost;
@@ -151,6 +163,7 @@ impl Api {
         let after = after.map(|after| ("last-event-id", after));
         let headers: Vec<_> = after.into_iter().collect();
         let path = format!("/v1{path}");
+        let body = body.map(|body| ("application/json", body.to_string()));
         let Some(response) = self.send(method, &path, body, &headers).await else {
             return Opened::Lost;
         };
@@ -178,7 +191,7 @@ impl Api {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<(&str, String)>,
         headers: &[(&'static str, &str)],
     ) -> Option<Response<Incoming>> {
         let address = self.way.find().await?;
@@ -189,9 +202,9 @@ impl Api {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let body = body.map(|body| {
-            request = std::mem::take(&mut request).header(header::CONTENT_TYPE, "application/json");
-            body.to_string()
+        let body = body.map(|(kind, body)| {
+            request = std::mem::take(&mut request).header(header::CONTENT_TYPE, kind);
+            body
         });
         let request = request.body(Full::from(body.unwrap_or_default())).ok()?;
         timeout(PATIENCE, self.client.request(request))

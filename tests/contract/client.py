@@ -87,10 +87,11 @@ class Client:
         self.http.close()
 
     def request(
-        self, method: str, path: str, body: Any = None, query: Any = None, headers: dict | None = None
-    ) -> Answer:
+        self, method: str, path: str, body: Any = None, query: Any = None, headers: dict | None = None,
+        form: list | None = None,
+    ) -> Answer:  # fmt: skip
         """One call to its end; an event stream is read until it closes. `body` None sends no body at all."""
-        with self._send(method, path, body, query, headers) as response:
+        with self._send(method, path, body, query, headers, form) as response:
             answer = Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()})
             if answer.headers.get("content-type", "").startswith("text/event-stream"):
                 answer.events = list(parse_events(lines_of(response.iter_bytes())))
@@ -133,9 +134,13 @@ class Client:
         assert answer.status == 200, f"{method} {path}: {answer.status} {answer.body}"
         return answer.body
 
-    def _send(self, method: str, path: str, body: Any, query: Any, headers: dict | None):
+    def _send(
+        self, method: str, path: str, body: Any, query: Any, headers: dict | None, form: list | None = None
+    ):
         content = None
         sent = dict(self.headers)
+        if form is not None:
+            return self.http.stream(method, self.base + path, files=form, params=query, headers=sent)
         if body is not None:
             content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
             sent["content-type"] = "application/json"

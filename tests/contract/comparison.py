@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-ID = re.compile(r"^(asst|thread|msg|run|step|call)_[A-Za-z0-9]{24}$")
+ID = re.compile(r"^((asst|thread|msg|run|step|call)_[A-Za-z0-9]{24}|file-[A-Za-z0-9]{22}|(upload|part)_[0-9a-f]{32})$")
+PREFIX = re.compile(r"^[a-z]+[_-]")
 WHOLE = ("tool_resources", "metadata", "parameters")
 ABSENT = "(absent)"
 DELTAS = ("thread.message.delta", "thread.run.step.delta")
@@ -114,7 +115,7 @@ class Comparison:
             self.differ(at, recorded, ours)
 
     def _id(self, at: str, recorded: str, ours: str) -> None:
-        well_formed = ID.match(ours) and ours.split("_")[0] == recorded.split("_")[0]
+        well_formed = ID.match(ours) and PREFIX.match(ours)[0] == PREFIX.match(recorded)[0]
         live = self.live_of.setdefault(recorded, ours)
         back = self.recorded_of.setdefault(ours, recorded)
         if not well_formed or live != ours or back != recorded:

@@ -106,7 +106,7 @@ def test_message_parts_are_echoed(api: Client) -> None:
 
 
 def test_files_that_are_not_there_are_refused(api: Client) -> None:
-    """No file exists in this release, so none can be attached; the text is the one that clients match on."""
+    """The text is the one that clients match on."""
     attached = {"file_id": "file-0000000000000000000000", "tools": [{"type": "file_search"}]}
     for path, body in (
         (f"/threads/{thread(api)}/messages", HELLO | {"attachments": [attached]}),

@@ -12,7 +12,7 @@ import pytest
 from client import Answer, Client, Event
 from comparison import Comparison
 from differences import Table, recorded_table
-from recordings import SCENARIOS, applicable, model_turns, needs_contract, scenario
+from recordings import SCENARIOS, applicable, form, model_turns, needs_contract, scenario
 from scripted_upstream import ScriptedUpstream
 from server import KEYS, Server
 
@@ -42,6 +42,9 @@ def account(server: Server) -> Iterator[Client]:
         client.ok("POST", "/assistants", {"model": "gpt-4o"})
     function = {"name": "get_current_weather", "description": "Gets the user's current weather"}
     client.ok("POST", "/assistants", {"model": "gpt-4o", "tools": [{"type": "function", "function": function}]})
+    # And the file that the recorded list still had of another test.
+    other = [("file", ("test-file-delete-me.txt", b"x" * 50)), ("purpose", (None, b"assistants"))]
+    assert client.request("POST", "/files", form=other).status == 200
     yield client
     client.close()
 
@@ -80,10 +83,15 @@ class Player:
     def __init__(self, exchanges: list[dict[str, Any]]) -> None:
         self.exchanges = iter(exchanges)
 
-    def request(self, method: str, path: str, body: Any = None, query: Any = None) -> Answer:
+    def request(
+        self, method: str, path: str, body: Any = None, query: Any = None, form: list | None = None
+    ) -> Answer:
         recorded = next(self.exchanges)
+        assert form is None or len(form) == len(recorded["request_form"])
         assert (method, path, body) == (recorded["method"], recorded["path"], recorded.get("request_body"))
         headers = recorded["response_headers"] | {"x-request-id": "req_" + "0" * 32}
+        if headers["openai-processing-ms"] == "Sanitized":
+            headers["openai-processing-ms"] = "1"
         events = [Event(event["event"], event["data"]) for event in recorded.get("response_sse", [])]
         body = recorded.get("response_body")
         if "trimmed" in recorded:
@@ -105,6 +113,8 @@ def send(client: Client | Player, comparison: Comparison, exchange: dict[str, An
     path = comparison.substitute(exchange["path"])
     query = comparison.substitute(exchange.get("query"))
     body = comparison.substitute(exchange["request_body"]) if "request_body" in exchange else None
+    if "request_form" in exchange:
+        return client.request(exchange["method"], path, form=form(exchange["request_form"]))
     if not (exchange["method"] == "GET" and RUN.match(path)):
         return client.request(exchange["method"], path, body, query)
     wanted = exchange["response_body"]["status"]

@@ -106,6 +106,21 @@ fn covers(found: &Value, fields: &Value) -> bool {
     }
 }
 
+const FORM: &str = "multipart/form-data; boundary=chaos-boundary";
+
+/// Name, file name and value of each field.
+fn form(fields: &[(&str, Option<&str>, &str)]) -> String {
+    let mut form = String::new();
+    for (name, file, value) in fields {
+        let file = file.map(|file| format!("; filename=\"{file}\""));
+        let file = file.unwrap_or_default();
+        form += "--chaos-boundary\r\n";
+        form +=
+            &format!("Content-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n");
+    }
+    form + "--chaos-boundary--\r\n"
+}
+
 /// A client that writes.
 pub(super) struct Pen {
     pub(super) api: Api,
@@ -146,6 +161,29 @@ impl Pen {
         let id = text(&made["id"]);
         ensure!(!id.is_empty(), "{path} made {made}");
         Ok(made)
+    }
+
+    /// Sends a form with a key, until it is answered: what was made, or why nothing was.
+    pub(super) async fn send_form(
+        &mut self,
+        path: &str,
+        fields: &[(&str, Option<&str>, &str)],
+    ) -> anyhow::Result<Result<Value, u16>> {
+        self.used_keys += 1;
+        let key = format!("creation-{}", self.used_keys);
+        let headers = [("idempotency-key", &*key)];
+        loop {
+            let body = Some((FORM, form(fields)));
+            match self.api.call_with(Method::POST, path, body, &headers).await {
+                Answer::Done(made) => return Ok(Ok(made)),
+                Answer::Refused(status @ 400..=499, _) => {
+                    self.used_keys -= 1;
+                    return Ok(Err(status));
+                }
+                Answer::Refused(status, why) => bail!("POST {path}: {status} {why}"),
+                Answer::Lost => self.api.pause().await,
+            }
+        }
     }
 
     /// Creates what has to be looked for where the answer was lost.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::pen::Pen;
 use crate::{
+    api::Answer,
     history::text,
     question::{Question, right_output},
 };
@@ -208,6 +209,86 @@ pub(super) async fn relayed(pen: &mut Pen) -> anyhow::Result<()> {
     let made = pen.change_with("/threads", json!({}), &there).await?;
     anyhow::ensure!(made["id"] == "thread_there", "{made}");
     Ok(())
+}
+
+/// Files and uploads are made, refused, named, completed, cancelled and deleted.
+pub(super) async fn files(pen: &mut Pen) -> anyhow::Result<()> {
+    let purpose = ("purpose", None, "vision");
+    let kept = file(pen, "kept").await?;
+    // Its bytes are those of the first.
+    let named = file(pen, "kept").await?;
+    let user = json!({"tool_resources": {"code_interpreter": {"file_ids": [named["id"]]}}});
+    let thread = of("/threads", &pen.create("/threads", user).await?);
+    let refused = [
+        ("file", Some("a"), "refused"),
+        purpose,
+        ("colour", None, "red"),
+    ];
+    let refused = pen.send_form("/files", &refused).await?;
+    anyhow::ensure!(refused == Err(400), "{refused:?}");
+    pen.remove(&of("/files", &named)).await?;
+    let none = json!({"tool_resources": {"code_interpreter": {"file_ids": []}}});
+    pen.ledger.has(thread, none);
+    pen.ledger.has(of("/files", &kept), json!({"bytes": 4}));
+
+    let upload = upload(pen).await?;
+    let part = part(pen, &upload).await?;
+    let body = json!({"part_ids": [part["id"]]});
+    let done = pen.create(&format!("{upload}/complete"), body).await?;
+    pen.ledger
+        .has(of("/files", &done["file"]), json!({"bytes": 4}));
+    let given_up = self::upload(pen).await?;
+    self::part(pen, &given_up).await?;
+    // The second time it is no more pending.
+    cancel(pen, &given_up).await?;
+    pen.ledger.counts("/files", 2);
+    for (table, rows) in [
+        ("files", 2),
+        ("file_blobs", 2),
+        ("file_users", 0),
+        ("upload_parts", 0),
+    ] {
+        pen.ledger.rows(table, rows);
+    }
+    Ok(())
+}
+
+async fn cancel(pen: &mut Pen, upload: &str) -> anyhow::Result<()> {
+    let path = format!("{upload}/cancel");
+    let mut was_lost = false;
+    loop {
+        match pen.api.post(&path, &json!({})).await {
+            Answer::Done(_) => return Ok(()),
+            Answer::Refused(400, _) if was_lost => return Ok(()),
+            Answer::Refused(status, why) => anyhow::bail!("POST {path}: {status} {why}"),
+            Answer::Lost => pen.api.pause().await,
+        }
+        was_lost = true;
+    }
+}
+
+/// A file of these bytes.
+pub(super) async fn file(pen: &mut Pen, bytes: &str) -> anyhow::Result<Value> {
+    let fields = [("purpose", None, "vision"), ("file", Some("a.png"), bytes)];
+    let made = pen.send_form("/files", &fields).await?;
+    made.map_err(|status| anyhow::anyhow!("a file was refused: {status}"))
+}
+
+/// The path of an upload of four bytes.
+pub(super) async fn upload(pen: &mut Pen) -> anyhow::Result<String> {
+    let body = json!({
+        "filename": "a", "purpose": "batch", "bytes": 4, "mime_type": "text/plain",
+    });
+    Ok(of("/uploads", &pen.create("/uploads", body).await?))
+}
+
+/// A part of it.
+pub(super) async fn part(pen: &mut Pen, upload: &str) -> anyhow::Result<Value> {
+    let path = format!("{upload}/parts");
+    let made = pen
+        .send_form(&path, &[("data", Some("data"), "part")])
+        .await?;
+    made.map_err(|status| anyhow::anyhow!("a part was refused: {status}"))
 }
 
 /// Asks the model itself.

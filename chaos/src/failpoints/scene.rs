@@ -32,6 +32,13 @@ const AGE: &str = "UPDATE receipts SET created_at = created_at - 100000";
 const OLD_COUNTER: &str =
     "INSERT INTO counters (subject, meter, start, amount) VALUES ('key:old', 'requests:rph', 0, 1)";
 
+/// Lets the time of files and uploads be over, and that of bytes that nobody has.
+const AGE_FILES: [&str; 3] = [
+    "UPDATE files SET expires_at = 1",
+    "UPDATE uploads SET expires_at = 1",
+    "UPDATE blobs SET due_at = 1 WHERE due_at IS NOT NULL",
+];
+
 /// One of the scenes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scene {
@@ -45,6 +52,7 @@ pub(super) enum Scene {
     Expired,
     ThreadAndRun,
     Records,
+    Files,
     Administration,
     Relayed,
     Rotated,
@@ -61,7 +69,7 @@ pub(super) struct Played {
 }
 
 impl Scene {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::FirstStart,
         Self::Start,
         Self::Polled,
@@ -72,6 +80,7 @@ impl Scene {
         Self::Expired,
         Self::ThreadAndRun,
         Self::Records,
+        Self::Files,
         Self::Administration,
         Self::Relayed,
         Self::Rotated,
@@ -92,6 +101,7 @@ impl Scene {
             Self::Expired => "expiry",
             Self::ThreadAndRun => "thread with run",
             Self::Records => "records",
+            Self::Files => "files",
             Self::Administration => "administration",
             Self::Relayed => "relayed calls",
             Self::Rotated => "`secrets rotate`",
@@ -155,6 +165,9 @@ impl Scene {
                 let database = Database::open(&place.records).await?;
                 database.rows(AGE).await?;
                 database.rows(OLD_COUNTER).await?;
+                for age in AGE_FILES {
+                    database.rows(age).await?;
+                }
             }
             Self::Migrated => old::make(place).await?,
             _ => {}
@@ -202,6 +215,7 @@ impl Scene {
             }
             Self::ThreadAndRun => records::thread_and_run(&mut pen).await?,
             Self::Records => records::records(&mut pen).await?,
+            Self::Files => records::files(&mut pen).await?,
             Self::Administration => records::administration(&mut pen).await?,
             Self::Relayed => records::relayed(&mut pen).await?,
             Self::Rotated | Self::Copied | Self::Migrated => {
@@ -223,6 +237,11 @@ async fn leave_work(place: &Place) -> anyhow::Result<()> {
     // It comes as a stream, which is no JSON.
     ensure!(begun.is_err(), "a stream was none: {begun:?}");
     records::begin(&mut pen, records::SLOW, &json!({}), &[]).await?;
+    records::file(&mut pen, "left").await?;
+    let gone = records::file(&mut pen, "gone").await?;
+    pen.remove(&format!("/files/{}", text(&gone["id"]))).await?;
+    let upload = records::upload(&mut pen).await?;
+    records::part(&mut pen, &upload).await?;
     while !place.model.live().contains_key(&records::SLOW.number) {
         pen.api.pause().await;
     }

@@ -10,7 +10,8 @@ use loomgate_domain::{
 };
 use loomgate_store::{ContextLimits, RunContext};
 use loomgate_wire::chat::{
-    CalledFunction, ChatMessage, ChatRequest, ChatToolCall, ImageRef, UserContent, UserPart,
+    CalledFunction, ChatMessage, ChatRequest, ChatToolCall, FileImage, ImageRef, UserContent,
+    UserPart,
 };
 
 use crate::tokens;
@@ -165,22 +166,26 @@ fn user_content(content: &[Content]) -> UserContent {
         return UserContent::Text(plain_text(content));
     }
     let part = |part: &Content| match part {
-        Content::Text { text } => Some(UserPart::Text {
+        Content::Text { text } => UserPart::Text {
             text: text.value.clone(),
-        }),
-        Content::Refusal { refusal } => Some(UserPart::Text {
+        },
+        Content::Refusal { refusal } => UserPart::Text {
             text: refusal.clone(),
-        }),
-        Content::ImageUrl { image_url } => Some(UserPart::ImageUrl {
+        },
+        Content::ImageUrl { image_url } => UserPart::ImageUrl {
             image_url: ImageRef {
                 url: image_url.url.clone(),
                 detail: image_url.detail,
             },
-        }),
-        // There are no stored files yet: a message with one is refused when it is posted.
-        Content::ImageFile { .. } => None,
+        },
+        Content::ImageFile { image_file } => UserPart::ImageFile {
+            image_file: FileImage {
+                file_id: image_file.file_id.clone(),
+                detail: image_file.detail,
+            },
+        },
     };
-    UserContent::Parts(content.iter().filter_map(part).collect())
+    UserContent::Parts(content.iter().map(part).collect())
 }
 
 fn plain_text(content: &[Content]) -> String {

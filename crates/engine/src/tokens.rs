@@ -77,7 +77,7 @@ fn measure(message: &ChatMessage, text: fn(&str) -> u64) -> u64 {
                 .iter()
                 .map(|part| match part {
                     UserPart::Text { text: content } => text(content),
-                    UserPart::ImageUrl { .. } => IMAGE_TOKENS,
+                    UserPart::ImageUrl { .. } | UserPart::ImageFile { .. } => IMAGE_TOKENS,
                 })
                 .sum(),
         },

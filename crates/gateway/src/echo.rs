@@ -301,7 +301,7 @@ fn user_text(message: &ChatMessage) -> String {
             .iter()
             .filter_map(|part| match part {
                 UserPart::Text { text } => Some(text.as_str()),
-                UserPart::ImageUrl { .. } => None,
+                UserPart::ImageUrl { .. } | UserPart::ImageFile { .. } => None,
             })
             .collect::<Vec<_>>()
             .join("\n"),

@@ -13,6 +13,7 @@ use crate::{
     admission::Admission,
     auth::Keyring,
     config::Config,
+    content::Content,
     error::ApiError,
     logbook::Logbook,
     routing::{Accounts, Wishes},
@@ -29,6 +30,8 @@ pub struct Services {
     pub config: Config,
     /// Everything that is kept.
     pub store: Store,
+    /// The bytes of files.
+    pub(crate) content: Content,
     /// What carries out runs.
     pub engine: Engine,
     /// The way to models.

@@ -40,7 +40,7 @@ pub async fn read(request: Request, app: &App) -> Result<Bytes, ApiError> {
     let announced = parts.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
-        return Err(ApiError::body_too_large(limit));
+        return Err(ApiError::body_too_large(limit as u64));
     }
     let bytes = collect(body, limit, app.config.http.body_timeout).await?;
     if !bytes.is_empty() {
@@ -57,33 +57,16 @@ pub(crate) async fn collect_limited(
 ) -> Result<Bytes, ApiError> {
     let limit = app.config.limits.body_bytes;
     if announced.is_some_and(|length| length > limit as u64) {
-        return Err(ApiError::body_too_large(limit));
+        return Err(ApiError::body_too_large(limit as u64));
     }
     collect(body, limit, app.config.http.body_timeout).await
 }
 
-async fn collect(mut body: Body, limit: usize, timeout: Duration) -> Result<Bytes, ApiError> {
-    let started = Instant::now();
+async fn collect(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, ApiError> {
+    let mut body = Paced::new(body, limit as u64, timeout);
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
-    let mut length = 0;
-    loop {
-        let earned = Duration::from_secs(length as u64 / SLOWEST_BYTES_PER_SECOND);
-        let frame = match timeout_at(started + timeout + earned, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(_))) => {
-                return Err(ApiError::invalid("The body of your request broke off."));
-            }
-            Ok(None) => break,
-            Err(_) => return Err(ApiError::body_timeout()),
-        };
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        length += data.len();
-        if length > limit {
-            return Err(ApiError::body_too_large(limit));
-        }
+    while let Some(data) = body.next().await? {
         // Most bodies are one piece, which then needs no copy.
         if first.is_empty() {
             first = data;
@@ -99,6 +82,53 @@ async fn collect(mut body: Body, limit: usize, timeout: Duration) -> Result<Byte
     } else {
         rest.freeze()
     })
+}
+
+/// A body as it comes, with a limit on its size and on how slow it may be.
+pub(crate) struct Paced {
+    body: Body,
+    limit: u64,
+    length: u64,
+    started: Instant,
+    timeout: Duration,
+}
+
+impl Paced {
+    pub(crate) fn new(body: Body, limit: u64, timeout: Duration) -> Self {
+        Self {
+            body,
+            limit,
+            length: 0,
+            started: Instant::now(),
+            timeout,
+        }
+    }
+
+    /// The next piece. Errors: 400 where it broke off, 408, 413.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        loop {
+            let earned = Duration::from_secs(self.length / SLOWEST_BYTES_PER_SECOND);
+            let end = self.started + self.timeout + earned;
+            let frame = match timeout_at(end, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(_))) => {
+                    return Err(ApiError::invalid("The body of your request broke off."));
+                }
+                Ok(None) => return Ok(None),
+                Err(_) => return Err(ApiError::body_timeout()),
+            };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            self.length += data.len() as u64;
+            if self.length > self.limit {
+                return Err(ApiError::body_too_large(self.limit));
+            }
+            if !data.is_empty() {
+                return Ok(Some(data));
+            }
+        }
+    }
 }
 
 /// Absent is fine: some clients send none with their JSON.

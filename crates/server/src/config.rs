@@ -6,6 +6,7 @@ mod api_keys;
 mod database;
 mod environment;
 mod error;
+mod files;
 mod gateway;
 mod load;
 mod raw;
@@ -28,6 +29,7 @@ pub(crate) use api_keys::{is_workspace, scopes, when_locked};
 pub use database::Database;
 pub use environment::Environment;
 pub use error::ConfigError;
+pub use files::{Files, FilesPlace};
 pub use load::{Flags, Sources, load};
 pub use role::Role;
 pub(crate) use virtual_keys::is_name;
@@ -45,6 +47,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where records are kept.
     pub database: Database,
+    /// Where the bytes of files are kept, and who may have them back.
+    pub files: Files,
     /// What this process does of it all.
     pub role: Role,
     /// What error texts point to, when the operator has such a page.
@@ -142,6 +146,7 @@ impl fmt::Debug for Config {
             .field("listen", &self.listen)
             .field("data_dir", &self.data_dir)
             .field("database", &self.database)
+            .field("files", &self.files)
             .field("role", &self.role)
             .field("api_keys", &self.api_keys)
             .field("virtual_keys", &self.virtual_keys)

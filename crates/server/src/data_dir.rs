@@ -89,6 +89,11 @@ pub(crate) fn database(folder: &Path) -> PathBuf {
     folder.join(DATABASE)
 }
 
+/// The folder of the bytes of files in a data folder, where they are kept in one.
+pub(crate) fn files(folder: &Path) -> PathBuf {
+    folder.join("files")
+}
+
 /// Secrets by the names of their files.
 pub(crate) type Secrets = Vec<(&'static str, Zeroizing<String>)>;
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod conflicts;
+mod files;
 mod lookups;
 
 use std::{borrow::Cow, error::Error as StdError};
@@ -125,7 +126,7 @@ impl ApiError {
     }
 
     /// 413: the body is larger than `limit` bytes.
-    pub fn body_too_large(limit: usize) -> Self {
+    pub fn body_too_large(limit: u64) -> Self {
         let message = format!("The body of your request is too large: the limit is {limit} bytes.");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, message)
     }
@@ -316,6 +317,14 @@ impl From<loomgate_store::Error> for ApiError {
             Error::Unavailable(_) | Error::Interrupted => Self::unavailable(&error),
             Error::Repeated => Self::repeated(&error),
             Error::Full | Error::ReadOnly => Self::no_room(&error),
+            Error::NoSuchFiles(ids) => Self::no_such_files(&ids),
+            Error::TooManyFiles => Self::too_many_files(),
+            // Who sends for longer than that without a sign of life tries again.
+            Error::Swept => Self::unavailable(&error),
+            Error::UploadClosed(status) => Self::upload_closed(status),
+            Error::NoSuchParts(ids) => Self::no_such_parts(&ids),
+            Error::DuplicateParts(id) => Self::duplicate_part(&id),
+            Error::UploadSize { expected, got } => Self::upload_size(expected, got),
             // The engine turns a locked thread into the text that its action calls for.
             Error::ActiveRun { .. }
             | Error::QueueFull

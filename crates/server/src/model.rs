@@ -8,7 +8,7 @@ use loomgate_engine::{ChatModel, ModelError, ModelErrorKind, ModelTurn, Receipt}
 use loomgate_gateway::{ModelCall, Phase, Who, relay::Caller};
 use loomgate_wire::chat::ChatRequest;
 
-use crate::{app::Services, auth::KeyRecord, error::ApiError, record, routing};
+use crate::{app::Services, auth::KeyRecord, error::ApiError, images, record, routing};
 
 /// Carries out model turns by sending them through the gateway.
 ///
@@ -81,6 +81,9 @@ async fn chat(
         }
         None => request,
     };
+    let shown = images::shown(services, workspace, request);
+    let shown = shown.await.map_err(|error| of_images(&error))?;
+    let request = shown.as_ref().unwrap_or(request);
     let metadata = run
         .settings
         .origin
@@ -139,6 +142,15 @@ fn misconfigured(message: &str) -> ModelError {
     ModelError {
         kind: ModelErrorKind::Misconfigured,
         message: message.to_owned(),
+    }
+}
+
+/// The cause is no word for clients.
+fn of_images(error: &ApiError) -> ModelError {
+    tracing::error!(?error, "an image file could not be read for a run");
+    ModelError {
+        kind: ModelErrorKind::Server,
+        message: error.message().to_owned(),
     }
 }
 

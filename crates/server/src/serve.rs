@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     logbook::Scribe,
     start::{StartError, Started, start},
-    telemetry,
+    sweeper, telemetry,
 };
 
 /// How often samples of metrics are folded.
@@ -80,6 +80,11 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let grace = app.config.http.drain;
     let accepting = accept(listener, &app, stop.clone());
+    let sweeping = async {
+        if app.config.role.works() {
+            sweeper::run(&app, stop.clone()).await;
+        }
+    };
     let upkeep = every(FOLD_METRICS, stop.clone(), || app.metrics.fold());
     // Streams end when the engine lets go of their runs.
     let engine = async {
@@ -91,7 +96,7 @@ pub async fn run(
     let services = (app.store.clone(), std::sync::Arc::clone(&app.gateway));
     let writing = scribe.run(services, std::sync::Arc::clone(&app.clock), quiet.clone());
     let working = async {
-        let ((), (), drained) = tokio::join!(accepting, upkeep, engine);
+        let ((), (), (), drained) = tokio::join!(accepting, upkeep, sweeping, engine);
         quiet.cancel();
         drained
     };

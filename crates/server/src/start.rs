@@ -4,6 +4,7 @@ pub(crate) mod marks;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
+use loomgate_blobs::Blobs;
 use loomgate_domain::{
     ApiKeyId, Clock, IdGen, Scope, Scopes, WorkspaceId, id,
     key::{ApiKey, KeySettings},
@@ -19,8 +20,9 @@ use crate::{
     app::{App, Services},
     auth::{KeyHasher, Keyring, key},
     clock::SystemClock,
-    config::{Config, Database},
-    data_dir::{DataDir, MasterKeyLock},
+    config::{Config, Database, FilesPlace},
+    content::Content,
+    data_dir::{self, DataDir, MasterKeyLock},
     ids::SystemIds,
     logbook::{self, Scribe},
     model::GatewayModel,
@@ -60,6 +62,9 @@ pub enum StartError {
     /// The database was written with another one.
     #[error("the database was written with another {0} than this process has")]
     OtherKey(&'static str),
+    /// The place of the files.
+    #[error("the place of the files: {0}")]
+    Files(#[from] loomgate_blobs::Error),
     /// TLS could not be set up.
     #[error("{0}")]
     Gateway(#[from] loomgate_gateway::Error),
@@ -185,6 +190,17 @@ impl Foundation {
         }
     }
 
+    /// The place where the bytes of files are.
+    pub(crate) fn blobs(&self, config: &Config) -> Result<Blobs, StartError> {
+        match &config.files.place {
+            FilesPlace::Local => {
+                let folder = data_dir::files(self.data_dir.path());
+                Blobs::local(folder).map_err(|source| self.in_data_dir(source))
+            }
+            FilesPlace::Bucket(bucket) => Ok(Blobs::bucket(bucket)?),
+        }
+    }
+
     /// Opens the store, for a server, or for a command beside one or without one.
     pub fn store(&self, sharing: Sharing) -> Result<Store, StartError> {
         Ok(Store::open(Options {
@@ -221,6 +237,7 @@ pub async fn start_at(
 ) -> Result<Started, StartError> {
     let foundation = Foundation::lay(&config)?;
     let store = foundation.store(Sharing::Server)?;
+    let blobs = foundation.blobs(&config)?;
     marks::expect_hash_key(&foundation, &store).await?;
     let vault = Arc::new(Vault::new(foundation.master_keys(&config)?));
     marks::expect_master_key(&foundation, &store, &vault).await?;
@@ -257,12 +274,19 @@ pub async fn start_at(
             ..Settings::default()
         },
     );
+    let content = Content {
+        blobs,
+        store: store.clone(),
+        clock: clock.clone(),
+        ids: Arc::clone(&foundation.ids),
+    };
     let (logbook, scribe) = logbook::open(config.logs);
     let app = App::new(Services {
         admission: Admission::new(&config.http),
         metrics: Metrics::start(),
         config,
         store,
+        content,
         engine,
         gateway,
         accounts,

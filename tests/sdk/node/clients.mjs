@@ -19,6 +19,8 @@ function openaiClient(baseURL, apiKey) {
   return {
     name: 'openai',
     beta: sdk.beta,
+    files: sdk.files,
+    uploads: sdk.uploads,
     models: sdk.models,
     errors: openai,
     options: (options) => [options],
@@ -35,6 +37,7 @@ function portkeyClient(baseURL, apiKey) {
   return {
     name: 'portkey',
     beta: sdk.beta,
+    files: sdk.files,
     models: sdk.models,
     // Thrown are the errors of the openai release that this SDK brings along.
     errors: createRequire(require.resolve('portkey-ai'))('openai'),

@@ -73,7 +73,7 @@ class Recorder {
       method: (init?.method ?? 'get').toUpperCase(),
       path: pathname.replace(/^\/v1/, ''),
       query: Object.fromEntries(searchParams),
-      request_body: parseJson(init?.body),
+      request_body: init?.body instanceof FormData ? null : parseJson(init?.body),
       status: response.status,
       response_headers: headers,
     };

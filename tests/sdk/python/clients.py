@@ -26,6 +26,14 @@ class Client:
         return self.sdk.beta
 
     @property
+    def files(self) -> Any:
+        return self.sdk.files
+
+    @property
+    def uploads(self) -> Any:
+        return self.sdk.uploads
+
+    @property
     def models(self) -> Any:
         return self.sdk.models
 

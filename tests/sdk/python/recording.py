@@ -120,7 +120,9 @@ def recording_transport(http: ModuleType, recorder: Recorder) -> Any:
     class Transport(http.HTTPTransport):
         def handle_request(self, request: Any) -> Any:
             url = urlsplit(str(request.url))
-            request_body = parse_json(request.read())
+            is_form = request.headers.get("content-type", "").startswith("multipart/")
+            raw = request.read()
+            request_body = None if is_form else parse_json(raw)
             response = super().handle_request(request)
 
             def finish(raw: bytes, complete: bool) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from typing import Any, Generic, Literal, Optional, TypeVar, get_args
 
-from openai.types import Model
+from openai.types import FileDeleted, FileObject, Model, Upload
 from openai.types.beta import Assistant, AssistantDeleted, AssistantStreamEvent, Thread, ThreadDeleted
 from openai.types.beta.threads import Message, MessageDeleted, Run
 from openai.types.beta.threads.runs import RunStep
 from openai.types.shared import ErrorObject
+from openai.types.uploads import UploadPart
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from recording import Exchange
@@ -60,6 +61,14 @@ class ErrorEvent(BaseModel):
 _ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/models", Models),
     ("GET", "/models/{}", Model),
+    ("GET", "/files", Page[FileObject]),
+    ("POST", "/files", FileObject),
+    ("GET", "/files/{}", FileObject),
+    ("DELETE", "/files/{}", FileDeleted),
+    ("POST", "/uploads", Upload),
+    ("POST", "/uploads/{}/parts", UploadPart),
+    ("POST", "/uploads/{}/complete", Upload),
+    ("POST", "/uploads/{}/cancel", Upload),
     ("GET", "/assistants", Page[Assistant]),
     ("POST", "/assistants", Assistant),
     ("GET", "/assistants/{}", Assistant),
@@ -87,6 +96,7 @@ _ROUTES: list[tuple[str, str, Any]] = [
 ROUTES = [
     (method, re.compile(re.escape(path).replace(r"\{\}", "[^/]+")), TypeAdapter(model)) for method, path, model in _ROUTES
 ]
+CONTENT = re.compile("/files/[^/]+/content")
 ERROR = TypeAdapter(ErrorBody)
 EVENTS: dict[str, TypeAdapter[Any]] = {"error": TypeAdapter(ErrorEvent)}
 for _member in get_args(get_args(AssistantStreamEvent)[0]):
@@ -146,6 +156,8 @@ def check(exchange: Exchange) -> list[str]:
         if exchange.complete and not whole:
             problems.append(f"{where}: the stream does not end with one done event: {names[-3:]}")
         return problems
+    if CONTENT.fullmatch(exchange.path) and exchange.status == 200:
+        return problems if media_type == "application/octet-stream" else [*problems, f"{where}: content-type {media_type!r}"]
     if media_type != "application/json":
         problems.append(f"{where}: content-type {media_type!r}")
     if exchange.status >= 400:

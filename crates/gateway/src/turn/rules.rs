@@ -136,7 +136,7 @@ fn last_user_text(messages: &[ChatMessage]) -> String {
         Some(UserContent::Parts(parts)) => {
             let texts = parts.iter().filter_map(|part| match part {
                 UserPart::Text { text } => Some(text.as_str()),
-                UserPart::ImageUrl { .. } => None,
+                UserPart::ImageUrl { .. } | UserPart::ImageFile { .. } => None,
             });
             texts.collect::<Vec<_>>().join("\n")
         }

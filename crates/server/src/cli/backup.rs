@@ -1,5 +1,7 @@
 //! `loomgate backup`.
 
+mod objects;
+
 use std::{
     fs,
     io::{self, Write},
@@ -10,9 +12,10 @@ use std::{
 use clap::Args;
 use loomgate_store::backup::{Progress, backup};
 
+use self::objects::Copied;
 use super::{ConfigArgs, Failure, progress::ProgressLine};
 use crate::{
-    config::Database,
+    config::{Database, FilesPlace},
     data_dir::{self, Secrets},
     start::StartError,
 };
@@ -42,7 +45,8 @@ pub(super) async fn run(args: BackupArgs, out: &mut dyn Write) -> Result<(), Fai
     }
     let saved = tokio::task::spawn_blocking(move || {
         let draft = draft(&args.to);
-        let saved = save(&config.data_dir, &draft, &args.to);
+        let place = &config.files.place;
+        let saved = save((&config.data_dir, place), &draft, &args.to);
         if saved.is_err() {
             // The failure is told; what is left of the draft says by its name what it is.
             let _ = fs::remove_dir_all(&draft);
@@ -64,7 +68,11 @@ fn draft(to: &Path) -> PathBuf {
 }
 
 /// Fills the draft and gives it its name. Returns what to tell.
-fn save(data_dir: &Path, draft: &Path, to: &Path) -> Result<Vec<String>, Failure> {
+fn save(
+    (data_dir, files): (&Path, &FilesPlace),
+    draft: &Path,
+    to: &Path,
+) -> Result<Vec<String>, Failure> {
     let cannot = |error: io::Error| {
         Failure::failed(
             format!("cannot write {}: {error}", draft.display()),
@@ -76,6 +84,16 @@ fn save(data_dir: &Path, draft: &Path, to: &Path) -> Result<Vec<String>, Failure
         .create(draft)
         .map_err(cannot)?;
     let keys = secrets(data_dir)?;
+    let mut copied = Copied::default();
+    let copy_objects = |copied: &mut Copied| match files {
+        FilesPlace::Local => {
+            let part = Path::new("objects");
+            let from = data_dir::files(data_dir).join(part);
+            objects::copy(&from, &data_dir::files(draft).join(part), copied).map_err(cannot)
+        }
+        FilesPlace::Bucket(_) => Ok(()),
+    };
+    copy_objects(&mut copied)?;
     let mut line = ProgressLine::new();
     let saved = backup(&data_dir::database(data_dir), draft, &mut |step| {
         let Progress {
@@ -90,6 +108,7 @@ fn save(data_dir: &Path, draft: &Path, to: &Path) -> Result<Vec<String>, Failure
     });
     line.end();
     let saved = saved.map_err(Failure::from)?;
+    copy_objects(&mut copied)?;
     // A rotation of the master key meanwhile would leave secrets that these keys do not open.
     if secrets(data_dir)? != keys {
         return Err(Failure::failed(
@@ -105,6 +124,15 @@ fn save(data_dir: &Path, draft: &Path, to: &Path) -> Result<Vec<String>, Failure
             name.display(),
             saved.bytes
         ));
+    }
+    match files {
+        FilesPlace::Local => told.push(format!(
+            "{:<16}{:>12} bytes in {} objects",
+            "files", copied.bytes, copied.objects
+        )),
+        FilesPlace::Bucket(_) => {
+            told.push("The bytes of files are in a bucket, and not in this backup.".to_owned());
+        }
     }
     for (name, text) in &keys {
         data_dir::write_secret(&draft.join(name), text).map_err(cannot)?;

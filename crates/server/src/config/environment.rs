@@ -28,6 +28,7 @@ const NOT_OPTIONS: &[&str] = &[
     "RECORD",
     "TEST_DATABASE",
     "TEST_POSTGRES",
+    "TEST_S3",
     "VIRTUAL_KEY",
 ];
 
@@ -80,6 +81,15 @@ impl Environment {
             }
         }
         Ok(options)
+    }
+}
+
+impl Environment {
+    /// The same with one more, or another value.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.insert(name.to_owned(), value.to_owned());
+        self
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct RawConfig {
     pub(super) postgres: RawPostgres,
     pub(super) role: Option<String>,
     pub(super) files: Option<String>,
+    pub(super) files_download: Option<String>,
+    pub(super) s3: RawS3,
     pub(super) docs_url: Option<String>,
     pub(super) default_virtual_key: Option<String>,
     pub(super) api_keys: Vec<RawApiKey>,
@@ -146,6 +148,13 @@ pub(super) struct RawPostgres {
     pub(super) log_connections: Option<usize>,
     pub(super) statement_timeout_s: Option<u64>,
     pub(super) wait_s: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawS3 {
+    pub(super) endpoint: Option<String>,
+    pub(super) region: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

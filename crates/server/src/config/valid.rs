@@ -8,8 +8,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
 use super::{
-    Config, ConfigError, Database, Environment, Http, Log, LogFormat, Role, VirtualKeys, Worker,
-    api_keys, gateway,
+    Config, ConfigError, Database, Environment, Files, Http, Log, LogFormat, Role, VirtualKeys,
+    Worker, api_keys, gateway,
     raw::{RawConfig, RawHttp, RawLog, RawWorker},
     saved_configs,
 };
@@ -36,6 +36,10 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
         ("limits.run_expiry_s", limits.run_expiry_s == 0),
         ("limits.body_bytes", limits.body_bytes == 0),
         ("limits.upload_bytes", limits.upload_bytes == 0),
+        ("limits.file_bytes", limits.file_bytes == 0),
+        ("limits.upload_part_bytes", limits.upload_part_bytes == 0),
+        ("limits.upload_total_bytes", limits.upload_total_bytes == 0),
+        ("limits.image_bytes", limits.image_bytes == 0),
         (
             "limits.context_window_tokens",
             limits.context_window_tokens == 0,
@@ -46,7 +50,9 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
         }
     }
     let database = Database::check(raw.database.as_ref(), &raw.postgres)?;
+    let (place, download) = (raw.files.as_deref(), raw.files_download.as_deref());
     Ok(Config {
+        files: Files::check(place, download, raw.s3, environment)?,
         role: Role::check(raw.role.as_deref(), &database)?,
         database,
         gateway: gateway::check(&raw.gateway, &raw.egress, raw.prices)?,
@@ -70,13 +76,6 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
 }
 
 fn refuse_unbuilt(raw: &RawConfig) -> Result<(), ConfigError> {
-    match raw.files.as_deref() {
-        None | Some("local") => {}
-        Some(url) if url.starts_with("s3:") => {
-            return Err(ConfigError::not_built("`files`: S3"));
-        }
-        Some(other) => return Err(ConfigError::unknown_value("files", other, &["local"])),
-    }
     if raw.file_search.is_some() {
         return Err(ConfigError::not_built("`file_search`"));
     }

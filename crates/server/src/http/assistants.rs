@@ -4,7 +4,7 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
-use loomgate_domain::{Assistant, AssistantId, id::new_id};
+use loomgate_domain::{Assistant, AssistantId, Patch, id::new_id};
 use loomgate_wire::{
     object,
     request::{CreateAssistant, ModifyAssistant, list_query},
@@ -18,7 +18,7 @@ use crate::{
     http::{
         access::{Access, Routes},
         idempotency::Idempotency,
-        list,
+        list, named_files,
         path::AssistantPath,
         reply,
     },
@@ -41,6 +41,7 @@ async fn create(
     once: Idempotency,
     ApiJson(body): ApiJson<CreateAssistant>,
 ) -> Result<Response, ApiError> {
+    named_files::expect(&app, &caller, &[], &[&body.tool_resources]).await?;
     let assistant = Assistant {
         id: new_id(&*app.ids),
         created_at: app.clock.now(),
@@ -98,6 +99,9 @@ async fn modify(
     path: AssistantPath,
     ApiJson(body): ApiJson<ModifyAssistant>,
 ) -> Result<Response, ApiError> {
+    if let Patch::Set(resources) = &body.tool_resources {
+        named_files::expect(&app, &caller, &[], &[resources]).await?;
+    }
     let assistants = app.store.assistants();
     let modified = assistants
         .update(&caller.workspace, &path.assistant, move |assistant| {

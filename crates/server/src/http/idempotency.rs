@@ -51,6 +51,21 @@ impl Idempotency {
         Ok((reply::rendered(body.into()), Some(receipt)))
     }
 
+    /// The answer of whoever was faster with the same key, where that is what is wrong.
+    pub(super) async fn or_replay(
+        self,
+        app: &App,
+        workspace: &WorkspaceId,
+        error: loomgate_store::Error,
+    ) -> Result<Response<Body>, ApiError> {
+        if let (loomgate_store::Error::Repeated, Some(request)) = (&error, &self.0)
+            && let Some(response) = replay(app, workspace, request).await?
+        {
+            return Ok(response);
+        }
+        Err(error.into())
+    }
+
     /// For whoever makes the receipt itself.
     pub(super) fn into_request(self) -> Option<KeyedRequest> {
         self.0
@@ -63,6 +78,57 @@ impl FromRequestParts<App> for Idempotency {
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
     }
+}
+
+/// The same of a creation whose body is a form: what it says is known once it is read, and two forms
+/// that say the same need not have one byte in common.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FormIdempotency(Option<KeyedRequest>);
+
+impl FormIdempotency {
+    /// What was asked for is known now: the answer that is kept, or what the creation needs.
+    pub(super) async fn settle(
+        self,
+        app: &App,
+        workspace: &WorkspaceId,
+        fingerprint: impl FnOnce() -> String,
+    ) -> Result<Settled, ApiError> {
+        let Some(mut request) = self.0 else {
+            return Ok(Settled::Once(Idempotency(None)));
+        };
+        request.fingerprint = fingerprint();
+        Ok(match replay(app, workspace, &request).await? {
+            Some(response) => Settled::Before(response),
+            None => Settled::Once(Idempotency(Some(request))),
+        })
+    }
+}
+
+impl FromRequestParts<App> for FormIdempotency {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if !parts.headers.contains_key(KEY) {
+            return Ok(Self(None));
+        }
+        let key = key(&parts.headers)?;
+        let context = parts.extensions.get::<RequestContext>();
+        let request_id = context.map(|context| context.request_id().to_owned());
+        Ok(Self(Some(KeyedRequest {
+            key,
+            fingerprint: String::new(),
+            request_id: request_id.unwrap_or_default(),
+            at: app.clock.now(),
+        })))
+    }
+}
+
+/// Whether a creation is to take place.
+pub(super) enum Settled {
+    /// It took place; this is its answer.
+    Before(Response<Body>),
+    /// It is to take place.
+    Once(Idempotency),
 }
 
 /// Answers a creation that came with a key: from its receipt, or else by its handler.

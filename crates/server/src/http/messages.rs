@@ -4,11 +4,11 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
-use loomgate_domain::{MessageId, Patch, RunId, message::Content};
+use loomgate_domain::{MessageId, Patch, RunId};
 use loomgate_engine::{Error, posted};
 use loomgate_wire::{
     object,
-    request::{CreateMessage, ModifyMessage, NewMessage, list_query},
+    request::{CreateMessage, ModifyMessage, list_query},
 };
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     http::{
         access::{Access, Routes},
         idempotency::Idempotency,
-        list,
+        list, named_files,
         path::{MessagePath, ThreadPath},
         reply,
         thread_lock::ThreadLock,
@@ -57,7 +57,7 @@ async fn create(
     ThreadLock(when_locked): ThreadLock,
     ApiJson(CreateMessage(body)): ApiJson<CreateMessage>,
 ) -> Result<Response, ApiError> {
-    refuse_files(std::slice::from_ref(&body))?;
+    named_files::expect(&app, &caller, std::slice::from_ref(&body), &[]).await?;
     let message = posted(&app.ids, &path.thread, app.clock.now(), body);
     let (reply, receipt) = once.reply(&object::Message::from(&message))?;
     let added = app
@@ -157,23 +157,4 @@ async fn missing(app: &App, caller: &Caller, path: &MessagePath) -> Result<ApiEr
         Some(_) => ApiError::not_found(&path.message),
         None => ApiError::not_found(&path.thread),
     })
-}
-
-/// There are no stored files in this release: whatever file a message names is unknown.
-pub fn refuse_files(messages: &[NewMessage]) -> Result<(), ApiError> {
-    let mut missing: Vec<&str> = Vec::new();
-    for message in messages {
-        let images = message.content.iter().filter_map(|part| match part {
-            Content::ImageFile { image_file } => Some(image_file.file_id.as_str()),
-            Content::Text { .. } | Content::Refusal { .. } | Content::ImageUrl { .. } => None,
-        });
-        let attachments = message.attachments.iter();
-        missing.extend(images);
-        missing.extend(attachments.filter_map(|attachment| attachment.file_id.as_deref()));
-    }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(ApiError::no_such_files(&missing))
-    }
 }

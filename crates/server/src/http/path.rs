@@ -3,7 +3,9 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
-use loomgate_domain::{AssistantId, Id, IdKind, MessageId, RunId, StepId, ThreadId};
+use loomgate_domain::{
+    AssistantId, FileId, Id, IdKind, MessageId, RunId, StepId, ThreadId, UploadId,
+};
 
 use crate::{App, error::ApiError};
 
@@ -45,6 +47,30 @@ pub struct StepPath {
     pub step: StepId,
 }
 
+/// `/files/{file_id}`. Any text is taken: what does not look like an id is not found either.
+pub struct FilePath {
+    /// The file.
+    pub file: FileId,
+}
+
+/// `/uploads/{upload_id}`
+pub struct UploadPath {
+    /// The upload.
+    pub upload: UploadId,
+}
+
+impl FromRequestParts<App> for FilePath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_err(|error| ApiError::bad_path(&error.to_string()))?;
+        let file = Id::trusted(text(&params, "file_id"));
+        Ok(Self { file })
+    }
+}
+
 macro_rules! path {
     ($path:ident { $($field:ident : $name:literal),+ }) => {
         impl FromRequestParts<App> for $path {
@@ -70,6 +96,9 @@ path!(MessagePath {
     thread: "thread_id",
     message: "message_id"
 });
+path!(UploadPath {
+    upload: "upload_id"
+});
 path!(RunPath {
     thread: "thread_id",
     run: "run_id"
@@ -81,9 +110,11 @@ path!(StepPath {
 });
 
 fn id<K: IdKind>(params: &RawPathParams, name: &'static str) -> Result<Id<K>, ApiError> {
-    let text = params
-        .iter()
-        .find_map(|(known, text)| (known == name).then_some(text))
-        .unwrap_or_default();
+    let text = text(params, name);
     Id::parse(text).map_err(|error| ApiError::invalid_id(name, text, error.expected))
+}
+
+fn text<'a>(params: &'a RawPathParams, name: &str) -> &'a str {
+    let mut found = params.iter().filter(|(known, _)| *known == name);
+    found.next().map_or("", |(_, text)| text)
 }

@@ -314,7 +314,7 @@ async fn read(app: &App, parts: &Parts, body: Body) -> Result<RelayBody, ApiErro
     }
     let most = app.config.limits.upload_bytes;
     if length.is_some_and(|length| length > most as u64) {
-        return Err(ApiError::body_too_large(most));
+        return Err(ApiError::body_too_large(most as u64));
     }
     Ok(RelayBody::Stream(Upload::new(body, most)))
 }

@@ -30,8 +30,7 @@ use crate::{
     http::{
         access::{Access, Routes},
         idempotency::Idempotency,
-        list,
-        messages::refuse_files,
+        list, named_files,
         path::{RunPath, ThreadPath},
         reply,
         thread_lock::ThreadLock,
@@ -78,7 +77,7 @@ async fn create(
     ApiJson(body): ApiJson<CreateRun>,
 ) -> Result<Response, ApiError> {
     include_query(query.as_deref())?;
-    refuse_files(&body.additional_messages)?;
+    named_files::expect(&app, &caller, &body.additional_messages, &[]).await?;
     let request = RunRequest {
         assistant_id: body.assistant_id,
         thread: ThreadTarget::Existing(path.thread, body.additional_messages),
@@ -100,7 +99,8 @@ async fn create_with_thread(
     once: Idempotency,
     ApiJson(body): ApiJson<CreateThreadAndRun>,
 ) -> Result<Response, ApiError> {
-    refuse_files(&body.thread.messages)?;
+    let resources = [&body.thread.tool_resources, &body.tool_resources];
+    named_files::expect(&app, &caller, &body.thread.messages, &resources).await?;
     let request = RunRequest {
         assistant_id: body.assistant_id,
         thread: ThreadTarget::New(body.thread),

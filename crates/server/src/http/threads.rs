@@ -1,7 +1,7 @@
 //! `/v1/threads` (contract section 6).
 
 use axum::{extract::State, response::Response};
-use loomgate_domain::{Thread, id::new_id};
+use loomgate_domain::{Patch, Thread, id::new_id};
 use loomgate_engine::posted;
 use loomgate_wire::{
     object,
@@ -16,7 +16,7 @@ use crate::{
     http::{
         access::{Access, Routes},
         idempotency::Idempotency,
-        messages::refuse_files,
+        named_files,
         path::ThreadPath,
         reply,
     },
@@ -38,7 +38,7 @@ async fn create(
     once: Idempotency,
     ApiJson(body): ApiJson<CreateThread>,
 ) -> Result<Response, ApiError> {
-    refuse_files(&body.messages)?;
+    named_files::expect(&app, &caller, &body.messages, &[&body.tool_resources]).await?;
     let now = app.clock.now();
     let thread = Thread {
         id: new_id(&*app.ids),
@@ -73,6 +73,9 @@ async fn modify(
     path: ThreadPath,
     ApiJson(body): ApiJson<ModifyThread>,
 ) -> Result<Response, ApiError> {
+    if let Patch::Set(resources) = &body.tool_resources {
+        named_files::expect(&app, &caller, &[], &[resources]).await?;
+    }
     let threads = app.store.threads();
     let modified = threads
         .update(

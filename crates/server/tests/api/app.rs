@@ -14,7 +14,7 @@ use loomgate_domain::Clock;
 use loomgate_server::{
     App,
     clock::SystemClock,
-    config::{self, Environment, Flags, Sources},
+    config::{self, Flags, Sources},
     serve,
     start::start_at,
 };
@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::database;
+use crate::{database, files};
 
 /// The key of workspace `a`, whose model is `echo`.
 pub(crate) const KEY_A: &str = "lg-test-workspace-a-0123456789abcdef";
@@ -85,8 +85,23 @@ impl TestApp {
         .await
     }
 
+    /// With options from the environment.
+    pub(crate) async fn start_set(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_all(folder, FakeUpstream::start().await, "", variables).await
+    }
+
     /// On a folder that may hold the data of another server.
     pub(crate) async fn start_in(folder: TempDir, upstream: FakeUpstream, options: &str) -> Self {
+        Self::start_all(folder, upstream, options, &[]).await
+    }
+
+    async fn start_all(
+        folder: TempDir,
+        upstream: FakeUpstream,
+        options: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let file = format!(
             "[[api_keys]]\nname = 'a'\nkey = '{KEY_A}'\nworkspace = 'a'\n\
              default_virtual_key = 'echo'\nscopes = ['admin']\n\
@@ -102,7 +117,11 @@ impl TestApp {
         let sources = Sources {
             file: Some(path),
             folder: folder.path().to_owned(),
-            environment: Environment::default(),
+            environment: variables
+                .iter()
+                .fold(files::environment(), |known, (name, value)| {
+                    known.with(name, value)
+                }),
             flags: Flags {
                 listen: Some("127.0.0.1:0".to_owned()),
                 data_dir: Some(folder.path().join("data")),
@@ -166,6 +185,11 @@ impl TestApp {
     pub(crate) fn pass(&self, time: Duration) {
         let passed = i64::try_from(time.as_millis()).unwrap();
         self.clock.passed_ms.fetch_add(passed, Ordering::SeqCst);
+    }
+
+    /// What the server's files are in.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Ends the server in good order, and waits until it has.

@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("loomgate-search", &[]),
     ("loomgate-vault", &[]),
     ("loomgate-extract", &[]),
+    ("loomgate-blobs", &[]),
     (
         "loomgate-engine",
         &["loomgate-domain", "loomgate-store", "loomgate-wire"],
@@ -20,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "loomgate-server",
         &[
+            "loomgate-blobs",
             "loomgate-domain",
             "loomgate-engine",
             "loomgate-gateway",
@@ -42,6 +44,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("ndarray", &["loomgate-search"]),
     ("pulp", &["loomgate-search"]),
     ("safetensors", &["loomgate-search"]),
+    ("object_store", &["loomgate-blobs"]),
     ("axum", &["loomgate-server", "loomgate-testkit"]),
     ("csv", &["loomgate-extract"]),
     ("hayro-font", &["loomgate-extract"]),

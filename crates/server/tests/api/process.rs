@@ -170,7 +170,12 @@ impl Process {
         self.answer(path).await.text().await.unwrap()
     }
 
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let request = self
             .client
             .request(method, format!("{}/v1{path}", self.url));

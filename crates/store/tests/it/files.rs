@@ -329,7 +329,9 @@ async fn a_deleted_file_leaves_the_resources_that_name_it(home: Home) {
     let mut late = assistant(2);
     late.tool_resources.add_file("file-1");
     store.assistants().insert(&ws(), late).await.unwrap();
-    let emptied = store.assistants().update(&ws(), &id(2), |mut it| {
+    let assistants = store.assistants();
+    let (workspace, second) = (ws(), id(2));
+    let emptied = assistants.update(&workspace, &second, |mut it| {
         it.tool_resources = loomgate_domain::tool::ToolResources::default();
         it
     });
@@ -384,7 +386,9 @@ async fn resources_name_only_files_that_are_there(home: Home) {
         .insert(&ws(), thread(1), Vec::new())
         .await
         .unwrap();
-    let refused = store.threads().update(&ws(), &id(1), |mut it| {
+    let threads = store.threads();
+    let (workspace, first) = (ws(), id(1));
+    let refused = threads.update(&workspace, &first, |mut it| {
         it.tool_resources.add_file("file-9");
         it
     });

@@ -77,7 +77,9 @@ fn described(shape: &'static Shape) -> BoxedStrategy<Value> {
                 .prop_map(move |rest| json!(format!("{start}_{rest}")))
                 .boxed(),
             Format::Url => "(http|https)://[a-z]{1,9}/".prop_map(Value::from).boxed(),
-            Format::Any | Format::Content => "\\PC{1,16}".prop_map(Value::from).boxed(),
+            Format::Any | Format::Binary | Format::Content => {
+                "\\PC{1,16}".prop_map(Value::from).boxed()
+            }
         },
         Shape::Integer { min, max } => {
             let range = min.unwrap_or(i64::MIN)..=max.unwrap_or(i64::MAX);

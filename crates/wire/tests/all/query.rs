@@ -28,6 +28,7 @@ fn everything_asked() {
         order: Order::Asc,
         after: Some("asst_1".into()),
         before: Some("asst_2".into()),
+        purpose: None,
         run_id: Some("run_1".into()),
         filter: None,
         include: vec![CONTENT.into()],

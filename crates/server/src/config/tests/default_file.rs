@@ -41,6 +41,8 @@ fn the_default_file_is_the_default() {
     assert!(told.contains("`file_search` is not built yet"), "{told}");
     // Without what is not built, and with one of each two options that exclude each other.
     let excluded = [
+        "endpoint",
+        "region",
         "[file_search]",
         "embeddings",
         "key_env",
