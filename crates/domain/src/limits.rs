@@ -48,6 +48,8 @@ pub struct Limits {
     pub upload_total_bytes: u64,
     /// Largest image file that is shown to a model, in bytes.
     pub image_bytes: u64,
+    /// Most files of a vector store.
+    pub vector_store_files: u64,
     /// Tokens that a model takes when its context window is not known.
     pub context_window_tokens: u64,
 }
@@ -66,6 +68,7 @@ impl Default for Limits {
             upload_part_bytes: 64 * 1024 * 1024,
             upload_total_bytes: 8 * 1024 * 1024 * 1024,
             image_bytes: 20 * 1024 * 1024,
+            vector_store_files: 10_000,
             context_window_tokens: 128_000,
         }
     }

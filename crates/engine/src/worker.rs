@@ -32,6 +32,9 @@ const SWEPT: usize = 1_000;
 /// How many receipts are.
 const RECEIPTS_SWEPT: u32 = 1_000;
 
+/// How many files of deleted vector stores are, or chunks that nobody searches.
+const CHUNKS_SWEPT: u32 = 200;
+
 /// Starts the loops. They end when the engine drains.
 pub(crate) fn spawn(shared: &Arc<Shared>) {
     shared.tasks.spawn(claim_loop(Arc::clone(shared)));
@@ -351,7 +354,8 @@ async fn expiry_loop(shared: Arc<Shared>) {
     }
 }
 
-/// Deletes the journals of runs that ended long ago, and receipts that have expired.
+/// Deletes the journals of runs that ended long ago, receipts that have expired, and what is left of
+/// vector stores.
 async fn sweep_loop(shared: Arc<Shared>) {
     let retention = i64::try_from(shared.settings.stream_retention.as_millis());
     let retention_ms = retention.unwrap_or(i64::MAX);
@@ -362,7 +366,7 @@ async fn sweep_loop(shared: Arc<Shared>) {
             // There may be more. Others get their turn at the database first.
             Ok(_) => Duration::from_millis(50),
             Err(error) => {
-                tracing::error!(%error, "deleting old stream events and receipts failed");
+                tracing::error!(%error, "deleting what nobody needs any more failed");
                 SWEEP_KEPT
             }
         };
@@ -377,5 +381,7 @@ async fn sweep_loop(shared: Arc<Shared>) {
 async fn sweep(shared: &Shared, before_ms: i64) -> Result<usize, loomgate_store::Error> {
     let journals = shared.store.events().sweep(before_ms, SWEPT).await?;
     let receipts = shared.store.receipts();
-    Ok(journals + receipts.sweep(shared.clock.now(), RECEIPTS_SWEPT).await?)
+    let receipts = receipts.sweep(shared.clock.now(), RECEIPTS_SWEPT).await?;
+    let chunks = shared.store.vector_stores().sweep(CHUNKS_SWEPT).await?;
+    Ok(journals + receipts + chunks)
 }

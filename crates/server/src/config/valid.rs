@@ -40,6 +40,7 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
         ("limits.upload_part_bytes", limits.upload_part_bytes == 0),
         ("limits.upload_total_bytes", limits.upload_total_bytes == 0),
         ("limits.image_bytes", limits.image_bytes == 0),
+        ("limits.vector_store_files", limits.vector_store_files == 0),
         (
             "limits.context_window_tokens",
             limits.context_window_tokens == 0,

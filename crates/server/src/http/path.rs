@@ -5,6 +5,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 use loomgate_domain::{
     AssistantId, FileId, Id, IdKind, MessageId, RunId, StepId, ThreadId, UploadId,
+    AssistantId, FileBatchId, FileId, Id, IdKind, MessageId, RunId, StepId, ThreadId, VectorStoreId,
 };
 
 use crate::{App, error::ApiError};
@@ -69,6 +70,26 @@ impl FromRequestParts<App> for FilePath {
         let file = Id::trusted(text(&params, "file_id"));
         Ok(Self { file })
     }
+/// `/vector_stores/{vector_store_id}`
+pub struct VectorStorePath {
+    /// The store.
+    pub store: VectorStoreId,
+}
+
+/// `/vector_stores/{vector_store_id}/files/{file_id}`
+pub struct VectorStoreFilePath {
+    /// The store.
+    pub store: VectorStoreId,
+    /// The file in it.
+    pub file: FileId,
+}
+
+/// `/vector_stores/{vector_store_id}/file_batches/{batch_id}`
+pub struct FileBatchPath {
+    /// The store.
+    pub store: VectorStoreId,
+    /// The batch.
+    pub batch: FileBatchId,
 }
 
 macro_rules! path {
@@ -107,6 +128,17 @@ path!(StepPath {
     thread: "thread_id",
     run: "run_id",
     step: "step_id"
+});
+path!(VectorStorePath {
+    store: "vector_store_id"
+});
+path!(VectorStoreFilePath {
+    store: "vector_store_id",
+    file: "file_id"
+});
+path!(FileBatchPath {
+    store: "vector_store_id",
+    batch: "batch_id"
 });
 
 fn id<K: IdKind>(params: &RawPathParams, name: &'static str) -> Result<Id<K>, ApiError> {

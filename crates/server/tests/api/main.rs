@@ -42,3 +42,5 @@ mod routes;
 mod secrets;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod vector_stores;

@@ -4,6 +4,7 @@ use loomgate_domain::{
     IdKind, id,
     limits::{FILE_LIST_LIMIT, LIST_LIMIT},
 };
+use loomgate_domain::{IdKind, id, limits::LIST_LIMIT, vector_store::IndexingStatus};
 use serde_json::{Value, json};
 
 use crate::request::query::{INCLUDABLE, LAST_EVENT_ID, STARTING_AFTER};
@@ -17,6 +18,8 @@ pub(super) enum Query {
     Files,
     /// `run_id`
     Run,
+    /// `filter`: a status of files in vector stores
+    Status,
     /// `include[]`
     Include,
     /// `starting_after`, and the header that says the same
@@ -49,6 +52,14 @@ impl Query {
                 "Only messages of this run.",
                 &json!({"type": "string"}),
             )],
+            Self::Status => {
+                let known: Vec<&str> = IndexingStatus::ALL.iter().map(|it| it.as_str()).collect();
+                vec![query(
+                    "filter",
+                    "Only files of this status.",
+                    &json!({"type": "string", "enum": known}),
+                )]
+            }
             Self::Include => vec![query(
                 "include[]",
                 "Optional parts of run steps.",
@@ -114,6 +125,9 @@ fn start(name: &str) -> Option<&'static str> {
         "message_id" => Some(id::MessageKind::EXPECTED),
         "run_id" => Some(id::RunKind::EXPECTED),
         "step_id" => Some(id::StepKind::EXPECTED),
+        "vector_store_id" => Some(id::VectorStoreKind::EXPECTED),
+        "file_id" => Some(id::FileKind::EXPECTED),
+        "batch_id" => Some(id::FileBatchKind::EXPECTED),
         _ => None,
     }
 }

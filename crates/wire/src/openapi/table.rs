@@ -14,18 +14,29 @@ use crate::{
         CreateThreadAndRun, CreateUpload, ModifyAssistant, ModifyMessage, ModifyRun, ModifyThread,
         Request, SubmitToolOutputs,
         file::{FILE_FORM, PART_FORM},
+    parameter::Query::{Include, Page, Place, Run as RunId, Status},
+};
+use crate::{
+    object::{assistant, deleted, list, message, model, run, step, thread, vector_store},
+    request::{
+        CreateAssistant, CreateFileBatch, CreateMessage, CreateRun, CreateThread,
+        CreateThreadAndRun, CreateVectorStore, CreateVectorStoreFile, ModifyAssistant,
+        ModifyMessage, ModifyRun, ModifyThread, ModifyVectorStore, ModifyVectorStoreFile, Request,
+        SearchVectorStore, SubmitToolOutputs,
     },
     shape::{Field, STRING, Shape, object},
 };
 
 /// Groups of operations.
 pub(super) const TAGS: [(&str, &str); 8] = [
+pub(super) const TAGS: [(&str, &str); 7] = [
     ("Assistants", "A model with instructions and tools."),
     ("Threads", "Conversations."),
     ("Messages", "What is said in a thread."),
     ("Runs", "An assistant at work on a thread."),
     ("Files", "What tools and messages may use."),
     ("Uploads", "Large files, in parts."),
+    ("Vector stores", "Files that can be searched."),
     ("Models", "What runs can use."),
     ("Server", "The server itself."),
 ];
@@ -67,6 +78,10 @@ const MESSAGE: Operation = Operation {
 };
 const RUN: Operation = Operation {
     tag: "Runs",
+    ..BLANK
+};
+const VECTOR_STORE: Operation = Operation {
+    tag: "Vector stores",
     ..BLANK
 };
 
@@ -352,6 +367,134 @@ pub(super) static OPERATIONS: &[Operation] = &[
         id: "cancelUpload",
         summary: "Give an upload up.",
         ..UPLOAD
+        path: "/v1/vector_stores",
+        id: "listVectorStores",
+        summary: "List vector stores.",
+        query: &[Page],
+        answer: Json(&list::VECTOR_STORES),
+        ..VECTOR_STORE
+    },
+    Operation {
+        method: "post",
+        path: "/v1/vector_stores",
+        id: "createVectorStore",
+        summary: "Create a vector store.",
+        body: Some(CreateVectorStore::shape),
+        answer: Json(&vector_store::SHAPE),
+        ..VECTOR_STORE
+    },
+    Operation {
+        path: "/v1/vector_stores/{vector_store_id}",
+        id: "getVectorStore",
+        summary: "Get a vector store.",
+        answer: Json(&vector_store::SHAPE),
+        ..VECTOR_STORE
+    },
+    Operation {
+        method: "post",
+        path: "/v1/vector_stores/{vector_store_id}",
+        id: "modifyVectorStore",
+        summary: "Change a vector store.",
+        body: Some(ModifyVectorStore::shape),
+        answer: Json(&vector_store::SHAPE),
+        ..VECTOR_STORE
+    },
+    Operation {
+        method: "delete",
+        path: "/v1/vector_stores/{vector_store_id}",
+        id: "deleteVectorStore",
+        summary: "Delete a vector store; its files stay.",
+        answer: Json(&deleted::VECTOR_STORE),
+        ..VECTOR_STORE
+    },
+    Operation {
+        method: "post",
+        path: "/v1/vector_stores/{vector_store_id}/search",
+        id: "searchVectorStore",
+        summary: "Search a vector store.",
+        body: Some(SearchVectorStore::shape),
+        answer: Json(&vector_store::RESULTS),
+        ..VECTOR_STORE
+    },
+    Operation {
+        path: "/v1/vector_stores/{vector_store_id}/files",
+        id: "listVectorStoreFiles",
+        summary: "List the files in a vector store.",
+        query: &[Page, Status],
+        answer: Json(&list::VECTOR_STORE_FILES),
+        ..VECTOR_STORE
+    },
+    Operation {
+        method: "post",
+        path: "/v1/vector_stores/{vector_store_id}/files",
+        id: "createVectorStoreFile",
+        summary: "Put a file into a vector store.",
+        body: Some(CreateVectorStoreFile::shape),
+        answer: Json(&vector_store::FILE),
+        ..VECTOR_STORE
+    },
+    Operation {
+        path: "/v1/vector_stores/{vector_store_id}/files/{file_id}",
+        id: "getVectorStoreFile",
+        summary: "Get a file in a vector store.",
+        answer: Json(&vector_store::FILE),
+        ..VECTOR_STORE
+    },
+    Operation {
+        method: "post",
+        path: "/v1/vector_stores/{vector_store_id}/files/{file_id}",
+        id: "updateVectorStoreFileAttributes",
+        summary: "Change what is said of a file in a vector store.",
+        body: Some(ModifyVectorStoreFile::shape),
+        answer: Json(&vector_store::FILE),
+        ..VECTOR_STORE
+    },
+    Operation {
+        method: "delete",
+        path: "/v1/vector_stores/{vector_store_id}/files/{file_id}",
+        id: "deleteVectorStoreFile",
+        summary: "Take a file out of a vector store; the file stays.",
+        answer: Json(&deleted::VECTOR_STORE_FILE),
+        ..VECTOR_STORE
+    },
+    Operation {
+        path: "/v1/vector_stores/{vector_store_id}/files/{file_id}/content",
+        id: "retrieveVectorStoreFileContent",
+        summary: "Get the text of a file in a vector store.",
+        answer: Json(&vector_store::CONTENT),
+        ..VECTOR_STORE
+    },
+    Operation {
+        method: "post",
+        path: "/v1/vector_stores/{vector_store_id}/file_batches",
+        id: "createVectorStoreFileBatch",
+        summary: "Put files into a vector store.",
+        body: Some(CreateFileBatch::shape),
+        answer: Json(&vector_store::BATCH),
+        ..VECTOR_STORE
+    },
+    Operation {
+        path: "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}",
+        id: "getVectorStoreFileBatch",
+        summary: "Get a batch of files.",
+        answer: Json(&vector_store::BATCH),
+        ..VECTOR_STORE
+    },
+    Operation {
+        method: "post",
+        path: "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel",
+        id: "cancelVectorStoreFileBatch",
+        summary: "Stop a batch of files.",
+        answer: Json(&vector_store::BATCH),
+        ..VECTOR_STORE
+    },
+    Operation {
+        path: "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/files",
+        id: "listFilesInVectorStoreBatch",
+        summary: "List the files of a batch.",
+        query: &[Page, Status],
+        answer: Json(&list::VECTOR_STORE_FILES),
+        ..VECTOR_STORE
     },
     Operation {
         path: "/v1/models",

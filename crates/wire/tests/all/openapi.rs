@@ -30,6 +30,16 @@ fn every_operation_of_the_release_is_there() {
         getRunStep getThread health listAssistants listFiles listMessages listModels listRunSteps \
         listRuns metrics modifyAssistant modifyMessage modifyRun modifyThread openapi ready \
         retrieveFile retrieveModel streamRun submitToolOuputsToRun";
+    let expected = "cancelRun cancelVectorStoreFileBatch createAssistant createMessage createRun \
+        createThread createThreadAndRun createVectorStore createVectorStoreFile \
+        createVectorStoreFileBatch deleteAssistant deleteMessage deleteThread deleteVectorStore \
+        deleteVectorStoreFile getAssistant getMessage getRun getRunStep getThread getVectorStore \
+        getVectorStoreFile getVectorStoreFileBatch health listAssistants \
+        listFilesInVectorStoreBatch listMessages listModels listRunSteps listRuns \
+        listVectorStoreFiles listVectorStores metrics modifyAssistant modifyMessage modifyRun \
+        modifyThread modifyVectorStore openapi ready retrieveModel \
+        retrieveVectorStoreFileContent searchVectorStore streamRun submitToolOuputsToRun \
+        updateVectorStoreFileAttributes";
     assert_eq!(ids, expected.split_whitespace().collect::<Vec<_>>());
 }
 
