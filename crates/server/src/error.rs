@@ -317,7 +317,6 @@ impl From<loomgate_store::Error> for ApiError {
             Error::Unavailable(_) | Error::Interrupted => Self::unavailable(&error),
             Error::Repeated => Self::repeated(&error),
             Error::Full | Error::ReadOnly => Self::no_room(&error),
-            Error::NoSuchFiles(ids) => Self::no_such_files(&ids),
             Error::TooManyFiles => Self::too_many_files(),
             // Who sends for longer than that without a sign of life tries again.
             Error::Swept => Self::unavailable(&error),

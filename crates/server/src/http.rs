@@ -55,11 +55,6 @@ pub fn routes() -> Routes {
         .merge(admin::routes())
 }
 
-/// What the API has and this release does not serve itself: `docs/status.md` lists the same. With
-/// `assistants = "upstream"` these calls are relayed.
-const NOT_BUILT: [&str; 1] = ["vector_stores"];
-const NOT_BUILT: [&str; 2] = ["files", "uploads"];
-
 /// What Portkey's admin API has and ours does not. No provider gets to see such a call.
 const ADMIN_NOT_BUILT: [&str; 13] = [
     "admin",
@@ -92,7 +87,7 @@ fn unknown_path(method: &Method, path: &str) -> ApiError {
         .strip_prefix("/v1/")
         .and_then(|path| path.split('/').next())
         .unwrap_or_default();
-    if NOT_BUILT.contains(&resource) || ADMIN_NOT_BUILT.contains(&resource) {
+    if ADMIN_NOT_BUILT.contains(&resource) {
         return ApiError::missing(format!(
             "Invalid URL ({method} {path}): '{resource}' is not built yet. docs/status.md tells \
              what this release has."

@@ -43,7 +43,6 @@ impl ApiError {
         Self::invalid("The vector store holds as many files as it may.").code("vector_store_full")
     }
 
-    /// 400: files that a request names, and that are not there.
     /// 400: files that a message, an assistant or a thread names, and that are not there.
     pub fn no_such_files(ids: &[impl AsRef<str>]) -> Self {
         let ids: Vec<_> = ids.iter().map(|id| format!("'{}'", id.as_ref())).collect();

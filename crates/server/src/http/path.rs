@@ -4,8 +4,8 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 use loomgate_domain::{
-    AssistantId, FileId, Id, IdKind, MessageId, RunId, StepId, ThreadId, UploadId,
-    AssistantId, FileBatchId, FileId, Id, IdKind, MessageId, RunId, StepId, ThreadId, VectorStoreId,
+    AssistantId, FileBatchId, FileId, Id, IdKind, MessageId, RunId, StepId, ThreadId, UploadId,
+    VectorStoreId,
 };
 
 use crate::{App, error::ApiError};
@@ -70,6 +70,8 @@ impl FromRequestParts<App> for FilePath {
         let file = Id::trusted(text(&params, "file_id"));
         Ok(Self { file })
     }
+}
+
 /// `/vector_stores/{vector_store_id}`
 pub struct VectorStorePath {
     /// The store.

@@ -3,8 +3,8 @@
 use loomgate_domain::{
     IdKind, id,
     limits::{FILE_LIST_LIMIT, LIST_LIMIT},
+    vector_store::IndexingStatus,
 };
-use loomgate_domain::{IdKind, id, limits::LIST_LIMIT, vector_store::IndexingStatus};
 use serde_json::{Value, json};
 
 use crate::request::query::{INCLUDABLE, LAST_EVENT_ID, STARTING_AFTER};

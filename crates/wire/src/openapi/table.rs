@@ -5,31 +5,24 @@ use super::{
         Answer::{Bytes, Json, Open, Stream, Streamable, Text},
         Operation,
     },
-    parameter::Query::{Files, Include, Page, Place, Run as RunId},
+    parameter::Query::{Files, Include, Page, Place, Run as RunId, Status},
 };
 use crate::{
-    object::{assistant, deleted, file, list, message, model, run, step, thread, upload},
+    object::{
+        assistant, deleted, file, list, message, model, run, step, thread, upload, vector_store,
+    },
     request::{
-        CompleteUpload, CreateAssistant, CreateMessage, CreateRun, CreateThread,
-        CreateThreadAndRun, CreateUpload, ModifyAssistant, ModifyMessage, ModifyRun, ModifyThread,
-        Request, SubmitToolOutputs,
+        CompleteUpload, CreateAssistant, CreateFileBatch, CreateMessage, CreateRun, CreateThread,
+        CreateThreadAndRun, CreateUpload, CreateVectorStore, CreateVectorStoreFile,
+        ModifyAssistant, ModifyMessage, ModifyRun, ModifyThread, ModifyVectorStore,
+        ModifyVectorStoreFile, Request, SearchVectorStore, SubmitToolOutputs,
         file::{FILE_FORM, PART_FORM},
-    parameter::Query::{Include, Page, Place, Run as RunId, Status},
-};
-use crate::{
-    object::{assistant, deleted, list, message, model, run, step, thread, vector_store},
-    request::{
-        CreateAssistant, CreateFileBatch, CreateMessage, CreateRun, CreateThread,
-        CreateThreadAndRun, CreateVectorStore, CreateVectorStoreFile, ModifyAssistant,
-        ModifyMessage, ModifyRun, ModifyThread, ModifyVectorStore, ModifyVectorStoreFile, Request,
-        SearchVectorStore, SubmitToolOutputs,
     },
     shape::{Field, STRING, Shape, object},
 };
 
 /// Groups of operations.
-pub(super) const TAGS: [(&str, &str); 8] = [
-pub(super) const TAGS: [(&str, &str); 7] = [
+pub(super) const TAGS: [(&str, &str); 9] = [
     ("Assistants", "A model with instructions and tools."),
     ("Threads", "Conversations."),
     ("Messages", "What is said in a thread."),
@@ -367,6 +360,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
         id: "cancelUpload",
         summary: "Give an upload up.",
         ..UPLOAD
+    },
+    Operation {
         path: "/v1/vector_stores",
         id: "listVectorStores",
         summary: "List vector stores.",
