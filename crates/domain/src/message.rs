@@ -151,6 +151,15 @@ pub enum Annotation {
     },
 }
 
+impl Annotation {
+    /// Its place in the value, as it stands there.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::FileCitation { text, .. } | Self::FilePath { text, .. } => text,
+        }
+    }
+}
+
 /// A file, by id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRef {

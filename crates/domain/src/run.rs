@@ -21,7 +21,9 @@ pub use machine::{Effect, Failure, Illegal, Input, MessageEnd, StepEnd, ToolOutp
 pub use state::{
     ErrorCode, FunctionCall, LastError, OpenStep, RunIncompleteReason, RunState, RunStatus,
 };
-pub use step::{FunctionToolCall, RunStep, StepDetails, StepStatus, ToolCall};
+pub use step::{
+    FileSearchCall, FunctionToolCall, RunStep, SearchResult, StepDetails, StepStatus, ToolCall,
+};
 
 /// A stored run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +80,12 @@ pub struct RunSettings {
     pub expires_at: Timestamp,
     /// Whether its first request asked for a stream: such runs commit a message when it is begun.
     pub stream: bool,
+    /// Whether its streams show what searches have found word by word: `include[]` of its request.
+    #[serde(default)]
+    pub include_results: bool,
+    /// The vector stores of its assistant; those of its thread are looked up when it searches.
+    #[serde(default)]
+    pub vector_stores: Vec<String>,
     /// Which way its model calls go: a reference, never a credential.
     pub route: Route,
     /// On whose behalf its model calls are made; none in runs of older releases.

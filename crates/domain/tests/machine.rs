@@ -40,9 +40,10 @@ fn message() -> OpenStep {
     }
 }
 
-fn tools() -> OpenStep {
+fn tools(called: bool) -> OpenStep {
     OpenStep::Tools {
         step: StepId::trusted("step_t"),
+        called,
     }
 }
 
@@ -81,7 +82,8 @@ fn states() -> Vec<(&'static str, RunState)> {
         ("queued", RunState::Queued { started_at: None }),
         ("in_progress", in_progress(None)),
         ("in_progress+message", in_progress(Some(message()))),
-        ("in_progress+tools", in_progress(Some(tools()))),
+        ("in_progress+tools", in_progress(Some(tools(false)))),
+        ("in_progress+called", in_progress(Some(tools(true)))),
         ("requires_action", requires_action()),
         (
             "cancelling",
@@ -141,6 +143,8 @@ fn inputs() -> Vec<(&'static str, Input)> {
                 step: StepId::trusted("step_2"),
             },
         ),
+        ("carry_out", Input::CarryOut),
+        ("close_tools", Input::CloseTools),
         ("abandon", Input::Abandon),
         ("require_action", Input::RequireAction(vec![call("call_a")])),
         (
@@ -187,6 +191,7 @@ const LEGAL: &[(&str, &str, RunStatus)] = &[
     ("in_progress+message", "expire", RunStatus::Expired),
     ("in_progress+tools", "start", RunStatus::InProgress),
     ("in_progress+tools", "abandon", RunStatus::InProgress),
+    ("in_progress+tools", "carry_out", RunStatus::InProgress),
     (
         "in_progress+tools",
         "require_action",
@@ -196,6 +201,17 @@ const LEGAL: &[(&str, &str, RunStatus)] = &[
     ("in_progress+tools", "fail", RunStatus::Failed),
     ("in_progress+tools", "cancel", RunStatus::Cancelling),
     ("in_progress+tools", "expire", RunStatus::Expired),
+    ("in_progress+called", "start", RunStatus::InProgress),
+    ("in_progress+called", "close_tools", RunStatus::InProgress),
+    (
+        "in_progress+called",
+        "require_action",
+        RunStatus::RequiresAction,
+    ),
+    ("in_progress+called", "incomplete", RunStatus::Incomplete),
+    ("in_progress+called", "fail", RunStatus::Failed),
+    ("in_progress+called", "cancel", RunStatus::Cancelling),
+    ("in_progress+called", "expire", RunStatus::Expired),
     ("requires_action", "submit", RunStatus::Queued),
     ("requires_action", "cancel", RunStatus::Cancelling),
     ("requires_action", "expire", RunStatus::Expired),
@@ -327,9 +343,24 @@ fn outputs_must_answer_every_pending_call_once() {
 }
 
 #[test]
+fn what_was_called_is_carried_out_by_whoever_takes_the_run_up() {
+    let called = step(&in_progress(Some(tools(false))), NOW, Input::CarryOut).unwrap();
+    assert_eq!((called.events, called.effects), (vec![], vec![]));
+    let taken_up = step(&called.state, NOW, Input::Start).unwrap();
+    assert_eq!(taken_up.state, called.state);
+    assert_eq!((taken_up.events, taken_up.effects), (vec![], vec![]));
+    assert_eq!(
+        names(&taken_up.state, Input::CloseTools),
+        ["thread.run.step.completed"]
+    );
+    let closed = step(&taken_up.state, NOW, Input::CloseTools).unwrap();
+    assert_eq!(closed.state, in_progress(None));
+}
+
+#[test]
 fn a_turn_without_calls_can_not_require_action() {
     let got = step(
-        &in_progress(Some(tools())),
+        &in_progress(Some(tools(false))),
         NOW,
         Input::RequireAction(Vec::new()),
     );

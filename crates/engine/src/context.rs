@@ -14,7 +14,10 @@ use loomgate_wire::chat::{
     UserPart,
 };
 
-use crate::tokens;
+use crate::{
+    search::{self, SearchTool},
+    tokens,
+};
 
 /// The most messages of a thread that are read for one turn. Older ones would not fit into a
 /// model's window anyway.
@@ -40,7 +43,8 @@ pub(crate) fn next_request(
     }
     let prompt_left = left(settings.max_prompt_tokens, run.usage.prompt_tokens);
 
-    let tools: Vec<Function> = settings.tools.iter().filter_map(function).collect();
+    let search = SearchTool::of(run).filter(|_| !search::is_exhausted(&context.steps));
+    let tools = tools(&settings.tools, search.as_ref());
     let system = (!settings.instructions.is_empty()).then(|| ChatMessage::System {
         content: settings.instructions.clone(),
     });
@@ -57,7 +61,8 @@ pub(crate) fn next_request(
         .iter()
         .filter_map(|message| thread_message(message))
         .collect();
-    let own = own_messages(&run.id, context);
+    let name = SearchTool::of(run).map_or("", |search| search.name);
+    let own = own_messages(&run.id, context, name);
 
     let budget = prompt_left.unwrap_or(window).min(window);
     let fixed = Fixed {
@@ -76,10 +81,10 @@ pub(crate) fn next_request(
     Ok(ChatRequest {
         model: settings.model.clone(),
         messages: system.into_iter().chain(thread).chain(own).collect(),
-        tool_choice: if has_called_tools(context) {
-            settled(&settings.tool_choice)
-        } else {
-            settings.tool_choice.clone()
+        tool_choice: match (&settings.tool_choice, &search) {
+            (choice, _) if has_called_tools(context) => settled(choice),
+            (ToolChoice::FileSearch, Some(search)) => ToolChoice::Function(search.name.to_owned()),
+            (choice, _) => choice.clone(),
         },
         tools,
         parallel_tool_calls: settings.parallel_tool_calls,
@@ -115,12 +120,24 @@ pub(crate) fn limits(truncation: Truncation, window: u64) -> ContextLimits {
     }
 }
 
-fn function(tool: &Tool) -> Option<Function> {
-    match tool {
+/// The functions that the model is told of, in the order of the run's tools; each once.
+fn tools(tools: &[Tool], search: Option<&SearchTool>) -> Vec<Function> {
+    let mut search = search;
+    let functions = tools.iter().filter_map(|tool| match tool {
         Tool::Function { function } => Some(function.clone()),
+        Tool::FileSearch { .. } => search.take().map(SearchTool::function),
         // Refused when the run was created.
-        Tool::CodeInterpreter | Tool::FileSearch { .. } => None,
-    }
+        Tool::CodeInterpreter => None,
+    });
+    functions.collect()
+}
+
+/// Where the results of the next turn's first call will stand in the conversation, the instructions
+/// being at 0, whether there are any or not.
+pub(crate) fn next_block(request: &ChatRequest) -> u32 {
+    let is_system = |message: &&ChatMessage| matches!(message, ChatMessage::System { .. });
+    let others = request.messages.iter().filter(|message| !is_system(message));
+    u32::try_from(others.count() + 2).unwrap_or(u32::MAX)
 }
 
 /// A choice that forces a call has done its work after the first one; held on to, it would loop.
@@ -198,7 +215,7 @@ fn plain_text(content: &[Content]) -> String {
 }
 
 /// What this run has said and called so far, in order: words and calls of one turn together.
-fn own_messages(run: &RunId, context: &RunContext) -> Vec<ChatMessage> {
+fn own_messages(run: &RunId, context: &RunContext, search: &str) -> Vec<ChatMessage> {
     let texts: HashMap<&MessageId, String> = context
         .messages
         .iter()
@@ -219,7 +236,7 @@ fn own_messages(run: &RunId, context: &RunContext) -> Vec<ChatMessage> {
             StepDetails::ToolCalls { tool_calls } => {
                 own.push(ChatMessage::Assistant {
                     content: said.take(),
-                    tool_calls: tool_calls.iter().map(called).collect(),
+                    tool_calls: tool_calls.iter().map(|call| called(call, search)).collect(),
                 });
                 own.extend(tool_calls.iter().map(answered));
             }
@@ -236,27 +253,45 @@ fn spoken(content: String) -> ChatMessage {
     }
 }
 
-fn called(call: &ToolCall) -> ChatToolCall {
-    let ToolCall::Function {
-        id,
-        function,
-        signature,
-    } = call;
+fn called(call: &ToolCall, search: &str) -> ChatToolCall {
+    let (function, signature) = match call {
+        ToolCall::Function {
+            function,
+            signature,
+            ..
+        } => {
+            let function = CalledFunction {
+                name: function.name.clone(),
+                arguments: function.arguments.clone(),
+            };
+            (function, signature)
+        }
+        ToolCall::FileSearch {
+            file_search,
+            signature,
+            ..
+        } => {
+            let function = CalledFunction {
+                name: search.to_owned(),
+                arguments: search::arguments(file_search),
+            };
+            (function, signature)
+        }
+    };
     ChatToolCall::Function {
         signature: signature.clone(),
-        id: id.as_str().to_owned(),
-        function: CalledFunction {
-            name: function.name.clone(),
-            arguments: function.arguments.clone(),
-        },
+        id: call.id().as_str().to_owned(),
+        function,
     }
 }
 
 fn answered(call: &ToolCall) -> ChatMessage {
-    let ToolCall::Function { id, function, .. } = call;
     ChatMessage::Tool {
-        tool_call_id: id.as_str().to_owned(),
-        content: function.output.clone().unwrap_or_default(),
+        tool_call_id: call.id().as_str().to_owned(),
+        content: match call {
+            ToolCall::Function { function, .. } => function.output.clone().unwrap_or_default(),
+            ToolCall::FileSearch { file_search, .. } => search::answer(file_search),
+        },
     }
 }
 

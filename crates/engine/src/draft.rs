@@ -8,7 +8,7 @@ use loomgate_domain::{
     Message, MessageId, Metadata, Run, RunStep, StepId, Timestamp, Usage,
     message::{Content, MessageStatus, Role},
     run::{
-        Effect, Event, FunctionCall, FunctionToolCall, Illegal, Input, MessageEnd, StepDetails,
+        Effect, Event, Illegal, Input, MessageEnd, OpenStep, RunState, SearchResult, StepDetails,
         StepEnd, StepStatus, ToolCall, ToolOutput, machine,
     },
 };
@@ -108,13 +108,28 @@ impl Draft {
     /// Writes what streams were told of a message or step that a lost worker had begun: an object
     /// that ends holds every part that deltas have named.
     pub(crate) fn restore(&mut self, half: HalfTold) {
+        if self.is_called() {
+            // The turn was written to its end.
+            return;
+        }
         if !half.content.is_empty() {
             self.write_content(half.content);
         }
         if !half.calls.is_empty() {
             // They end with the turn, and go back to no provider.
-            self.write_calls(&half.calls, &[]);
+            self.write_calls(half.calls);
         }
+    }
+
+    /// Whether the model's turn has ended with calls that are being carried out here.
+    pub(crate) fn is_called(&self) -> bool {
+        matches!(
+            self.run.state,
+            RunState::InProgress {
+                open: Some(OpenStep::Tools { called: true, .. }),
+                ..
+            }
+        )
     }
 
     /// Takes a message out of the thread that has ended, of a turn that came to nothing. Streams are
@@ -218,22 +233,39 @@ impl Draft {
         }
     }
 
-    /// Sets the calls of the open step, with what the provider wants back with each, in their order.
-    pub(crate) fn write_calls(&mut self, calls: &[FunctionCall], signatures: &[Option<String>]) {
+    /// Sets the calls of the open step, in their order.
+    pub(crate) fn write_calls(&mut self, tool_calls: Vec<ToolCall>) {
         if let Some(pending) = self.open_step() {
-            let entry = |(index, call): (usize, &FunctionCall)| ToolCall::Function {
-                id: call.id.clone(),
-                function: FunctionToolCall {
-                    name: call.name.clone(),
-                    arguments: call.arguments.clone(),
-                    output: None,
-                },
-                signature: signatures.get(index).cloned().flatten(),
-            };
-            pending.record.details = StepDetails::ToolCalls {
-                tool_calls: calls.iter().enumerate().map(entry).collect(),
-            };
+            pending.record.details = StepDetails::ToolCalls { tool_calls };
             pending.changed = true;
+        }
+    }
+
+    /// The calls of the open step.
+    pub(crate) fn calls(&self) -> &[ToolCall] {
+        let open = |pending: &&Pending<RunStep>| pending.record.status == StepStatus::InProgress;
+        match self.steps.iter().rev().find(open).map(|step| &step.record.details) {
+            Some(StepDetails::ToolCalls { tool_calls }) => tool_calls,
+            Some(StepDetails::MessageCreation { .. }) | None => &[],
+        }
+    }
+
+    /// Sets what a search of the open step has found.
+    pub(crate) fn write_results(&mut self, block: u32, found: Vec<SearchResult>) {
+        let Some(pending) = self.open_step() else {
+            return;
+        };
+        let StepDetails::ToolCalls { tool_calls } = &mut pending.record.details else {
+            return;
+        };
+        for call in tool_calls {
+            if let ToolCall::FileSearch { file_search, .. } = call
+                && file_search.block == block
+            {
+                file_search.results = Some(found);
+                pending.changed = true;
+                return;
+            }
         }
     }
 
@@ -301,8 +333,10 @@ impl Draft {
             return;
         };
         for answer in outputs {
-            for ToolCall::Function { id, function, .. } in &mut *tool_calls {
-                if *id == answer.call_id {
+            for call in &mut *tool_calls {
+                if let ToolCall::Function { id, function, .. } = call
+                    && *id == answer.call_id
+                {
                     function.output = Some(answer.output.clone());
                 }
             }

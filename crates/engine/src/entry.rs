@@ -7,8 +7,12 @@
 use bytes::Bytes;
 use loomgate_domain::{
     CallId, Message, MessageId, Run, RunStep, StepId, Thread, Usage,
-    message::{Content, Text},
-    run::{EventId, FunctionCall, MessageEvent, RunEvent, RunState, StepDetails, StepEvent},
+    message::{Annotation, Content, Text},
+    run::{
+        EventId, FileSearchCall, FunctionToolCall, MessageEvent, RunEvent, RunState, StepDetails,
+        StepEvent, ToolCall,
+    },
+    tool::RankingOptions,
 };
 use loomgate_store::{Error, EventRow, StoredEvents};
 use loomgate_wire::event;
@@ -60,6 +64,21 @@ pub(crate) enum Entry {
         index: usize,
         pieces: Vec<String>,
     },
+    /// A search begins.
+    Search {
+        step: StepId,
+        index: usize,
+        id: CallId,
+        ranking_options: RankingOptions,
+    },
+    /// A mark in a text part, and what it points to.
+    Cited {
+        message: MessageId,
+        index: usize,
+        /// Which annotation of the part.
+        number: usize,
+        annotation: Annotation,
+    },
     /// The leg has ended.
     Done,
 }
@@ -84,6 +103,8 @@ impl Entry {
             | Self::Step { .. }
             | Self::Message { .. }
             | Self::Call { .. }
+            | Self::Search { .. }
+            | Self::Cited { .. }
             | Self::Done => 1,
         }
     }
@@ -168,7 +189,9 @@ impl Entry {
                 run.usage = *usage;
                 each(event::run(*event, run));
             }
-            Self::Step { event, step } => each(event::step(*event, step)),
+            Self::Step { event, step } => {
+                each(event::step(*event, step, run.settings.include_results));
+            }
             Self::Message { event, message } => each(event::message(*event, message)),
             Self::Text {
                 message,
@@ -204,6 +227,18 @@ impl Entry {
                     each(event::call_arguments(step, *index, text));
                 }
             }
+            Self::Search {
+                step,
+                index,
+                id,
+                ranking_options,
+            } => each(event::search_started(step, *index, id, ranking_options)),
+            Self::Cited {
+                message,
+                index,
+                number,
+                annotation,
+            } => each(event::citation(message, *index, *number, annotation)),
             Self::Done => each(event::done()),
         }
     }
@@ -258,7 +293,7 @@ pub(crate) struct HalfTold {
     /// The parts of the latest message.
     pub(crate) content: Vec<Content>,
     /// The calls of the latest step.
-    pub(crate) calls: Vec<FunctionCall>,
+    pub(crate) calls: Vec<ToolCall>,
     /// The message that ended where they began.
     pub(crate) words: Option<MessageId>,
 }
@@ -309,16 +344,44 @@ impl HalfTold {
                     refusal: pieces.concat(),
                 }),
             },
-            Entry::Call { id, name, .. } => self.calls.push(FunctionCall {
-                id,
-                name,
-                arguments: String::new(),
-            }),
-            Entry::Arguments { index, pieces, .. } => {
-                if let Some(call) = self.calls.get_mut(index) {
-                    call.arguments.extend(pieces);
+            Entry::Cited { index, annotation, .. } => {
+                let words = annotation.text().to_owned();
+                if self.content.len() <= index {
+                    self.content.push(Content::text(""));
+                }
+                if let Some(Content::Text { text }) = self.content.get_mut(index) {
+                    text.value.push_str(&words);
+                    text.annotations.push(annotation);
                 }
             }
+            Entry::Call { id, name, .. } => self.calls.push(ToolCall::Function {
+                id,
+                function: FunctionToolCall {
+                    name,
+                    arguments: String::new(),
+                    output: None,
+                },
+                signature: None,
+            }),
+            Entry::Arguments { index, pieces, .. } => {
+                if let Some(ToolCall::Function { function, .. }) = self.calls.get_mut(index) {
+                    function.arguments.extend(pieces);
+                }
+            }
+            Entry::Search {
+                id,
+                ranking_options,
+                ..
+            } => self.calls.push(ToolCall::FileSearch {
+                id,
+                file_search: FileSearchCall {
+                    block: 0,
+                    queries: Vec::new(),
+                    ranking_options,
+                    results: None,
+                },
+                signature: None,
+            }),
             Entry::Thread(_)
             | Entry::Run { .. }
             | Entry::Step { .. }
@@ -413,6 +476,9 @@ mod tests {
             half.content,
             [Content::text("Let me see."), Content::Refusal { refusal }]
         );
-        assert_eq!(half.calls[0].arguments, "{}");
+        let ToolCall::Function { function, .. } = &half.calls[0] else {
+            panic!("{:?}", half.calls);
+        };
+        assert_eq!(function.arguments, "{}");
     }
 }

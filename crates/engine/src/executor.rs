@@ -10,8 +10,8 @@ use futures::StreamExt;
 use loomgate_domain::{
     CallId, Usage,
     run::{
-        Event, Failure, Illegal, Input, RunEvent, RunIncompleteReason, RunState, RunStatus,
-        StepDetails, ToolCall,
+        Event, Failure, FileSearchCall, FunctionCall, Illegal, Input, RunEvent,
+        RunIncompleteReason, RunState, RunStatus, StepDetails, ToolCall,
     },
 };
 use loomgate_store::{Guard, RunContext};
@@ -19,14 +19,17 @@ use loomgate_wire::chat::ChatRequest;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    citation::{Citations, Sources},
     context,
     draft::Draft,
     engine::Shared,
     entry, failure,
     model::{ChatStream, ModelError, ModelErrorKind, ModelTurn, Receipt},
     recorder::Recorder,
+    search::{self, SearchTool},
+    sources::{self, Unsearchable},
     tokens,
-    turn::{Step, Turn},
+    turn::{Knows, Step, Turn},
 };
 
 /// The most bytes of text whose tokens are counted without leaving the thread.
@@ -66,6 +69,8 @@ pub(crate) enum Fault {
 enum Outcome {
     /// The run has ended, or waits for its client.
     Settled,
+    /// It ended with calls that are to be carried out here.
+    Called,
     /// The stream broke; what it had begun is taken back.
     Broken(ModelError),
 }
@@ -93,9 +98,13 @@ impl Executor {
         }
         let mut broken = 0;
         loop {
+            if self.draft.is_called() && !self.carry_out_calls().await? {
+                return Ok(());
+            }
             let context = self.context().await?;
             match self.turn(&context, broken < BROKEN_TURNS).await? {
                 Outcome::Settled => return Ok(()),
+                Outcome::Called => broken = 0,
                 Outcome::Broken(error) => {
                     broken += 1;
                     tracing::warn!(run_id = %self.guard.run, attempt = broken, error = %error, "model stream broke, asking again");
@@ -153,11 +162,14 @@ impl Executor {
                 return Ok(Outcome::Settled);
             }
         };
-        let mut turn = Turn::new(
-            Arc::clone(&self.shared.ids),
-            known_calls(context),
-            self.draft.run.settings.parallel_tool_calls,
-        );
+        let knows = Knows {
+            calls: known_calls(context),
+            parallel: self.draft.run.settings.parallel_tool_calls,
+            search: SearchTool::of(&self.draft.run),
+            block: context::next_block(&request),
+            citations: Citations::new(Sources::of(&context.steps)),
+        };
+        let mut turn = Turn::new(Arc::clone(&self.shared.ids), knows);
         let read = self.read(&mut stream, &mut turn).await;
         // The provider's connection is free again before anything is written.
         drop(stream);
@@ -172,7 +184,11 @@ impl Executor {
         match read {
             Ok(()) => {
                 self.finish(turn, &request, receipt).await?;
-                Ok(Outcome::Settled)
+                Ok(if self.draft.is_called() {
+                    Outcome::Called
+                } else {
+                    Outcome::Settled
+                })
             }
             Err(stopped) => {
                 // What the provider counted is counted, also of a turn that came to nothing.
@@ -253,9 +269,11 @@ impl Executor {
                 continue;
             };
             match step {
-                Step::Delta(delta) => {
-                    if !recorder.tell(delta, &mut self.draft.run) {
-                        return Err(Fault::Lost);
+                Step::Deltas(deltas) => {
+                    for delta in deltas {
+                        if !recorder.tell(delta, &mut self.draft.run) {
+                            return Err(Fault::Lost);
+                        }
                     }
                     if recorder.is_full()
                         && let Err(interrupt) = self.undisturbed(recorder.drained()).await
@@ -285,6 +303,43 @@ impl Executor {
         let before = self.draft.clone();
         turn.finish(&mut self.draft, self.shared.clock.now(), usage)?;
         self.settle(Some(before)).await
+    }
+
+    /// Carries out the searches of the open step. Whether the model goes on; otherwise the run has
+    /// ended, or waits for its client.
+    async fn carry_out_calls(&mut self) -> Result<bool, Fault> {
+        let pending: Vec<FileSearchCall> = search::pending(self.draft.calls()).cloned().collect();
+        let place = (&self.guard.ws, &self.guard.thread);
+        let found = {
+            let searching = sources::search(&self.shared, place, &self.draft.run, &pending);
+            self.undisturbed(searching).await
+        };
+        let found = match found {
+            Ok(Ok(found)) => found,
+            Ok(Err(Unsearchable::Store(error))) => return Err(error.into()),
+            Ok(Err(Unsearchable::Expired(store))) => {
+                self.fail(failure::expired_store(&store)).await?;
+                return Ok(false);
+            }
+            Err(interrupt) => {
+                self.interrupted(None, &interrupt).await?;
+                return Ok(false);
+            }
+        };
+        for (call, results) in pending.iter().zip(found) {
+            self.draft.write_results(call.block, results);
+        }
+        let functions: Vec<FunctionCall> = self.draft.calls().iter().filter_map(function).collect();
+        let before = self.draft.clone();
+        let now = self.shared.clock.now();
+        if functions.is_empty() {
+            self.draft.step(now, Input::CloseTools)?;
+            self.commit().await?;
+            return Ok(true);
+        }
+        self.draft.step(now, Input::RequireAction(functions))?;
+        self.settle(Some(before)).await?;
+        Ok(false)
     }
 
     async fn fail(&mut self, failure: Failure) -> Result<(), Fault> {
@@ -407,10 +462,19 @@ fn known_calls(context: &RunContext) -> HashSet<CallId> {
         StepDetails::ToolCalls { tool_calls } => Some(tool_calls),
         StepDetails::MessageCreation { .. } => None,
     });
-    calls
-        .flatten()
-        .map(|ToolCall::Function { id, .. }| id.clone())
-        .collect()
+    calls.flatten().map(|call| call.id().clone()).collect()
+}
+
+/// A call that the client has to carry out.
+fn function(call: &ToolCall) -> Option<FunctionCall> {
+    match call {
+        ToolCall::Function { id, function, .. } => Some(FunctionCall {
+            id: id.clone(),
+            name: function.name.clone(),
+            arguments: function.arguments.clone(),
+        }),
+        ToolCall::FileSearch { .. } => None,
+    }
 }
 
 /// The cost of a turn whose provider does not say it.

@@ -1,6 +1,7 @@
 //! What a run says when its model turn went wrong (contract section 2.5).
 
 use loomgate_domain::{
+    VectorStoreId,
     message::IncompleteReason,
     run::{ErrorCode, Failure, LastError},
 };
@@ -70,6 +71,14 @@ pub(crate) fn content_filter() -> Failure {
             "The model's answer was stopped by the provider's content filter.".to_owned(),
         )
     }
+}
+
+/// The thread's vector store can not be searched any more.
+pub(crate) fn expired_store(store: &VectorStoreId) -> Failure {
+    failed(
+        ErrorCode::ServerError,
+        format!("Vector store '{store}' has expired. Attach the files again, or give the thread another one."),
+    )
 }
 
 /// Something broke on our side; the cause is in the log.

@@ -19,6 +19,7 @@
 //! biased, and nothing depends on the order of a hash map. So `tests/simulation` can replay a seed.
 
 mod bus;
+mod citation;
 mod command;
 mod commands;
 mod context;
@@ -31,6 +32,9 @@ mod failure;
 mod log;
 mod model;
 mod recorder;
+mod retrieval;
+mod search;
+mod sources;
 mod subscription;
 mod tokens;
 mod turn;
@@ -40,4 +44,5 @@ pub use commands::{Created, RunRequest, RunWay, ThreadTarget, posted};
 pub use engine::{Engine, Settings};
 pub use error::{Action, Error};
 pub use model::{ChatModel, ChatStream, ModelError, ModelErrorKind, ModelTurn, Receipt};
+pub use retrieval::Search;
 pub use subscription::Subscription;

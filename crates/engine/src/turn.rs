@@ -8,19 +8,23 @@ use std::{collections::HashSet, sync::Arc};
 use loomgate_domain::{
     CallId, IdGen, MessageId, StepId, Timestamp, Usage,
     id::new_id,
-    message::Content,
-    run::{FunctionCall, Illegal, Input, RunIncompleteReason},
+    message::{Annotation, Content, Text},
+    run::{FunctionCall, FunctionToolCall, Illegal, Input, RunIncompleteReason, ToolCall},
 };
 use loomgate_wire::chat::{ChatEvent, FinishReason};
 
-use crate::{draft::Draft, entry::Entry, failure};
+use crate::{
+    citation::{Citations, Piece},
+    draft::Draft,
+    entry::Entry,
+    failure,
+    search::SearchTool,
+};
 
 /// A turn that is arriving.
 pub(crate) struct Turn {
     ids: Arc<dyn IdGen>,
-    /// Call ids that the run has used already.
-    known_calls: HashSet<CallId>,
-    parallel: bool,
+    knows: Knows,
     message: Option<OpenMessage>,
     tools: Option<StepId>,
     calls: Vec<FunctionCall>,
@@ -32,9 +36,24 @@ pub(crate) struct Turn {
     written: String,
 }
 
+/// What a turn has to know of its run.
+pub(crate) struct Knows {
+    /// Call ids that the run has used already.
+    pub(crate) calls: HashSet<CallId>,
+    /// Whether the model may call several tools at once.
+    pub(crate) parallel: bool,
+    /// The search that is carried out here, if the run has it.
+    pub(crate) search: Option<SearchTool>,
+    /// Where the results of the turn's first call will stand in the conversation.
+    pub(crate) block: u32,
+    /// What the model may cite.
+    pub(crate) citations: Citations,
+}
+
 struct OpenMessage {
     id: MessageId,
     text: String,
+    annotations: Vec<Annotation>,
     refusal: String,
     first: Option<Part>,
     open: bool,
@@ -50,19 +69,18 @@ enum Part {
 pub(crate) enum Step {
     /// Nothing.
     Quiet,
-    /// Streams may be told this at once.
-    Delta(Entry),
+    /// Streams may be told these at once.
+    Deltas(Vec<Entry>),
     /// Something was begun or ended: where the leg is recorded, commit the draft and tell.
     Begun,
 }
 
 impl Turn {
     /// A turn that has brought nothing yet.
-    pub(crate) fn new(ids: Arc<dyn IdGen>, known_calls: HashSet<CallId>, parallel: bool) -> Self {
+    pub(crate) fn new(ids: Arc<dyn IdGen>, knows: Knows) -> Self {
         Self {
             ids,
-            known_calls,
-            parallel,
+            knows,
             message: None,
             tools: None,
             calls: Vec::new(),
@@ -126,6 +144,7 @@ impl Turn {
             self.message = Some(OpenMessage {
                 id,
                 text: String::new(),
+                annotations: Vec::new(),
                 refusal: String::new(),
                 first: None,
                 open: true,
@@ -134,8 +153,12 @@ impl Turn {
         let Some(message) = &mut self.message else {
             return Ok(Step::Quiet);
         };
-        let delta = message.append(part, words);
-        Ok(begun_or_delta(draft, begun, delta))
+        let pieces = match part {
+            Part::Text => self.knows.citations.take(words),
+            Part::Refusal => vec![Piece::Words(words.to_owned())],
+        };
+        let deltas = pieces.into_iter().map(|piece| message.append(part, piece));
+        Ok(begun_or_deltas(draft, begun, deltas.collect()))
     }
 
     fn call_started(
@@ -146,7 +169,7 @@ impl Turn {
         id: String,
         name: String,
     ) -> Result<Step, Illegal> {
-        if !self.parallel && index > 0 {
+        if !self.knows.parallel && index > 0 {
             return Ok(Step::Quiet);
         }
         self.close_message(draft, now, Usage::default())?;
@@ -159,11 +182,20 @@ impl Turn {
             self.tools.insert(step).clone()
         };
         let id = self.call_id(id);
-        let delta = Entry::Call {
-            step,
-            index: self.calls.len(),
-            id: id.clone(),
-            name: name.clone(),
+        let index = self.calls.len();
+        let delta = match self.searched(&name) {
+            Some(tool) => Entry::Search {
+                step,
+                index,
+                id: id.clone(),
+                ranking_options: tool.settings.ranking_options.clone(),
+            },
+            None => Entry::Call {
+                step,
+                index,
+                id: id.clone(),
+                name: name.clone(),
+            },
         };
         self.written.push_str(&name);
         self.calls.push(FunctionCall {
@@ -171,17 +203,23 @@ impl Turn {
             name,
             arguments: String::new(),
         });
-        Ok(begun_or_delta(draft, begun, delta))
+        Ok(begun_or_deltas(draft, begun, vec![delta]))
+    }
+
+    /// The search tool, if that is what is called.
+    fn searched(&self, name: &str) -> Option<&SearchTool> {
+        let search = self.knows.search.as_ref();
+        search.filter(|tool| tool.name == name)
     }
 
     /// The provider's id, unless it is none or was used before in this run: outputs are matched
     /// by it.
     fn call_id(&mut self, id: String) -> CallId {
         let mut id = CallId::trusted(id);
-        if id.as_str().is_empty() || id.as_str().len() > 128 || self.known_calls.contains(&id) {
+        if id.as_str().is_empty() || id.as_str().len() > 128 || self.knows.calls.contains(&id) {
             id = new_id(&*self.ids);
         }
-        self.known_calls.insert(id.clone());
+        self.knows.calls.insert(id.clone());
         id
     }
 
@@ -191,7 +229,13 @@ impl Turn {
         };
         call.arguments.push_str(text);
         self.written.push_str(text);
-        Step::Delta(arguments(step, index, text))
+        let name = call.name.clone();
+        let step = step.clone();
+        if self.searched(&name).is_some() {
+            // What is looked for is nobody's business but the model's.
+            return Step::Quiet;
+        }
+        Step::Deltas(vec![arguments(&step, index, text)])
     }
 
     /// Ends the turn: books its usage and moves the run on.
@@ -223,9 +267,15 @@ impl Turn {
             }
             Some(FinishReason::Stop | FinishReason::ToolCalls) | None => {
                 self.fill_empty_arguments(draft);
-                draft.write_calls(&self.calls, &self.signatures);
+                draft.write_calls(self.tool_calls());
                 draft.book(usage);
-                draft.step(now, Input::RequireAction(self.calls))?;
+                let searches = |call: &FunctionCall| self.searched(&call.name).is_some();
+                let input = if self.calls.iter().any(searches) {
+                    Input::CarryOut
+                } else {
+                    Input::RequireAction(self.calls)
+                };
+                draft.step(now, input)?;
             }
         }
         Ok(())
@@ -233,14 +283,38 @@ impl Turn {
 
     /// Clients parse arguments as JSON: where the model gave none, they are an empty object.
     fn fill_empty_arguments(&mut self, draft: &mut Draft) {
+        let search = self.knows.search.as_ref().map(|tool| tool.name);
         for (index, call) in self.calls.iter_mut().enumerate() {
             if call.arguments.is_empty() {
                 call.arguments.push_str("{}");
-                if let Some(step) = &self.tools {
+                if let Some(step) = self.tools.as_ref().filter(|_| search != Some(&call.name)) {
                     draft.tell(arguments(step, index, "{}"));
                 }
             }
         }
+    }
+
+    /// The calls so far, as records.
+    fn tool_calls(&self) -> Vec<ToolCall> {
+        let calls = self.calls.iter().zip(&self.signatures).zip(self.knows.block..);
+        calls
+            .map(|((call, signature), block)| match self.searched(&call.name) {
+                Some(tool) => ToolCall::FileSearch {
+                    id: call.id.clone(),
+                    file_search: tool.call(&call.arguments, block),
+                    signature: signature.clone(),
+                },
+                None => ToolCall::Function {
+                    id: call.id.clone(),
+                    function: FunctionToolCall {
+                        name: call.name.clone(),
+                        arguments: call.arguments.clone(),
+                        output: None,
+                    },
+                    signature: signature.clone(),
+                },
+            })
+            .collect()
     }
 
     /// What the provider says that the turn cost.
@@ -260,7 +334,7 @@ impl Turn {
             draft.write_content(message.content());
         }
         if self.tools.is_some() {
-            draft.write_calls(&self.calls, &self.signatures);
+            draft.write_calls(self.tool_calls());
         }
     }
 
@@ -284,6 +358,13 @@ impl Turn {
         let Some(message) = self.message.as_mut().filter(|message| message.open) else {
             return Ok(());
         };
+        if let Some(held) = self.knows.citations.finish() {
+            // The beginning of a mark that never came: words like all others.
+            draft.tell(message.append(Part::Text, Piece::Words(held)));
+        } else if message.first.is_none() {
+            // A mark alone, of something that was not found.
+            draft.tell(message.append(Part::Text, Piece::Words(String::new())));
+        }
         draft.write_content(message.content());
         message.open = false;
         draft.book(usage);
@@ -293,12 +374,16 @@ impl Turn {
 }
 
 /// What begins something waits for the commit; what goes on goes out at once.
-fn begun_or_delta(draft: &mut Draft, begun: bool, delta: Entry) -> Step {
+fn begun_or_deltas(draft: &mut Draft, begun: bool, deltas: Vec<Entry>) -> Step {
     if begun {
-        draft.tell(delta);
+        for delta in deltas {
+            draft.tell(delta);
+        }
         Step::Begun
+    } else if deltas.is_empty() {
+        Step::Quiet
     } else {
-        Step::Delta(delta)
+        Step::Deltas(deltas)
     }
 }
 
@@ -311,27 +396,37 @@ fn arguments(step: &StepId, index: usize, text: &str) -> Entry {
 }
 
 impl OpenMessage {
-    fn append(&mut self, part: Part, words: &str) -> Entry {
+    fn append(&mut self, part: Part, piece: Piece) -> Entry {
         let first = *self.first.get_or_insert(part);
         let index = usize::from(first != part);
-        let (message, pieces) = (self.id.clone(), vec![words.to_owned()]);
-        match part {
-            Part::Text => {
-                let begins = self.text.is_empty();
-                self.text.push_str(words);
+        let message = self.id.clone();
+        let begins = self.text.is_empty();
+        match (part, piece) {
+            (Part::Text, Piece::Words(words)) => {
+                self.text.push_str(&words);
                 Entry::Text {
                     message,
                     index,
                     begins,
-                    pieces,
+                    pieces: vec![words],
                 }
             }
-            Part::Refusal => {
-                self.refusal.push_str(words);
+            (Part::Refusal, Piece::Words(words)) => {
+                self.refusal.push_str(&words);
                 Entry::Refusal {
                     message,
                     index,
-                    pieces,
+                    pieces: vec![words],
+                }
+            }
+            (_, Piece::Cited(annotation)) => {
+                self.text.push_str(annotation.text());
+                self.annotations.push(annotation.clone());
+                Entry::Cited {
+                    message,
+                    index,
+                    number: self.annotations.len() - 1,
+                    annotation,
                 }
             }
         }
@@ -341,7 +436,12 @@ impl OpenMessage {
         let refusal = || Content::Refusal {
             refusal: self.refusal.clone(),
         };
-        let text = || Content::text(self.text.as_str());
+        let text = || Content::Text {
+            text: Text {
+                value: self.text.clone(),
+                annotations: self.annotations.clone(),
+            },
+        };
         match self.first {
             None => Vec::new(),
             Some(Part::Text) if self.refusal.is_empty() => vec![text()],

@@ -128,7 +128,9 @@ async fn claim(shared: &Arc<Shared>, max: usize) -> Result<usize, loomgate_store
             let (run, recorded) = (row.run.clone(), row.recording.is_some());
             let mut draft = Draft::new(run, row.steps.clone(), row.messages.clone(), recorded);
             let half = HalfTold::of(&row.told);
-            if let RunState::InProgress { .. } = row.run.state {
+            if let RunState::InProgress { .. } = row.run.state
+                && !draft.is_called()
+            {
                 draft.take_out(half.words.clone());
             }
             draft.restore(half);

@@ -6,7 +6,9 @@
 use bytes::Bytes;
 use loomgate_domain::{
     self as domain, CallId, MessageId, StepId,
+    message::Annotation,
     run::{Event, EventId, MessageEvent, RunEvent, StepEvent},
+    tool::RankingOptions,
 };
 use serde::Serialize;
 
@@ -14,7 +16,7 @@ use crate::{error::ErrorBody, object};
 
 mod delta;
 
-use delta::{Delta, MessageDelta, Part, StepDelta, TextDelta, ToolDelta};
+use delta::{AnnotationDelta, Delta, MessageDelta, Part, StepDelta, TextDelta, ToolDelta};
 
 /// Any event.
 pub fn frame(name: &str, data: &impl Serialize) -> Bytes {
@@ -60,9 +62,9 @@ pub fn run(event: RunEvent, run: &domain::Run) -> Bytes {
 }
 
 /// `thread.run.step.*`
-pub fn step(event: StepEvent, step: &domain::RunStep) -> Bytes {
+pub fn step(event: StepEvent, step: &domain::RunStep, with_content: bool) -> Bytes {
     let name = Event::Step(step.id.clone(), event).name();
-    sized(1024, name, &object::RunStep::event(step))
+    sized(1024, name, &object::RunStep::event(step, with_content))
 }
 
 /// `thread.message.*`
@@ -84,7 +86,21 @@ pub fn text_delta(id: &MessageId, index: usize, value: &str, first: bool) -> Byt
             index,
             text: TextDelta {
                 value,
-                annotations: first.then_some([]),
+                annotations: first.then(Vec::new),
+            },
+        },
+    )
+}
+
+/// A mark in a text part with what it points to, in one piece.
+pub fn citation(id: &MessageId, index: usize, number: usize, annotation: &Annotation) -> Bytes {
+    message_delta(
+        id,
+        Part::Text {
+            index,
+            text: TextDelta {
+                value: annotation.text(),
+                annotations: Some(vec![AnnotationDelta::new(number, annotation)]),
             },
         },
     )
@@ -113,6 +129,16 @@ fn message_delta(id: &MessageId, part: Part<'_>) -> Bytes {
 /// A function call begins: the one place where its id and name are sent.
 pub fn call_started(step: &StepId, index: usize, call: &CallId, name: &str) -> Bytes {
     step_delta(step, ToolDelta::started(index, call.as_str(), name))
+}
+
+/// A search begins: its results come with the step's end.
+pub fn search_started(
+    step: &StepId,
+    index: usize,
+    call: &CallId,
+    ranking: &RankingOptions,
+) -> Bytes {
+    step_delta(step, ToolDelta::searching(index, call.as_str(), ranking))
 }
 
 /// More of a call's arguments.

@@ -35,6 +35,10 @@ pub enum Input {
         /// The new step.
         step: StepId,
     },
+    /// The model's turn ended with calls of which some are to be carried out here.
+    CarryOut,
+    /// All calls were carried out here; the model goes on.
+    CloseTools,
     /// The model's stream broke; the turn will be asked for again.
     Abandon,
     /// The model's turn ended with function calls for the client.
@@ -145,7 +149,15 @@ pub fn step(state: &RunState, now: Timestamp, input: Input) -> Result<Transition
     match input {
         Input::Start => start(state, now),
         Input::OpenMessage { step, message } => open(state, OpenStep::Message { step, message }),
-        Input::OpenTools { step } => open(state, OpenStep::Tools { step }),
+        Input::OpenTools { step } => open(
+            state,
+            OpenStep::Tools {
+                step,
+                called: false,
+            },
+        ),
+        Input::CarryOut => carry_out(state),
+        Input::CloseTools => close_tools(state),
         Input::CloseMessage => close_message(state),
         Input::Abandon => abandon(state),
         Input::RequireAction(calls) => require_action(state, calls),
@@ -173,7 +185,16 @@ fn start(state: &RunState, now: Timestamp) -> Result<Transition, Illegal> {
             events: vec![Event::Run(RunEvent::InProgress)],
             effects: Vec::new(),
         }),
-        // The worker that had it is gone; what it had begun is begun again.
+        // The worker that had it is gone. What the model has called is not asked for again.
+        RunState::InProgress {
+            open: Some(OpenStep::Tools { called: true, .. }),
+            ..
+        } => Ok(Transition {
+            state: state.clone(),
+            events: Vec::new(),
+            effects: Vec::new(),
+        }),
+        // What it had begun otherwise is begun again.
         RunState::InProgress { .. } => abandon(state),
         // Whoever takes up a cancelled run has only to stop it.
         RunState::Cancelling { .. } => Ok(Transition {
@@ -198,7 +219,7 @@ fn open(state: &RunState, open: OpenStep) -> Result<Transition, Illegal> {
     else {
         return illegal(state);
     };
-    let (OpenStep::Message { step, .. } | OpenStep::Tools { step }) = &open;
+    let (OpenStep::Message { step, .. } | OpenStep::Tools { step, .. }) = &open;
     let mut events = vec![
         Event::Step(step.clone(), StepEvent::Created),
         Event::Step(step.clone(), StepEvent::InProgress),
@@ -237,10 +258,57 @@ fn close_message(state: &RunState) -> Result<Transition, Illegal> {
     ))
 }
 
+fn carry_out(state: &RunState) -> Result<Transition, Illegal> {
+    let RunState::InProgress {
+        started_at,
+        open: Some(OpenStep::Tools {
+            step,
+            called: false,
+        }),
+    } = state
+    else {
+        return illegal(state);
+    };
+    Ok(Transition {
+        state: RunState::InProgress {
+            started_at: *started_at,
+            open: Some(OpenStep::Tools {
+                step: step.clone(),
+                called: true,
+            }),
+        },
+        events: Vec::new(),
+        effects: Vec::new(),
+    })
+}
+
+fn close_tools(state: &RunState) -> Result<Transition, Illegal> {
+    let RunState::InProgress {
+        started_at,
+        open: Some(open @ OpenStep::Tools { called: true, .. }),
+    } = state
+    else {
+        return illegal(state);
+    };
+    Ok(close(
+        Some(open),
+        MessageEnd::Completed,
+        &StepEnd::Completed,
+        RunState::InProgress {
+            started_at: *started_at,
+            open: None,
+        },
+        None,
+    ))
+}
+
 fn abandon(state: &RunState) -> Result<Transition, Illegal> {
     let RunState::InProgress { started_at, open } = state else {
         return illegal(state);
     };
+    if let Some(OpenStep::Tools { called: true, .. }) = open {
+        return illegal(state);
+    }
     Ok(close(
         open.as_ref(),
         MessageEnd::Removed(IncompleteReason::RunFailed),
@@ -260,7 +328,7 @@ fn require_action(state: &RunState, calls: Vec<FunctionCall>) -> Result<Transiti
     match state {
         RunState::InProgress {
             started_at,
-            open: Some(OpenStep::Tools { step }),
+            open: Some(OpenStep::Tools { step, .. }),
         } if !calls.is_empty() => Ok(Transition {
             state: RunState::RequiresAction {
                 started_at: *started_at,
@@ -388,7 +456,7 @@ fn cancel(state: &RunState) -> Result<Transition, Illegal> {
         RunState::Queued { .. } => (None, Effect::Wake),
         RunState::InProgress { open, .. } => (open.clone(), Effect::StopModel),
         RunState::RequiresAction { step, .. } => {
-            (Some(OpenStep::Tools { step: step.clone() }), Effect::Wake)
+            (Some(waiting(step)), Effect::Wake)
         }
         RunState::Cancelling { .. }
         | RunState::Cancelled { .. }
@@ -427,7 +495,7 @@ fn expire(state: &RunState) -> Result<Transition, Illegal> {
     let open = match state {
         RunState::Queued { .. } => None,
         RunState::InProgress { open, .. } => open.clone(),
-        RunState::RequiresAction { step, .. } => Some(OpenStep::Tools { step: step.clone() }),
+        RunState::RequiresAction { step, .. } => Some(waiting(step)),
         RunState::Cancelling { .. }
         | RunState::Cancelled { .. }
         | RunState::Failed { .. }
@@ -450,6 +518,14 @@ fn expire(state: &RunState) -> Result<Transition, Illegal> {
     Ok(transition)
 }
 
+/// The step whose calls wait for the client.
+fn waiting(step: &StepId) -> OpenStep {
+    OpenStep::Tools {
+        step: step.clone(),
+        called: true,
+    }
+}
+
 /// Ends what is open: the message first, its step next, the run last (contract section 10.7).
 fn close(
     open: Option<&OpenStep>,
@@ -470,7 +546,7 @@ fn close(
         ));
         effects.push(Effect::EndMessage(message.clone(), message_end));
     }
-    if let Some(OpenStep::Message { step, .. } | OpenStep::Tools { step }) = open {
+    if let Some(OpenStep::Message { step, .. } | OpenStep::Tools { step, .. }) = open {
         events.push(Event::Step(
             step.clone(),
             match step_end {

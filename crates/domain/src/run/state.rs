@@ -182,6 +182,9 @@ pub enum OpenStep {
     Tools {
         /// Its step.
         step: StepId,
+        /// Whether the model's turn has ended: then some of its calls are being carried out here.
+        #[serde(default)]
+        called: bool,
     },
 }
 

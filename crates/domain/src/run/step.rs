@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AssistantId, CallId, MessageId, RunId, StepId, ThreadId, Timestamp, Usage, run::LastError,
+    AssistantId, CallId, FileId, MessageId, RunId, StepId, ThreadId, Timestamp, Usage,
+    run::LastError,
+    tool::RankingOptions,
+    vector_store::Attributes,
 };
 
 /// A stored step: one model turn, or one message of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunStep {
     /// Its id.
     pub id: StepId,
@@ -50,8 +53,8 @@ pub enum StepStatus {
     },
 }
 
-/// What a step did, in the form in which responses carry it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a step did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum StepDetails {
     /// It wrote a message.
@@ -83,7 +86,7 @@ pub struct MessageCreation {
 }
 
 /// A tool call within a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToolCall {
     /// A function that the client carries out.
@@ -96,6 +99,54 @@ pub enum ToolCall {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signature: Option<String>,
     },
+    /// A search in vector stores, carried out here.
+    FileSearch {
+        /// The call's id.
+        id: CallId,
+        /// What was looked for, and what was found.
+        file_search: FileSearchCall,
+        /// As of a function.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
+    },
+}
+
+impl ToolCall {
+    /// The call's id.
+    pub fn id(&self) -> &CallId {
+        match self {
+            Self::Function { id, .. } | Self::FileSearch { id, .. } => id,
+        }
+    }
+}
+
+/// A search and its results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileSearchCall {
+    /// What the marks of citations begin with: where the results stand in the conversation, the
+    /// instructions being at 0 (contract section 7.5).
+    pub block: u32,
+    /// What was looked for.
+    pub queries: Vec<String>,
+    /// How it was ranked.
+    pub ranking_options: RankingOptions,
+    /// What was found, best first; none until the search has ended.
+    pub results: Option<Vec<SearchResult>>,
+}
+
+/// A chunk that a search found. Its place among the results is what citations name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchResult {
+    /// Its file.
+    pub file_id: FileId,
+    /// The file's name.
+    pub file_name: String,
+    /// How well it fits: 0 to 1.
+    pub score: f64,
+    /// What the client said of the file.
+    pub attributes: Attributes,
+    /// Its words.
+    pub text: String,
 }
 
 /// A function call and its output.

@@ -36,6 +36,8 @@ pub struct RunRequest {
     pub options: RunOptions,
     /// Appended to the effective instructions.
     pub additional_instructions: Option<String>,
+    /// Whether its streams show what searches have found word by word.
+    pub include_results: bool,
     /// Resources given with the run.
     pub tool_resources: ToolResources,
     /// Which way its model calls go.
@@ -141,6 +143,7 @@ impl Engine {
                 request.options,
                 request.additional_instructions,
                 Given {
+                    include_results: request.include_results,
                     tool_resources: request.tool_resources,
                     expires_at,
                     route: request.way.route,
@@ -215,6 +218,7 @@ fn opening(made: Option<Thread>, run: &Run) -> Vec<Entry> {
 
 /// What comes neither from the assistant nor from the options.
 struct Given {
+    include_results: bool,
     tool_resources: ToolResources,
     expires_at: loomgate_domain::Timestamp,
     route: Route,
@@ -236,6 +240,7 @@ fn settle(
         additional_instructions,
     ];
     let instructions = instructions.into_iter().flatten();
+    let stores = assistant.tool_resources.file_search;
     Ok(RunSettings {
         model: options.model.unwrap_or(assistant.model),
         instructions: instructions
@@ -255,6 +260,8 @@ fn settle(
         parallel_tool_calls: options.parallel_tool_calls,
         expires_at: given.expires_at,
         stream: options.stream,
+        include_results: given.include_results,
+        vector_stores: stores.unwrap_or_default().vector_store_ids,
         route: given.route,
         origin: Some(given.origin),
     })
@@ -263,9 +270,8 @@ fn settle(
 fn refuse_unsupported(tools: &[Tool]) -> Result<(), Error> {
     for tool in tools {
         match tool {
-            Tool::Function { .. } => {}
+            Tool::Function { .. } | Tool::FileSearch { .. } => {}
             Tool::CodeInterpreter => return Err(Error::UnsupportedTool("code_interpreter")),
-            Tool::FileSearch { .. } => return Err(Error::UnsupportedTool("file_search")),
         }
     }
     Ok(())

@@ -66,8 +66,12 @@ impl Engine {
             StepDetails::MessageCreation { .. } => None,
         });
         let same = latest.is_some_and(|calls| {
-            calls.len() == outputs.len()
-                && calls.iter().all(|ToolCall::Function { id, function, .. }| {
+            let functions = calls.iter().filter_map(|call| match call {
+                ToolCall::Function { id, function, .. } => Some((id, function)),
+                ToolCall::FileSearch { .. } => None,
+            });
+            functions.clone().count() == outputs.len()
+                && functions.clone().all(|(id, function)| {
                     outputs.iter().any(|output| {
                         output.call_id == *id && function.output.as_ref() == Some(&output.output)
                     })

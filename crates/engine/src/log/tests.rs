@@ -62,6 +62,8 @@ fn run() -> Run {
             parallel_tool_calls: true,
             expires_at: Timestamp(600),
             stream: true,
+            include_results: false,
+            vector_stores: Vec::new(),
             route: Route::Sealed,
             origin: None,
         },

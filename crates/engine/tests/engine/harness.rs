@@ -352,6 +352,7 @@ impl Bench {
             thread: ThreadTarget::Existing(self.thread.clone(), vec![user(words)]),
             options,
             additional_instructions: None,
+            include_results: false,
             tool_resources: ToolResources::default(),
             way: RunWay {
                 route: Route::VirtualKey("scripted".to_owned()),

@@ -189,6 +189,7 @@ impl Request {
             thread,
             options: options(stream, parallel, self.metadata()),
             additional_instructions: None,
+            include_results: false,
             tool_resources: ToolResources::default(),
             way: RunWay {
                 route: Route::VirtualKey("simulated".to_owned()),

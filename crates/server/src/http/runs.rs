@@ -76,13 +76,14 @@ async fn create(
     (once, ThreadLock(when_locked)): (Idempotency, ThreadLock),
     ApiJson(body): ApiJson<CreateRun>,
 ) -> Result<Response, ApiError> {
-    include_query(query.as_deref())?;
+    let include_results = !include_query(query.as_deref())?.is_empty();
     named_files::expect(&app, &caller, &body.additional_messages, &[]).await?;
     let request = RunRequest {
         assistant_id: body.assistant_id,
         thread: ThreadTarget::Existing(path.thread, body.additional_messages),
         options: body.options,
         additional_instructions: body.additional_instructions,
+        include_results,
         tool_resources: ToolResources::default(),
         way: way(&app, &caller, &headers, &context).await?,
         when_locked,
@@ -106,6 +107,7 @@ async fn create_with_thread(
         thread: ThreadTarget::New(body.thread),
         options: body.options,
         additional_instructions: None,
+        include_results: false,
         tool_resources: body.tool_resources,
         way: way(&app, &caller, &headers, &context).await?,
         // A thread that is made with its run is free.

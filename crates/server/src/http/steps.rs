@@ -44,14 +44,18 @@ async fn index(
     path: RunPath,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let page = list::page(&list_query(query.as_deref(), &["include"])?);
+    let query = list_query(query.as_deref(), &["include"])?;
+    let with_content = !query.include.is_empty();
+    let page = list::page(&query);
     let steps = app.store.steps();
     let listed = steps.list(&caller.workspace, &path.thread, &path.run, page);
     let Some(page) = listed.await.map_err(list::cursor::<StepId>)? else {
         return Err(runs::missing(&app, &caller, &path).await?);
     };
     list::reply(
-        page.items.iter().map(object::RunStep::listed),
+        page.items
+            .iter()
+            .map(|step| object::RunStep::listed(step, with_content)),
         page.has_more,
     )
 }
@@ -62,12 +66,12 @@ async fn show(
     path: StepPath,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    include_query(query.as_deref())?;
+    let with_content = !include_query(query.as_deref())?.is_empty();
     let StepPath { thread, run, step } = path;
     let steps = app.store.steps();
     let found = steps.get(&caller.workspace, &thread, &run, &step).await?;
     if let Some(step) = found {
-        return reply::json(&object::RunStep::listed(&step));
+        return reply::json(&object::RunStep::listed(&step, with_content));
     }
     let path = RunPath { thread, run };
     let runs = app.store.runs();

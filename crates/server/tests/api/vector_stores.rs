@@ -88,12 +88,10 @@ async fn what_is_missing_is_named() {
             .error(400)
             .expect("File IDs ['file-1'] were not found.", None);
     }
-    let batch = app.post(
-        &format!("{path}/file_batches"),
-        &json!({"file_ids": ["file-2", "file-1"]}),
-    );
+    let batch = json!({"file_ids": ["file-2", "file-1"]});
+    let batch = app.post(&format!("{path}/file_batches"), &batch).await;
     let told = "File IDs ['file-1', 'file-2'] were not found.";
-    batch.await.error(400).expect(told, None);
+    batch.error(400).expect(told, None);
     let with_file = app.post(STORES, &json!({"file_ids": ["file-1"]})).await;
     with_file
         .error(400)

@@ -113,6 +113,8 @@ pub(crate) fn run(thread: &ThreadId, n: u32) -> Run {
             expires_at: NOW.plus(600),
             stream: false,
             origin: None,
+            include_results: false,
+            vector_stores: Vec::new(),
             route: Route::VirtualKey("echo".into()),
         },
         metadata: Metadata::default(),

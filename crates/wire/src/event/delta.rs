@@ -1,6 +1,12 @@
 //! The bodies of deltas.
 
+use loomgate_domain::{
+    message::{Annotation, FileRef},
+    tool::RankingOptions,
+};
 use serde::Serialize;
+
+use crate::object::step::Ranking;
 
 /// `{"id","object","delta"}`
 #[derive(Serialize)]
@@ -46,7 +52,66 @@ impl Serialize for Part<'_> {
 pub(super) struct TextDelta<'a> {
     pub(super) value: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) annotations: Option<[(); 0]>,
+    pub(super) annotations: Option<Vec<AnnotationDelta<'a>>>,
+}
+
+/// A new annotation. `index` counts those of the part; `quote` is empty, as recorded.
+#[derive(Serialize)]
+pub(super) struct AnnotationDelta<'a> {
+    index: usize,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    text: &'a str,
+    start_index: u32,
+    end_index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_citation: Option<CitedFile<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_path: Option<&'a FileRef>,
+}
+
+#[derive(Serialize)]
+struct CitedFile<'a> {
+    file_id: &'a str,
+    quote: &'static str,
+}
+
+impl<'a> AnnotationDelta<'a> {
+    pub(super) fn new(index: usize, annotation: &'a Annotation) -> Self {
+        match annotation {
+            Annotation::FileCitation {
+                text,
+                start_index,
+                end_index,
+                file_citation,
+            } => Self {
+                index,
+                kind: "file_citation",
+                text,
+                start_index: *start_index,
+                end_index: *end_index,
+                file_citation: Some(CitedFile {
+                    file_id: &file_citation.file_id,
+                    quote: "",
+                }),
+                file_path: None,
+            },
+            Annotation::FilePath {
+                text,
+                start_index,
+                end_index,
+                file_path,
+            } => Self {
+                index,
+                kind: "file_path",
+                text,
+                start_index: *start_index,
+                end_index: *end_index,
+                file_citation: None,
+                file_path: Some(file_path),
+            },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -79,7 +144,16 @@ pub(super) struct ToolDelta<'a> {
     id: Option<&'a str>,
     #[serde(rename = "type")]
     kind: &'static str,
-    function: FunctionDelta<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<FunctionDelta<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_search: Option<SearchDelta<'a>>,
+}
+
+#[derive(Serialize)]
+struct SearchDelta<'a> {
+    ranking_options: Ranking<'a>,
+    results: [(); 0],
 }
 
 #[derive(Serialize)]
@@ -98,11 +172,25 @@ impl<'a> ToolDelta<'a> {
             index,
             id: Some(id),
             kind: "function",
-            function: FunctionDelta {
+            function: Some(FunctionDelta {
                 name: Some(name),
                 arguments: "",
                 output: Some(()),
-            },
+            }),
+            file_search: None,
+        }
+    }
+
+    pub(super) fn searching(index: usize, id: &'a str, ranking: &'a RankingOptions) -> Self {
+        Self {
+            index,
+            id: Some(id),
+            kind: "file_search",
+            function: None,
+            file_search: Some(SearchDelta {
+                ranking_options: ranking.into(),
+                results: [],
+            }),
         }
     }
 
@@ -111,11 +199,12 @@ impl<'a> ToolDelta<'a> {
             index,
             id: None,
             kind: "function",
-            function: FunctionDelta {
+            function: Some(FunctionDelta {
                 name: None,
                 arguments: text,
                 output: None,
-            },
+            }),
+            file_search: None,
         }
     }
 }

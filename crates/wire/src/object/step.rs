@@ -1,16 +1,20 @@
 //! Run steps (contract section 9).
 
 use loomgate_domain::{
-    self as domain, AssistantId, CallId, Metadata, RunId, StepId, ThreadId, Timestamp,
+    self as domain, AssistantId, CallId, FileId, Metadata, RunId, StepId, ThreadId, Timestamp,
     run::{
-        ErrorCode, FunctionToolCall, LastError, StepDetails, StepStatus, ToolCall,
-        step::MessageCreation,
+        ErrorCode, FileSearchCall, FunctionToolCall, LastError, SearchResult, StepDetails,
+        StepStatus, ToolCall, step::MessageCreation,
     },
+    tool,
+    vector_store::Attributes,
 };
 use serde::Serialize;
 
 use super::{
-    TIME, kind,
+    TIME,
+    assistant::NUMBER,
+    kind,
     list::Identified,
     usage::{self, Usage},
 };
@@ -56,39 +60,133 @@ pub enum Details<'a> {
     },
 }
 
-/// A function call; the id stands before the type, as recorded.
+/// A call; the id stands before the type, as recorded.
 #[derive(Debug, Clone, Serialize)]
 pub struct Call<'a> {
     /// The call's id.
     pub id: &'a CallId,
-    /// `function`
+    /// `function` or `file_search`
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// What was called, and what came of it.
-    pub function: &'a FunctionToolCall,
+    /// A function: what was called, and what came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<&'a FunctionToolCall>,
+    /// A search: how it was ranked, and what was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_search: Option<Searched<'a>>,
 }
 
-impl<'a> From<&'a StepDetails> for Details<'a> {
-    fn from(details: &'a StepDetails) -> Self {
+/// A search.
+#[derive(Debug, Clone, Serialize)]
+pub struct Searched<'a> {
+    /// How it was ranked.
+    pub ranking_options: Ranking<'a>,
+    /// What was found, best first.
+    pub results: Vec<Found<'a>>,
+}
+
+/// How a search was ranked; other than in a tool's declaration, without `hybrid_search`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ranking<'a> {
+    /// The ranker's name.
+    pub ranker: &'a str,
+    /// Results of a lower score were left out.
+    pub score_threshold: f64,
+}
+
+impl<'a> From<&'a tool::RankingOptions> for Ranking<'a> {
+    fn from(options: &'a tool::RankingOptions) -> Self {
+        Self {
+            ranker: &options.ranker,
+            score_threshold: options.score_threshold,
+        }
+    }
+}
+
+/// A chunk that was found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Found<'a> {
+    /// Its file.
+    pub file_id: &'a FileId,
+    /// The file's name.
+    pub file_name: &'a str,
+    /// How well it fits: 0 to 1.
+    pub score: f64,
+    /// What the client said of the file.
+    pub attributes: &'a Attributes,
+    /// Its words, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<[FoundText<'a>; 1]>,
+}
+
+/// The words of a chunk.
+#[derive(Debug, Clone, Serialize)]
+pub struct FoundText<'a> {
+    /// `text`
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The words.
+    pub text: &'a str,
+}
+
+impl<'a> Details<'a> {
+    fn of(details: &'a StepDetails, with_content: bool) -> Self {
         match details {
             StepDetails::MessageCreation { message_creation } => {
                 Self::MessageCreation { message_creation }
             }
             StepDetails::ToolCalls { tool_calls } => Self::ToolCalls {
-                tool_calls: tool_calls.iter().map(Call::from).collect(),
+                tool_calls: tool_calls
+                    .iter()
+                    .map(|call| Call::of(call, with_content))
+                    .collect(),
             },
         }
     }
 }
 
-impl<'a> From<&'a ToolCall> for Call<'a> {
-    fn from(call: &'a ToolCall) -> Self {
+impl<'a> Call<'a> {
+    fn of(call: &'a ToolCall, with_content: bool) -> Self {
         match call {
             ToolCall::Function { id, function, .. } => Self {
                 id,
                 kind: "function",
-                function,
+                function: Some(function),
+                file_search: None,
             },
+            ToolCall::FileSearch {
+                id, file_search, ..
+            } => Self {
+                id,
+                kind: "file_search",
+                function: None,
+                file_search: Some(Searched::of(file_search, with_content)),
+            },
+        }
+    }
+}
+
+impl<'a> Searched<'a> {
+    fn of(search: &'a FileSearchCall, with_content: bool) -> Self {
+        let results = search.results.iter().flatten();
+        Self {
+            ranking_options: (&search.ranking_options).into(),
+            results: results.map(|found| Found::of(found, with_content)).collect(),
+        }
+    }
+}
+
+impl<'a> Found<'a> {
+    fn of(found: &'a SearchResult, with_content: bool) -> Self {
+        Self {
+            file_id: &found.file_id,
+            file_name: &found.file_name,
+            score: found.score,
+            attributes: &found.attributes,
+            content: with_content.then_some([FoundText {
+                kind: "text",
+                text: &found.text,
+            }]),
         }
     }
 }
@@ -116,16 +214,17 @@ impl<'a> From<&'a LastError> for StepError<'a> {
 
 impl<'a> RunStep<'a> {
     /// As GET answers it: `expires_at` is null once the step has ended.
-    pub fn listed(record: &'a domain::RunStep) -> Self {
-        let mut step = Self::event(record);
+    pub fn listed(record: &'a domain::RunStep, with_content: bool) -> Self {
+        let mut step = Self::event(record, with_content);
         if record.status != StepStatus::InProgress {
             step.expires_at = None;
         }
         step
     }
 
-    /// As stream events carry it: `expires_at` is always a number.
-    pub fn event(record: &'a domain::RunStep) -> Self {
+    /// As stream events carry it: `expires_at` is always a number. The words of what searches found
+    /// are only shown to whoever asks for them.
+    pub fn event(record: &'a domain::RunStep, with_content: bool) -> Self {
         let mut step = Self {
             id: &record.id,
             object: "thread.run.step",
@@ -144,7 +243,7 @@ impl<'a> RunStep<'a> {
             expired_at: None,
             failed_at: None,
             last_error: None,
-            step_details: (&record.details).into(),
+            step_details: Details::of(&record.details, with_content),
             usage: None,
             metadata: Metadata::default(),
         };
@@ -266,20 +365,63 @@ static DETAILS: Shape = Shape::Tagged(Tagged {
 static CALL: Shape = Shape::Tagged(Tagged {
     name: "ToolCall",
     doc: "A tool call within a step.",
-    variants: &[Variant {
-        tag: "function",
-        doc: "A function that the client carries out.",
-        fields: &[
-            Field::required("id", &STRING, "The call's id."),
-            Field::required(
-                "function",
-                &inline(&[
-                    Field::required("name", &STRING, "The function's name."),
-                    Field::required("arguments", &STRING, "JSON text."),
-                    Field::required("output", &STRING, "What the client answered.").nullable(),
-                ]),
-                "What was called, and what came of it.",
-            ),
-        ],
-    }],
+    variants: &[
+        Variant {
+            tag: "function",
+            doc: "A function that the client carries out.",
+            fields: &[
+                Field::required("id", &STRING, "The call's id."),
+                Field::required(
+                    "function",
+                    &inline(&[
+                        Field::required("name", &STRING, "The function's name."),
+                        Field::required("arguments", &STRING, "JSON text."),
+                        Field::required("output", &STRING, "What the client answered.").nullable(),
+                    ]),
+                    "What was called, and what came of it.",
+                ),
+            ],
+        },
+        Variant {
+            tag: "file_search",
+            doc: "A search in vector stores, carried out here.",
+            fields: &[
+                Field::required("id", &STRING, "The call's id."),
+                Field::required(
+                    "file_search",
+                    &inline(&[
+                        Field::required(
+                            "ranking_options",
+                            &inline(&[
+                                Field::required("ranker", &STRING, "The ranker's name."),
+                                Field::required(
+                                    "score_threshold",
+                                    &NUMBER,
+                                    "Results of a lower score were left out.",
+                                ),
+                            ]),
+                            "How it was ranked.",
+                        ),
+                        Field::required("results", &list(&FOUND), "What was found, best first."),
+                    ]),
+                    "What was found.",
+                ),
+            ],
+        },
+    ],
 });
+
+static FOUND: Shape = inline(&[
+    Field::required("file_id", &STRING, "The file."),
+    Field::required("file_name", &STRING, "Its name."),
+    Field::required("score", &NUMBER, "How well it fits: 0 to 1."),
+    Field::required("attributes", &Shape::Any, "What the client said of the file."),
+    Field::optional(
+        "content",
+        &list(&inline(&[
+            Field::required("type", &kind(&["text"]), "What this is."),
+            Field::required("text", &STRING, "The words."),
+        ])),
+        "Its words, where `include[]` asks for them.",
+    ),
+]);

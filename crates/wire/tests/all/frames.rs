@@ -71,7 +71,7 @@ fn objects_go_bare() {
     let step = records::step(StepStatus::Completed {
         completed_at: LATER,
     });
-    let (name, data) = parts(&event::step(StepEvent::Completed, &step));
+    let (name, data) = parts(&event::step(StepEvent::Completed, &step, false));
     assert_eq!(name, "thread.run.step.completed");
     // In events of both legs the expiry stays a number.
     assert!(data["expires_at"].is_number());

@@ -237,8 +237,8 @@ fn a_step_as_recorded() {
             r#"{{"id":"step_1","object":"thread.run.step","created_at":1761861531,"run_id":"run_1","assistant_id":"asst_1","thread_id":"thread_1","type":"tool_calls","status":"completed","cancelled_at":null,"completed_at":1761861536,"expires_at":{expires_at},"expired_at":null,"failed_at":null,"last_error":null,"step_details":{{"type":"tool_calls","tool_calls":[{{"id":"call_1","type":"function","function":{{"name":"get_weather","arguments":"{{}}","output":"warm"}}}}]}},"usage":{{"prompt_tokens":32,"completion_tokens":11,"total_tokens":43,"prompt_token_details":{{"cached_tokens":1}},"completion_tokens_details":{{"reasoning_tokens":2}}}},"metadata":{{}}}}"#
         )
     };
-    assert_eq!(text(&object::RunStep::listed(&record)), object("null"));
-    assert_eq!(text(&object::RunStep::event(&record)), object("1761862131"));
+    assert_eq!(text(&object::RunStep::listed(&record, false)), object("null"));
+    assert_eq!(text(&object::RunStep::event(&record, false)), object("1761862131"));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn steps_in_every_status_are_true_to_their_shape() {
     ];
     for (status, ended) in statuses {
         let mut record = records::step(status);
-        let value = shaped(&object::RunStep::listed(&record), &step::SHAPE);
+        let value = shaped(&object::RunStep::listed(&record, false), &step::SHAPE);
         assert_eq!(value["expires_at"].is_null(), ended.is_some());
         assert_eq!(value["usage"].is_null(), ended.is_none());
         for name in ["cancelled_at", "failed_at", "completed_at", "expired_at"] {
@@ -289,7 +289,7 @@ fn steps_in_every_status_are_true_to_their_shape() {
         };
         assert_eq!(value["last_error"]["code"], code);
         record.details = StepDetails::message(loomgate_domain::MessageId::trusted("msg_1"));
-        let value = shaped(&object::RunStep::event(&record), &step::SHAPE);
+        let value = shaped(&object::RunStep::event(&record, false), &step::SHAPE);
         assert!(value["expires_at"].is_number());
         assert_eq!(value["type"], "message_creation");
     }

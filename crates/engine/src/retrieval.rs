@@ -1,0 +1,86 @@
+//! Retrieval: the chunks of vector stores that answer questions best. One way for the tool and for
+//! `POST /vector_stores/{id}/search`.
+//!
+//! Each question is asked of the words index; the rankings are fused, and what is left of a result's
+//! score says how much of a question it holds (`loomgate_search::fuse`).
+
+use std::collections::HashMap;
+
+use loomgate_domain::{
+    VectorStoreId, WorkspaceId,
+    run::SearchResult,
+    vector_store::{Attributes, Chunk, ChunkId, Filter},
+};
+use loomgate_search::{
+    fuse::{Evidence, Ranking, RankingOptions, fuse},
+    lexical::LEXICAL_EVIDENCE,
+};
+use loomgate_store::Store;
+
+/// Chunks that each ranking brings for each that is wanted: what one way finds late, another may put
+/// first.
+const CANDIDATES: u32 = 4;
+/// The most chunks of a ranking.
+const MOST_CANDIDATES: u32 = 200;
+
+/// What is looked for, and where.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// Where. Stores that are not there have nothing.
+    pub stores: Vec<VectorStoreId>,
+    /// Questions, or key words; results that fit any of them are wanted.
+    pub queries: Vec<String>,
+    /// Which files count, by their attributes.
+    pub filter: Option<Filter>,
+    /// How results are ranked and cut.
+    pub ranking: RankingOptions,
+    /// The most results.
+    pub most: u32,
+}
+
+/// Finds chunks, best first, each once.
+pub(crate) async fn search(
+    store: &Store,
+    workspace: &WorkspaceId,
+    search: Search,
+) -> Result<Vec<SearchResult>, loomgate_store::Error> {
+    let most = search.most.saturating_mul(CANDIDATES).min(MOST_CANDIDATES);
+    let mut chunks: HashMap<u64, Chunk> = HashMap::new();
+    let mut rankings = Vec::new();
+    for query in &search.queries {
+        let words = loomgate_words::of_query(query);
+        let filter = search.filter.clone();
+        let accept =
+            move |attributes: &Attributes| filter.as_ref().is_none_or(|it| it.takes(attributes));
+        let index = store.chunks();
+        let hits = index.lexical(workspace, &search.stores, (&words, most), accept);
+        let mut found = Vec::new();
+        for hit in hits.await? {
+            let coverage = loomgate_words::coverage(&words, &hit.chunk.text);
+            let key = key(hit.chunk.id);
+            chunks.insert(key, hit.chunk);
+            found.push(Evidence {
+                key,
+                evidence: coverage * LEXICAL_EVIDENCE,
+            });
+        }
+        rankings.push(Ranking { weight: 1.0, found });
+    }
+    let ranked = search.ranking.cut(fuse(&rankings), search.most as usize);
+    let results = ranked.into_iter().filter_map(|fused| {
+        let chunk = chunks.remove(&fused.key)?;
+        Some(SearchResult {
+            file_id: chunk.file_id,
+            file_name: chunk.filename,
+            score: f64::from(fused.score),
+            attributes: chunk.attributes,
+            text: chunk.text,
+        })
+    });
+    Ok(results.collect())
+}
+
+/// Numbers of chunks are positive.
+fn key(id: ChunkId) -> u64 {
+    id.0.unsigned_abs()
+}
