@@ -355,6 +355,8 @@ fn record(thread_id: ThreadId, id: RunId) -> Run {
             parallel_tool_calls: true,
             expires_at: Timestamp(600),
             stream: false,
+            include_results: false,
+            vector_stores: Vec::new(),
             route: Route::VirtualKey("echo".to_owned()),
             origin: None,
         },

@@ -114,9 +114,17 @@ fn form(fields: &[(&str, Option<&str>, &str)]) -> String {
     for (name, file, value) in fields {
         let file = file.map(|file| format!("; filename=\"{file}\""));
         let file = file.unwrap_or_default();
-        form += "--chaos-boundary\r\n";
-        form +=
-            &format!("Content-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n");
+        for piece in [
+            "--chaos-boundary\r\nContent-Disposition: form-data; name=\"",
+            name,
+            "\"",
+            &file,
+            "\r\n\r\n",
+            value,
+            "\r\n",
+        ] {
+            form.push_str(piece);
+        }
     }
     form + "--chaos-boundary--\r\n"
 }

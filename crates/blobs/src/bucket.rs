@@ -78,7 +78,7 @@ impl Objects {
             .with_client_options(
                 // Of one request; a part takes as long as it takes to send 8 MiB.
                 ClientOptions::new()
-                    .with_timeout(Duration::from_secs(300))
+                    .with_timeout(Duration::from_mins(5))
                     .with_connect_timeout(Duration::from_secs(10)),
             );
         if let Some(region) = &bucket.region {
@@ -119,7 +119,8 @@ impl Objects {
     pub(crate) async fn read(&self, key: &Key, part: Part) -> Result<Reader, Error> {
         let range = part.range.clone().map(GetRange::Bounded);
         // An empty range is none that a bucket knows.
-        let is_empty = part.bytes == 0 || part.range.as_ref().is_some_and(|it| it.is_empty());
+        let is_empty =
+            part.bytes == 0 || part.range.as_ref().is_some_and(std::ops::Range::is_empty);
         let options = GetOptions {
             range: range.filter(|_| !is_empty),
             ..GetOptions::default()

@@ -60,7 +60,13 @@ fn add(sources: &mut HashMap<(u32, u32), Source>, search: &FileSearchCall) {
 
 /// A file's name as it may stand in a mark.
 pub(crate) fn label(file_name: &str) -> String {
-    let plain = |c: char| if "【】†".contains(c) || c.is_control() { '_' } else { c };
+    let plain = |c: char| {
+        if "【】†".contains(c) || c.is_control() {
+            '_'
+        } else {
+            c
+        }
+    };
     file_name.chars().map(plain).take(LONGEST / 2).collect()
 }
 
@@ -270,7 +276,10 @@ mod tests {
     fn a_mark_gets_the_name_of_its_file_and_is_cited() {
         let (text, cited) = read_all(&["Größe 👩: pizza【4:0†source】 and【4:12】."]);
         assert_eq!(text, "Größe 👩: pizza【4:0†foods.txt】 and【4:12†b.pdf】.");
-        let ids: Vec<_> = cited.iter().map(|(_, start, _, id)| (*start, id.as_str())).collect();
+        let ids: Vec<_> = cited
+            .iter()
+            .map(|(_, start, _, id)| (*start, id.as_str()))
+            .collect();
         assert_eq!(ids, [(14, "file-a"), (33, "file-b")]);
     }
 

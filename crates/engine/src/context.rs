@@ -136,7 +136,10 @@ fn tools(tools: &[Tool], search: Option<&SearchTool>) -> Vec<Function> {
 /// being at 0, whether there are any or not.
 pub(crate) fn next_block(request: &ChatRequest) -> u32 {
     let is_system = |message: &&ChatMessage| matches!(message, ChatMessage::System { .. });
-    let others = request.messages.iter().filter(|message| !is_system(message));
+    let others = request
+        .messages
+        .iter()
+        .filter(|message| !is_system(message));
     u32::try_from(others.count() + 2).unwrap_or(u32::MAX)
 }
 

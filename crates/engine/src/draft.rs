@@ -244,7 +244,13 @@ impl Draft {
     /// The calls of the open step.
     pub(crate) fn calls(&self) -> &[ToolCall] {
         let open = |pending: &&Pending<RunStep>| pending.record.status == StepStatus::InProgress;
-        match self.steps.iter().rev().find(open).map(|step| &step.record.details) {
+        match self
+            .steps
+            .iter()
+            .rev()
+            .find(open)
+            .map(|step| &step.record.details)
+        {
             Some(StepDetails::ToolCalls { tool_calls }) => tool_calls,
             Some(StepDetails::MessageCreation { .. }) | None => &[],
         }

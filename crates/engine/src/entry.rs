@@ -344,7 +344,9 @@ impl HalfTold {
                     refusal: pieces.concat(),
                 }),
             },
-            Entry::Cited { index, annotation, .. } => {
+            Entry::Cited {
+                index, annotation, ..
+            } => {
                 let words = annotation.text().to_owned();
                 if self.content.len() <= index {
                     self.content.push(Content::text(""));

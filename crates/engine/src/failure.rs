@@ -77,7 +77,9 @@ pub(crate) fn content_filter() -> Failure {
 pub(crate) fn expired_store(store: &VectorStoreId) -> Failure {
     failed(
         ErrorCode::ServerError,
-        format!("Vector store '{store}' has expired. Attach the files again, or give the thread another one."),
+        format!(
+            "Vector store '{store}' has expired. Attach the files again, or give the thread another one."
+        ),
     )
 }
 

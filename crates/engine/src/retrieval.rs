@@ -9,13 +9,17 @@ use std::collections::HashMap;
 use loomgate_domain::{
     VectorStoreId, WorkspaceId,
     run::SearchResult,
-    vector_store::{Attributes, Chunk, ChunkId, Filter},
+    vector_store::{Attributes, Chunk, ChunkId},
 };
 use loomgate_search::{
+    filter::Filter,
     fuse::{Evidence, Ranking, RankingOptions, fuse},
-    lexical::LEXICAL_EVIDENCE,
+    lexical,
 };
 use loomgate_store::Store;
+use serde_json::Value;
+
+use crate::Engine;
 
 /// Chunks that each ranking brings for each that is wanted: what one way finds late, another may put
 /// first.
@@ -38,7 +42,18 @@ pub struct Search {
     pub most: u32,
 }
 
-/// Finds chunks, best first, each once.
+impl Engine {
+    /// Finds chunks, best first, each once.
+    pub async fn search(
+        &self,
+        workspace: &WorkspaceId,
+        search: Search,
+    ) -> Result<Vec<SearchResult>, loomgate_store::Error> {
+        self::search(&self.shared.store, workspace, search).await
+    }
+}
+
+/// The same, for runs.
 pub(crate) async fn search(
     store: &Store,
     workspace: &WorkspaceId,
@@ -48,20 +63,19 @@ pub(crate) async fn search(
     let mut chunks: HashMap<u64, Chunk> = HashMap::new();
     let mut rankings = Vec::new();
     for query in &search.queries {
-        let words = loomgate_words::of_query(query);
+        let words = lexical::terms(query);
         let filter = search.filter.clone();
-        let accept =
-            move |attributes: &Attributes| filter.as_ref().is_none_or(|it| it.takes(attributes));
+        let accept = move |attributes: &_| passes(filter.as_ref(), attributes);
         let index = store.chunks();
-        let hits = index.lexical(workspace, &search.stores, (&words, most), accept);
+        let hits = index.lexical(workspace, &search.stores, (words.clone(), most), accept);
         let mut found = Vec::new();
         for hit in hits.await? {
-            let coverage = loomgate_words::coverage(&words, &hit.chunk.text);
+            let coverage = lexical::coverage(&words, &hit.chunk.text);
             let key = key(hit.chunk.id);
             chunks.insert(key, hit.chunk);
             found.push(Evidence {
                 key,
-                evidence: coverage * LEXICAL_EVIDENCE,
+                evidence: coverage * lexical::LEXICAL_EVIDENCE,
             });
         }
         rankings.push(Ranking { weight: 1.0, found });
@@ -72,12 +86,25 @@ pub(crate) async fn search(
         Some(SearchResult {
             file_id: chunk.file_id,
             file_name: chunk.filename,
-            score: f64::from(fused.score),
+            score: rounded(fused.score),
             attributes: chunk.attributes,
             text: chunk.text,
         })
     });
     Ok(results.collect())
+}
+
+/// With four digits: more say nothing.
+fn rounded(score: f32) -> f64 {
+    (f64::from(score) * 1e4).round() / 1e4
+}
+
+/// Whether a file with these attributes is searched.
+fn passes(filter: Option<&Filter>, attributes: &Attributes) -> bool {
+    filter.is_none_or(|filter| match serde_json::to_value(attributes) {
+        Ok(Value::Object(attributes)) => filter.matches(&attributes),
+        _ => false,
+    })
 }
 
 /// Numbers of chunks are positive.

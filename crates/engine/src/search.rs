@@ -49,7 +49,10 @@ impl SearchTool {
         let few = run.settings.model.contains("gpt-3.5");
         let usual = if few { FEW_RESULTS } else { RESULTS };
         Some(Self {
-            name: NAMES.into_iter().find(|name| !is_taken(name)).unwrap_or(NAMES[2]),
+            name: NAMES
+                .into_iter()
+                .find(|name| !is_taken(name))
+                .unwrap_or(NAMES[2]),
             results: settings.max_num_results.unwrap_or(usual),
             settings,
         })
@@ -176,7 +179,10 @@ mod tests {
             ("plain words", &["plain words"]),
             ("{}", &[]),
             (r#"{"queries":[1]}"#, &[]),
-            (r#"{"queries":["1","2","3","4","5","6"]}"#, &["1", "2", "3", "4", "5"]),
+            (
+                r#"{"queries":["1","2","3","4","5","6"]}"#,
+                &["1", "2", "3", "4", "5"],
+            ),
         ] {
             assert_eq!(queries(arguments), expected, "{arguments}");
         }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a run waits for files of its thread's store that are being indexed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often it looks meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -60,7 +60,11 @@ pub(crate) async fn search(
     }
     if !stores.is_empty() {
         let now = shared.clock.now();
-        shared.store.vector_stores().touch(workspace, stores, now).await?;
+        shared
+            .store
+            .vector_stores()
+            .touch(workspace, stores, now)
+            .await?;
     }
     Ok(found)
 }
@@ -82,9 +86,16 @@ async fn stores(
     run: &Run,
 ) -> Result<Vec<VectorStoreId>, Unsearchable> {
     let own = ids(&run.settings.tool_resources);
-    let of_assistant = run.settings.vector_stores.iter().cloned().map(VectorStoreId::trusted);
+    let of_assistant = run
+        .settings
+        .vector_stores
+        .iter()
+        .cloned()
+        .map(VectorStoreId::trusted);
     let record = shared.store.threads().get(workspace, thread).await?;
-    let of_thread = record.map(|thread| ids(&thread.tool_resources)).unwrap_or_default();
+    let of_thread = record
+        .map(|thread| ids(&thread.tool_resources))
+        .unwrap_or_default();
     let mut stores = Vec::new();
     for id in own.into_iter().chain(of_assistant) {
         let found = shared.store.vector_stores().get(workspace, &id).await?;

@@ -296,24 +296,30 @@ impl Turn {
 
     /// The calls so far, as records.
     fn tool_calls(&self) -> Vec<ToolCall> {
-        let calls = self.calls.iter().zip(&self.signatures).zip(self.knows.block..);
+        let calls = self
+            .calls
+            .iter()
+            .zip(&self.signatures)
+            .zip(self.knows.block..);
         calls
-            .map(|((call, signature), block)| match self.searched(&call.name) {
-                Some(tool) => ToolCall::FileSearch {
-                    id: call.id.clone(),
-                    file_search: tool.call(&call.arguments, block),
-                    signature: signature.clone(),
-                },
-                None => ToolCall::Function {
-                    id: call.id.clone(),
-                    function: FunctionToolCall {
-                        name: call.name.clone(),
-                        arguments: call.arguments.clone(),
-                        output: None,
+            .map(
+                |((call, signature), block)| match self.searched(&call.name) {
+                    Some(tool) => ToolCall::FileSearch {
+                        id: call.id.clone(),
+                        file_search: tool.call(&call.arguments, block),
+                        signature: signature.clone(),
                     },
-                    signature: signature.clone(),
+                    None => ToolCall::Function {
+                        id: call.id.clone(),
+                        function: FunctionToolCall {
+                            name: call.name.clone(),
+                            arguments: call.arguments.clone(),
+                            output: None,
+                        },
+                        signature: signature.clone(),
+                    },
                 },
-            })
+            )
             .collect()
     }
 

@@ -9,12 +9,12 @@
 //! time on a hostile file: a server calls [`Extractor::extract`].
 //!
 //! Memory: text and code take the input and the text; docx, pptx and xlsx one unpacked part besides
-//! (xlsx also its shared strings); html, json, csv and rtf at most 8 times the input; a PDF a second copy of
+//! (xlsx also its shared strings); html, csv and rtf at most 8 times the input; json of brackets alone 24 times; a PDF a second copy of
 //! it, its fonts and the unpacked content of one page. What a parser takes beyond that ends at the child's limit.
 //!
 //! Invariant: a file ends with a text within the limits or with one clear [`Refusal`], within its time.
 //! Invariant: no file takes the calling process down, or leaves a child behind.
-//! Invariant: the child opens no file and no socket, starts nothing and has no environment.
+//! Invariant: the child opens no file and no socket, and has nothing of its parent's environment.
 //! Invariant: a text file with bytes that do not decode is refused, with their position.
 
 mod archive;

@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use loomgate_domain::{Clock, IdGen, RunId, WorkspaceId};
-use loomgate_engine::Engine;
+use loomgate_engine::{Engine, Indexer};
 use loomgate_gateway::Gateway;
 use loomgate_store::Store;
 use loomgate_vault::Vault;
@@ -34,6 +34,8 @@ pub struct Services {
     pub(crate) content: Content,
     /// What carries out runs.
     pub engine: Engine,
+    /// What makes files searchable.
+    pub indexer: Indexer,
     /// The way to models.
     pub gateway: Arc<Gateway>,
     /// Where virtual keys and configs lead.

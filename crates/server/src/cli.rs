@@ -253,7 +253,8 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn serve_with(args: &ServeArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    serve::serve(args.load()?, out).await?;
+    // The parts of a server are many.
+    Box::pin(serve::serve(args.load()?, out)).await?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod environment;
 mod error;
 mod files;
 mod gateway;
+mod indexing;
 mod load;
 mod raw;
 mod role;
@@ -30,6 +31,7 @@ pub use database::Database;
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use files::{Files, FilesPlace};
+pub use indexing::Indexing;
 pub use load::{Flags, Sources, load};
 pub use role::Role;
 pub(crate) use virtual_keys::is_name;
@@ -71,6 +73,8 @@ pub struct Config {
     pub master_key: Option<SecretString>,
     /// How runs are carried out.
     pub worker: Worker,
+    /// How files are made searchable.
+    pub indexing: Indexing,
     /// The numbers of contract section 12.
     pub limits: Limits,
     /// What is logged, and how.
@@ -155,6 +159,7 @@ impl fmt::Debug for Config {
             .field("logs", &self.logs)
             .field("saved_configs", &self.saved_configs.keys())
             .field("worker", &self.worker)
+            .field("indexing", &self.indexing)
             .field("limits", &self.limits)
             .field("log", &self.log)
             .field("notes", &self.notes)

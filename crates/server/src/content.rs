@@ -45,13 +45,13 @@ impl Content {
         &self,
         workspace: &WorkspaceId,
         blobs: Vec<Blob>,
-        range: Option<Range<u64>>,
+        range: Option<&Range<u64>>,
     ) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
         let mut start = 0;
         let mut wanted = Vec::new();
         for blob in blobs {
             let end = start + blob.bytes;
-            let inside = match &range {
+            let inside = match range {
                 None => Some(None),
                 Some(range) => {
                     let (low, high) = (range.start.max(start), range.end.min(end));

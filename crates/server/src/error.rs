@@ -314,12 +314,11 @@ impl From<loomgate_store::Error> for ApiError {
             Error::NoSuchFiles(ids) => Self::no_such_files(&ids),
             Error::StoreExpired(store) => Self::expired(&store),
             Error::StoreFull => Self::store_full(),
-            Error::Unavailable(_) | Error::Interrupted => Self::unavailable(&error),
+            // Whoever sends for so long without a sign of life that it is swept tries again, too.
+            Error::Unavailable(_) | Error::Interrupted | Error::Swept => Self::unavailable(&error),
             Error::Repeated => Self::repeated(&error),
             Error::Full | Error::ReadOnly => Self::no_room(&error),
             Error::TooManyFiles => Self::too_many_files(),
-            // Who sends for longer than that without a sign of life tries again.
-            Error::Swept => Self::unavailable(&error),
             Error::UploadClosed(status) => Self::upload_closed(status),
             Error::NoSuchParts(ids) => Self::no_such_parts(&ids),
             Error::DuplicateParts(id) => Self::duplicate_part(&id),

@@ -26,6 +26,7 @@ pub mod config;
 mod content;
 pub mod data_dir;
 pub mod demo;
+pub mod documents;
 pub mod error;
 mod headers;
 pub mod http;

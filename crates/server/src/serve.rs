@@ -89,7 +89,11 @@ pub async fn run(
     // Streams end when the engine lets go of their runs.
     let engine = async {
         stop.cancelled().await;
-        app.engine.drain(grace).await
+        let (drained, indexed) = tokio::join!(app.engine.drain(grace), app.indexer.drain());
+        if indexed? > 0 {
+            tracing::info!("files that were being indexed are left to the next process");
+        }
+        drained
     };
     // The logbook is written until the last request and the last run have told their end.
     let quiet = CancellationToken::new();

@@ -9,7 +9,8 @@ use loomgate_domain::{
     ApiKeyId, Clock, IdGen, Scope, Scopes, WorkspaceId, id,
     key::{ApiKey, KeySettings},
 };
-use loomgate_engine::{Engine, Settings};
+use loomgate_engine::{Engine, Indexer, IndexingSettings, Settings};
+use loomgate_extract::Extractor;
 use loomgate_gateway::{Gateway, price::PriceTable};
 use loomgate_store::{Options, Sharing, Store};
 use loomgate_vault::{MasterKeys, Vault};
@@ -23,6 +24,7 @@ use crate::{
     config::{Config, Database, FilesPlace},
     content::Content,
     data_dir::{self, DataDir, MasterKeyLock},
+    documents::{FileTexts, READER},
     ids::SystemIds,
     logbook::{self, Scribe},
     model::GatewayModel,
@@ -280,6 +282,7 @@ pub async fn start_at(
         clock: clock.clone(),
         ids: Arc::clone(&foundation.ids),
     };
+    let indexer = indexer(&config, &content)?;
     let (logbook, scribe) = logbook::open(config.logs);
     let app = App::new(Services {
         admission: Admission::new(&config.http),
@@ -288,6 +291,7 @@ pub async fn start_at(
         store,
         content,
         engine,
+        indexer,
         gateway,
         accounts,
         vault,
@@ -298,12 +302,43 @@ pub async fn start_at(
     });
     model.connect(app.services());
     app.engine.start().await?;
+    app.indexer.start().await?;
     Ok(Started {
         app,
         scribe,
         new_key,
         key_file,
     })
+}
+
+/// What indexes files, each read by a process of its own.
+fn indexer(config: &Config, content: &Content) -> Result<Indexer, StartError> {
+    let reader = match &config.indexing.reader {
+        Some(program) => program.clone(),
+        None => std::env::current_exe()?,
+    };
+    let extractor = Extractor::new(
+        reader,
+        [READER],
+        config.indexing.limits.clone(),
+        config.indexing.confinement.clone(),
+    );
+    let texts = FileTexts {
+        content: content.clone(),
+        extractor,
+    };
+    let settings = IndexingSettings {
+        concurrency: config.indexing.concurrency,
+        tokens: config.indexing.tokens,
+        lease: config.worker.lease,
+        workers: config.role.works(),
+        ..IndexingSettings::default()
+    };
+    Ok(Indexer::new(
+        (content.store.clone(), Arc::new(texts)),
+        (content.clock.clone(), Arc::clone(&content.ids)),
+        settings,
+    ))
 }
 
 fn gateway_settings(

@@ -33,8 +33,8 @@
 pub mod affinity;
 pub mod assistants;
 pub mod backup;
-pub mod chunks;
 pub mod blobs;
+pub mod chunks;
 pub mod configs;
 pub mod copy;
 pub mod counters;
@@ -62,8 +62,8 @@ pub mod steps;
 pub mod store;
 pub mod threads;
 mod tx;
-pub mod vector_stores;
 pub mod uploads;
+pub mod vector_stores;
 pub mod virtual_keys;
 pub mod waiting;
 pub mod work;
@@ -75,8 +75,8 @@ mod plans;
 
 pub use affinity::Affinity;
 pub use assistants::Assistants;
-pub use chunks::{Chunks, LexicalHit, NewChunk, StoredVector};
 pub use blobs::Blobs;
+pub use chunks::{Chunks, LexicalHit, NewChunk, StoredVector};
 pub use configs::Configs;
 pub use counters::Counters;
 pub use driven::{DrivenDatabase, Driver};
@@ -101,11 +101,11 @@ pub use schema::Migrated;
 pub use steps::Steps;
 pub use store::{Database, Options, Sharing, Stats, Store};
 pub use threads::{Deleted, Threads};
+pub use uploads::{Completed, Completion, Uploads};
 pub use vector_stores::{
     FileBatches, Indexed, Indexing, IndexingClaim, IndexingGuard, NewVectorStoreFile, PutFiles,
     VectorStoreFiles, VectorStores,
 };
-pub use uploads::{Completed, Completion, Uploads};
 pub use virtual_keys::VirtualKeys;
 pub use waiting::{IfLocked, WAITING_MAX};
 pub use work::Wakeups;

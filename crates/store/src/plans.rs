@@ -5,14 +5,10 @@ mod postgres;
 use rusqlite::{Connection, StatementStatus};
 
 use crate::{
-    affinity, assistants, chunks, configs, copy, counters, events, keys, logs, marks, messages,
-    receipts, runs,
+    affinity, assistants, blobs, chunks, configs, copy, counters, events, files, keys, leases,
+    logs, marks, messages, receipts, runs,
     schema::{self, Purpose, Schema},
-    sqlite, steps, store, threads, vector_stores, virtual_keys, waiting, workspaces,
-    affinity, assistants, blobs, configs, copy, counters, events, files, keys, leases, logs, marks,
-    messages, receipts, runs,
-    schema::{self, Purpose, Schema},
-    sqlite, steps, store, threads, uploads, virtual_keys, waiting, workspaces,
+    sqlite, steps, store, threads, uploads, vector_stores, virtual_keys, waiting, workspaces,
 };
 
 /// Tables that grow with use.

@@ -185,23 +185,19 @@ fn start(state: &RunState, now: Timestamp) -> Result<Transition, Illegal> {
             events: vec![Event::Run(RunEvent::InProgress)],
             effects: Vec::new(),
         }),
-        // The worker that had it is gone. What the model has called is not asked for again.
+        // The worker that had it is gone: what the model has called is not asked for again. And whoever
+        // takes up a cancelled run has only to stop it.
         RunState::InProgress {
             open: Some(OpenStep::Tools { called: true, .. }),
             ..
-        } => Ok(Transition {
+        }
+        | RunState::Cancelling { .. } => Ok(Transition {
             state: state.clone(),
             events: Vec::new(),
             effects: Vec::new(),
         }),
         // What it had begun otherwise is begun again.
         RunState::InProgress { .. } => abandon(state),
-        // Whoever takes up a cancelled run has only to stop it.
-        RunState::Cancelling { .. } => Ok(Transition {
-            state: state.clone(),
-            events: Vec::new(),
-            effects: Vec::new(),
-        }),
         RunState::RequiresAction { .. }
         | RunState::Cancelled { .. }
         | RunState::Failed { .. }
@@ -455,9 +451,7 @@ fn cancel(state: &RunState) -> Result<Transition, Illegal> {
     let (open, effect) = match state {
         RunState::Queued { .. } => (None, Effect::Wake),
         RunState::InProgress { open, .. } => (open.clone(), Effect::StopModel),
-        RunState::RequiresAction { step, .. } => {
-            (Some(waiting(step)), Effect::Wake)
-        }
+        RunState::RequiresAction { step, .. } => (Some(waiting(step)), Effect::Wake),
         RunState::Cancelling { .. }
         | RunState::Cancelled { .. }
         | RunState::Failed { .. }

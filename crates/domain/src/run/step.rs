@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AssistantId, CallId, FileId, MessageId, RunId, StepId, ThreadId, Timestamp, Usage,
-    run::LastError,
-    tool::RankingOptions,
-    vector_store::Attributes,
+    run::LastError, tool::RankingOptions, vector_store::Attributes,
 };
 
 /// A stored step: one model turn, or one message of it.

@@ -309,11 +309,12 @@ impl RunSeen {
             StepDetails::ToolCalls { tool_calls } => Some(tool_calls),
             StepDetails::MessageCreation { .. } => None,
         });
-        calls
-            .flatten()
-            .filter_map(|ToolCall::Function { id, function, .. }| {
+        calls.flatten().filter_map(|call| match call {
+            ToolCall::Function { id, function, .. } => {
                 Some((id.as_str(), function.output.as_deref()?))
-            })
+            }
+            ToolCall::FileSearch { .. } => None,
+        })
     }
 }
 

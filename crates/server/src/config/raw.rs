@@ -30,6 +30,7 @@ pub(super) struct RawConfig {
     pub(super) logs: RawLogs,
     pub(super) prices: Vec<PriceEntry>,
     pub(super) worker: RawWorker,
+    pub(super) indexing: RawIndexing,
     pub(super) limits: Limits,
     pub(super) log: RawLog,
     pub(super) file_search: Option<RawFileSearch>,
@@ -131,6 +132,16 @@ pub(super) struct RawLogs {
     pub(super) body_kb: Option<u32>,
     pub(super) retention_days: Option<u32>,
     pub(super) queue: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawIndexing {
+    pub(super) concurrency: Option<u64>,
+    pub(super) tokens: Option<u64>,
+    pub(super) memory_mb: Option<u64>,
+    pub(super) cpu_s: Option<u64>,
+    pub(super) time_s: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

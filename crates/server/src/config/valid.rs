@@ -8,8 +8,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
 use super::{
-    Config, ConfigError, Database, Environment, Files, Http, Log, LogFormat, Role, VirtualKeys,
-    Worker, api_keys, gateway,
+    Config, ConfigError, Database, Environment, Files, Http, Indexing, Log, LogFormat, Role,
+    VirtualKeys, Worker, api_keys, gateway,
     raw::{RawConfig, RawHttp, RawLog, RawWorker},
     saved_configs,
 };
@@ -69,6 +69,7 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
         virtual_keys,
         http: http(&raw.http)?,
         worker: worker(&raw.worker)?,
+        indexing: Indexing::check(&raw.indexing, limits.upload_total_bytes)?,
         limits,
         log: log(raw.log)?,
         hash_key: environment.get("LOOMGATE_HASH_KEY").map(SecretString::from),

@@ -222,7 +222,7 @@ async fn content(
         return Err(ApiError::not_downloadable(file.purpose));
     }
     let range = range(&headers, file.bytes);
-    let mut pieces = Box::pin(app.content.read(&caller.workspace, blobs, range.clone()));
+    let mut pieces = Box::pin(app.content.read(&caller.workspace, blobs, range.as_ref()));
     // What can be told at once is told with its status.
     let first = pieces.next().await.transpose()?;
     let body = stream::iter(first.map(Ok)).chain(pieces);

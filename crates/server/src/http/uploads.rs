@@ -8,7 +8,7 @@ use futures::TryStreamExt as _;
 use loomgate_domain::{
     Receipt, Timestamp, Upload, UploadPart,
     file::Blob,
-    id::new_id,
+    id::{new_id, push_hex},
     receipt::Answer,
     upload::{UPLOAD_LIFETIME_S, UploadStatus},
 };
@@ -226,8 +226,10 @@ async fn expect_md5(
             .await
             .map_err(|error| loomgate_blobs::Error::from(std::io::Error::other(error)))
     });
-    let got = digest.await?.finalize();
-    let got: String = got.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut got = String::new();
+    for byte in digest.await?.finalize() {
+        push_hex(&mut got, byte.into(), 2);
+    }
     if got == expected {
         Ok(())
     } else {

@@ -129,7 +129,12 @@ impl TestApp {
                 ..Flags::default()
             },
         };
-        let config = config::load(&sources).unwrap();
+        let mut config = config::load(&sources).unwrap();
+        config.indexing.reader = Some(env!("CARGO_BIN_EXE_loomgate").into());
+        if !options.contains("[indexing]") {
+            // Tests of the queue are its workers themselves.
+            config.indexing.concurrency = 0;
+        }
         let listener = serve::bind(&config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let clock = Arc::new(TestClock::default());

@@ -45,7 +45,7 @@ async fn send(app: &TestApp, path: &str, parts: &[FormPart<'_>]) -> Answer {
 }
 
 /// Uploads a file, which has to work.
-async fn upload(app: &TestApp, name: &str, purpose: &str, bytes: &[u8]) -> Value {
+pub(crate) async fn upload(app: &TestApp, name: &str, purpose: &str, bytes: &[u8]) -> Value {
     let parts = [
         ("purpose", None, purpose.as_bytes()),
         ("file", Some(name), bytes),

@@ -15,6 +15,8 @@ mod connections;
 #[cfg(test)]
 mod database;
 #[cfg(test)]
+mod file_search;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod gateway;

@@ -15,8 +15,7 @@ use loomgate_store::{
 use loomgate_testkit::postgres::Database;
 
 use crate::{
-    documents,
-    files,
+    documents, files,
     fixtures::{
         NOW, NOW_MS, assistant, completed, draft, guard, id, message, queued, run, running, step,
         thread, ws,

@@ -32,7 +32,7 @@ mod receipts;
 mod records;
 mod runs;
 mod tenants;
-mod vector_stores;
 mod uploads;
+mod vector_stores;
 mod waiting;
 mod writer;

@@ -171,7 +171,9 @@ impl<'a> Searched<'a> {
         let results = search.results.iter().flatten();
         Self {
             ranking_options: (&search.ranking_options).into(),
-            results: results.map(|found| Found::of(found, with_content)).collect(),
+            results: results
+                .map(|found| Found::of(found, with_content))
+                .collect(),
         }
     }
 }
@@ -415,7 +417,11 @@ static FOUND: Shape = inline(&[
     Field::required("file_id", &STRING, "The file."),
     Field::required("file_name", &STRING, "Its name."),
     Field::required("score", &NUMBER, "How well it fits: 0 to 1."),
-    Field::required("attributes", &Shape::Any, "What the client said of the file."),
+    Field::required(
+        "attributes",
+        &Shape::Attributes,
+        "What the client said of the file.",
+    ),
     Field::optional(
         "content",
         &list(&inline(&[

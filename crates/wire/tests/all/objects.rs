@@ -237,8 +237,14 @@ fn a_step_as_recorded() {
             r#"{{"id":"step_1","object":"thread.run.step","created_at":1761861531,"run_id":"run_1","assistant_id":"asst_1","thread_id":"thread_1","type":"tool_calls","status":"completed","cancelled_at":null,"completed_at":1761861536,"expires_at":{expires_at},"expired_at":null,"failed_at":null,"last_error":null,"step_details":{{"type":"tool_calls","tool_calls":[{{"id":"call_1","type":"function","function":{{"name":"get_weather","arguments":"{{}}","output":"warm"}}}}]}},"usage":{{"prompt_tokens":32,"completion_tokens":11,"total_tokens":43,"prompt_token_details":{{"cached_tokens":1}},"completion_tokens_details":{{"reasoning_tokens":2}}}},"metadata":{{}}}}"#
         )
     };
-    assert_eq!(text(&object::RunStep::listed(&record, false)), object("null"));
-    assert_eq!(text(&object::RunStep::event(&record, false)), object("1761862131"));
+    assert_eq!(
+        text(&object::RunStep::listed(&record, false)),
+        object("null")
+    );
+    assert_eq!(
+        text(&object::RunStep::event(&record, false)),
+        object("1761862131")
+    );
 }
 
 #[test]

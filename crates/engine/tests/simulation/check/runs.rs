@@ -151,11 +151,15 @@ fn tools(seen: &RunSeen, counted: &[&Call]) -> Result<(), Violation> {
         StepDetails::ToolCalls { tool_calls } => Some(tool_calls),
         StepDetails::MessageCreation { .. } => None,
     });
-    let parts = |ToolCall::Function { function, .. }: &ToolCall| {
-        (function.name.clone(), function.arguments.clone())
+    let parts = |call: &ToolCall| match call {
+        ToolCall::Function { function, .. } => {
+            Some((function.name.clone(), function.arguments.clone()))
+        }
+        // No run of the simulation has the tool.
+        ToolCall::FileSearch { .. } => None,
     };
     let done: Vec<Vec<_>> = done
-        .map(|calls| calls.iter().map(parts).collect())
+        .map(|calls| calls.iter().filter_map(parts).collect())
         .collect();
     let asked = counted
         .iter()

@@ -89,6 +89,7 @@ fn the_default_file_and_the_types_know_the_same_options() {
         &["http"],
         &["gateway"],
         &["worker"],
+        &["indexing"],
         &["postgres"],
         &["limits"],
         &["log"],

@@ -229,7 +229,7 @@ async fn a_cancelled_or_expired_upload_takes_nothing_more() {
     assert_eq!(answer.json()["status"], "cancelled");
     let expired = begin(&app, 2).await;
     let two = part(&app, &expired, b"cd").await;
-    app.pass(Duration::from_secs(3600));
+    app.pass(Duration::from_hours(1));
     for (upload, part, status) in [(&cancelled, one, "cancelled"), (&expired, two, "expired")] {
         let told = format!("The upload is not pending: its status is '{status}'.");
         for answer in [

@@ -1,0 +1,227 @@
+//! Takes files from the queue, keeps their leases, and sees the work on them through.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt as _;
+use loomgate_domain::vector_store::IndexingErrorCode;
+use loomgate_store::{ClaimRequest, IndexingClaim, IndexingGuard};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Place, Shared, Unreadable, Working,
+    pipeline::{self, Fault, broken},
+};
+
+/// How often a file is tried whose failure is this machine's. A file that takes its process down
+/// counts, too.
+const ATTEMPTS: u32 = 4;
+/// The pause before the second attempt; before each other, twice that of the last.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How often deleted stores and chunks that nobody searches are looked for.
+const SWEEP: Duration = Duration::from_mins(1);
+/// About how many rows of them are deleted in one transaction.
+const SWEPT: u32 = 500;
+
+/// Starts the loops. They end when the indexer drains.
+pub(super) fn spawn(shared: &Arc<Shared>) {
+    shared.tasks.spawn(claim_loop(Arc::clone(shared)));
+    shared.tasks.spawn(heartbeat_loop(Arc::clone(shared)));
+    shared.tasks.spawn(sweep_loop(Arc::clone(shared)));
+}
+
+async fn claim_loop(shared: Arc<Shared>) {
+    let mut wakeups = shared.store.indexing().wakeups();
+    while !shared.draining.is_cancelled() {
+        let ended = shared.ended.notified();
+        tokio::pin!(ended);
+        // Registered before looking into the queue, so that nothing is missed.
+        ended.as_mut().enable();
+        wakeups.arm();
+        let working = shared.working.lock().len();
+        let free = shared.settings.concurrency.saturating_sub(working);
+        if free > 0 {
+            match claim(&shared, free).await {
+                Ok(claimed) if claimed == free => continue,
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "taking files to index failed"),
+            }
+        }
+        let pause = pause(&shared).await;
+        tokio::select! {
+            biased;
+            () = wakeups.woken() => {}
+            () = ended => {}
+            () = tokio::time::sleep(pause) => {}
+            () = shared.draining.cancelled() => {}
+        }
+    }
+}
+
+/// Until the next file is due that waits for its next attempt, or the queue is looked at anyhow.
+async fn pause(shared: &Shared) -> Duration {
+    let mut random = [0];
+    shared.ids.fill(&mut random);
+    let poll = shared.settings.poll;
+    let poll = poll + poll * u32::from(random[0]) / 512;
+    match shared.store.indexing().next_wake().await {
+        Ok(Some(due_ms)) => {
+            let wait = u64::try_from(due_ms - shared.clock.now_ms()).unwrap_or(0);
+            // What is due already is in somebody's hands.
+            if wait == 0 {
+                poll
+            } else {
+                poll.min(Duration::from_millis(wait))
+            }
+        }
+        _ => poll,
+    }
+}
+
+/// Takes up to `max` files and begins with them. Returns how many.
+async fn claim(shared: &Arc<Shared>, max: usize) -> Result<usize, loomgate_store::Error> {
+    let request = ClaimRequest {
+        worker: shared.worker.clone(),
+        now_ms: shared.clock.now_ms(),
+        lease_ms: lease_ms(shared),
+        max: u32::try_from(max).unwrap_or(u32::MAX),
+    };
+    let claims = shared.store.indexing().claim(request).await?;
+    let count = claims.len();
+    for claim in claims {
+        let stop = shared.draining.child_token();
+        let working = Working {
+            guard: claim.guard.clone(),
+            stop: stop.clone(),
+        };
+        shared.working.lock().insert(place(&claim.guard), working);
+        shared.tasks.spawn(attend(Arc::clone(shared), claim, stop));
+    }
+    Ok(count)
+}
+
+/// Sees the work on a file through: its faults, its panics, and the process's own end.
+async fn attend(shared: Arc<Shared>, claim: IndexingClaim, stop: CancellationToken) {
+    let guard = &claim.guard;
+    let began = shared.clock.now_ms();
+    let ended = if claim.attempt > ATTEMPTS {
+        // Whoever took it did not come to its end.
+        Err(Fault::Unreadable(broken("the file was given up")))
+    } else {
+        let work = AssertUnwindSafe(pipeline::index(&shared, &claim)).catch_unwind();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(Fault::Lost),
+            ended = Box::pin(work) => ended.unwrap_or_else(|_panic| {
+                tracing::error!(file_id = %guard.file_id, "indexing panicked");
+                Err(Fault::Unreadable(broken("the file could not be indexed")))
+            }),
+        }
+    };
+    match ended {
+        Ok(()) => tracing::info!(
+            vector_store_id = %guard.vector_store_id,
+            file_id = %guard.file_id,
+            duration_ms = shared.clock.now_ms() - began,
+            "a file was indexed",
+        ),
+        Err(Fault::Lost) => tracing::debug!(file_id = %guard.file_id, "a file is no longer ours"),
+        Err(Fault::Unreadable(unreadable)) => give_up(&shared, &claim, unreadable).await,
+        // Another worker takes it up, once its lease has run out.
+        Err(Fault::Store(error)) => {
+            tracing::error!(file_id = %guard.file_id, %error, "a file was let go of");
+        }
+    }
+    shared.working.lock().remove(&place(guard));
+    shared.ended.notify_waiters();
+}
+
+/// Tries once more what may be better then, and fails the rest.
+async fn give_up(shared: &Shared, claim: &IndexingClaim, unreadable: Unreadable) {
+    let guard = claim.guard.clone();
+    let queue = shared.store.indexing();
+    let is_ours = unreadable.code == IndexingErrorCode::ServerError;
+    let settled = if is_ours && claim.attempt < ATTEMPTS {
+        let pause = PAUSE * 2_u32.pow(claim.attempt.saturating_sub(1));
+        let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        tracing::warn!(
+            file_id = %guard.file_id,
+            attempt = claim.attempt,
+            pause_ms,
+            error = %unreadable,
+            "indexing failed, will be tried again",
+        );
+        let at_ms = shared.clock.now_ms().saturating_add(pause_ms);
+        queue.retry(guard, at_ms).await
+    } else {
+        tracing::info!(file_id = %guard.file_id, error = %unreadable, "a file can not be indexed");
+        queue.fail(guard, unreadable.into()).await
+    };
+    if let Err(error) = settled {
+        tracing::error!(file_id = %claim.guard.file_id, %error, "could not tell how indexing ended");
+    }
+}
+
+async fn heartbeat_loop(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.draining.cancelled() => return,
+            () = tokio::time::sleep(shared.settings.lease / 3) => {}
+        }
+        let held: Vec<_> = {
+            let working = shared.working.lock();
+            working.values().map(|it| it.guard.clone()).collect()
+        };
+        if held.is_empty() {
+            continue;
+        }
+        let until_ms = shared.clock.now_ms().saturating_add(lease_ms(&shared));
+        let queue = shared.store.indexing();
+        match queue
+            .heartbeat(&shared.worker, held.clone(), until_ms)
+            .await
+        {
+            Ok(still) => {
+                let working = shared.working.lock();
+                for lost in held.iter().filter(|guard| !still.contains(guard)) {
+                    if let Some(it) = working.get(&place(lost)).filter(|it| it.guard == *lost) {
+                        it.stop.cancel();
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "heartbeat of indexing failed"),
+        }
+    }
+}
+
+/// Gives back the room of what was deleted.
+async fn sweep_loop(shared: Arc<Shared>) {
+    loop {
+        let pause = match shared.store.vector_stores().sweep(SWEPT).await {
+            Ok(0) => SWEEP,
+            // There may be more. Others get their turn at the database first.
+            Ok(_) => Duration::from_millis(50),
+            Err(error) => {
+                tracing::error!(%error, "deleting chunks failed");
+                SWEEP
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shared.draining.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+fn lease_ms(shared: &Shared) -> i64 {
+    i64::try_from(shared.settings.lease.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn place(guard: &IndexingGuard) -> Place {
+    (
+        guard.ws.clone(),
+        guard.vector_store_id.clone(),
+        guard.file_id.clone(),
+    )
+}
