@@ -11,6 +11,7 @@ use crate::{
     pool::Pool,
     receipts, threads,
     tx::{Row, Tx, statements, values},
+    vector_stores,
 };
 
 macro_rules! columns {
@@ -261,6 +262,7 @@ fn delete(tx: &mut dyn Tx, ws: &WorkspaceId, id: &FileId, now: Timestamp) -> Res
     for user in users(tx)?.iter().filter(|user| !before.contains(user)) {
         forget(tx, ws, user, id)?;
     }
+    vector_stores::forget_file(tx, ws, id)?;
     let blobs = tx.rows(BLOBS, values![ws, id], |row| row.id(0))?;
     tx.execute(DELETE, values![ws, id])?;
     blobs::release(tx, ws, blobs, now)?;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Tables that grow with use.
-const LARGE: [&str; 19] = [
+const LARGE: [&str; 25] = [
     "assistants",
     "threads",
     "messages",

@@ -28,6 +28,7 @@ mod sweep;
 mod tests;
 
 pub use batches::FileBatches;
+pub(crate) use files::forget_file;
 pub use files::{NewVectorStoreFile, VectorStoreFiles};
 pub use queue::{Indexed, Indexing, IndexingClaim, IndexingGuard};
 

@@ -151,7 +151,10 @@ fn options_that_make_no_sense_are_refused() {
             "database = 'mysql://u:secret@h/d'",
             "unknown kind of database",
         ),
-        ("files = 's3://bucket'", "S3 is not built yet"),
+        ("files = 's3://'", "the name of the bucket is missing"),
+        ("files = 'ftp://x'", "\"s3://BUCKET/PREFIX\""),
+        ("[s3]\nregion = 'x'", "the files are not in a bucket"),
+        ("files_download = 'none'", "known: \"original\", \"all\""),
         (
             "[file_search]\nembeddings = 'x'",
             "`file_search` is not built yet",

@@ -96,7 +96,7 @@ impl TestApp {
         Self::start_all(folder, upstream, options, &[]).await
     }
 
-    async fn start_all(
+    pub(crate) async fn start_all(
         folder: TempDir,
         upstream: FakeUpstream,
         options: &str,

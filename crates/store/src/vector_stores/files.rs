@@ -362,10 +362,6 @@ fn remove(
 
 /// Takes a file out of all stores, because it is deleted: for the transaction that does so, once it
 /// has locked the file.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the deletion of a file is not here yet")
-)]
 pub(crate) fn forget_file(tx: &mut dyn Tx, ws: &WorkspaceId, file: &FileId) -> Result<(), Error> {
     let mut stores: Vec<VectorStoreId> =
         tx.rows(STORES_OF_FILE, values![ws, file], |row| row.id(0))?;

@@ -73,6 +73,7 @@ async fn a_thread_is_kept_with_its_first_messages_and_changed(home: Home) {
         .unwrap();
     assert_eq!(message_ids(&page.items), [id(2), id(1)]);
 
+    crate::files::kept(&store, 1).await;
     let tool_resources = ToolResources {
         code_interpreter: Some(CodeInterpreterResources {
             file_ids: vec!["file-1".into()],

@@ -24,22 +24,17 @@ fn every_operation_of_the_release_is_there() {
         }
     }
     ids.sort_unstable();
-    let expected = "addUploadPart cancelRun cancelUpload completeUpload createAssistant createFile \
-        createMessage createRun createThread createThreadAndRun createUpload deleteAssistant \
-        deleteFile deleteMessage deleteThread downloadFile getAssistant getMessage getRun \
-        getRunStep getThread health listAssistants listFiles listMessages listModels listRunSteps \
-        listRuns metrics modifyAssistant modifyMessage modifyRun modifyThread openapi ready \
-        retrieveFile retrieveModel streamRun submitToolOuputsToRun";
-    let expected = "cancelRun cancelVectorStoreFileBatch createAssistant createMessage createRun \
-        createThread createThreadAndRun createVectorStore createVectorStoreFile \
-        createVectorStoreFileBatch deleteAssistant deleteMessage deleteThread deleteVectorStore \
-        deleteVectorStoreFile getAssistant getMessage getRun getRunStep getThread getVectorStore \
-        getVectorStoreFile getVectorStoreFileBatch health listAssistants \
-        listFilesInVectorStoreBatch listMessages listModels listRunSteps listRuns \
-        listVectorStoreFiles listVectorStores metrics modifyAssistant modifyMessage modifyRun \
-        modifyThread modifyVectorStore openapi ready retrieveModel \
-        retrieveVectorStoreFileContent searchVectorStore streamRun submitToolOuputsToRun \
-        updateVectorStoreFileAttributes";
+    let expected = "addUploadPart cancelRun cancelUpload cancelVectorStoreFileBatch \
+        completeUpload createAssistant createFile createMessage createRun createThread \
+        createThreadAndRun createUpload createVectorStore createVectorStoreFile \
+        createVectorStoreFileBatch deleteAssistant deleteFile deleteMessage deleteThread \
+        deleteVectorStore deleteVectorStoreFile downloadFile getAssistant getMessage getRun \
+        getRunStep getThread getVectorStore getVectorStoreFile getVectorStoreFileBatch health \
+        listAssistants listFiles listFilesInVectorStoreBatch listMessages listModels \
+        listRunSteps listRuns listVectorStoreFiles listVectorStores metrics modifyAssistant \
+        modifyMessage modifyRun modifyThread modifyVectorStore openapi ready retrieveFile \
+        retrieveModel retrieveVectorStoreFileContent searchVectorStore streamRun \
+        submitToolOuputsToRun updateVectorStoreFileAttributes";
     assert_eq!(ids, expected.split_whitespace().collect::<Vec<_>>());
 }
 

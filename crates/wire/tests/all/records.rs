@@ -89,6 +89,8 @@ pub(crate) fn run(state: RunState) -> Run {
             parallel_tool_calls: true,
             expires_at: NOW.plus(600),
             stream: false,
+            include_results: false,
+            vector_stores: Vec::new(),
             route: Route::VirtualKey("echo".into()),
             origin: None,
         },

@@ -58,7 +58,7 @@ async fn an_upload_that_was_killed_leaves_nothing() {
     assert!(sent.is_err());
     assert_eq!(count(&unfinished), 1);
 
-    let app = TestApp::start_in(folder, upstream, "").await;
+    let app = TestApp::start_all(folder, upstream, "", &[("LOOMGATE_FILES", "local")]).await;
     sweep_all(&app).await;
     assert_eq!(count(&app.folder().join("data/files/unfinished")), 0);
     assert_eq!(count(&app.folder().join("data/files/objects")), 1);

@@ -1,8 +1,6 @@
 //! Objects, in a folder; and in a bucket, where `LOOMGATE_TEST_S3` names one as
 //! `http://HOST:PORT/BUCKET` (`scripts/test-s3.sh` starts a server for it).
 
-#![expect(clippy::unwrap_used, reason = "a failing test says where")]
-
 use std::path::Path;
 
 use bytes::Bytes;

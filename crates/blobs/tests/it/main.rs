@@ -1,0 +1,4 @@
+//! Objects in both kinds of place.
+
+#[cfg(test)]
+mod objects;
