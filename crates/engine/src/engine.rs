@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures::{FutureExt as _, future::BoxFuture};
 use loomgate_domain::{Clock, IdGen, Limits, RunId, WorkspaceId};
 use loomgate_store::Store;
 use parking_lot::Mutex;
@@ -49,6 +50,23 @@ impl Default for Settings {
             stream_retention: Duration::from_hours(1),
         }
     }
+}
+
+/// How often a start tries what the line to the database broke under.
+const STARTS: usize = 5;
+
+/// Tries once more what does no harm twice, where nobody knows whether it was done: a process does not
+/// fail to start for a line that broke once.
+pub(crate) async fn persist<'a, T>(
+    attempt: impl Fn() -> BoxFuture<'a, Result<T, loomgate_store::Error>>,
+) -> Result<T, loomgate_store::Error> {
+    for _ in 1..STARTS {
+        match attempt().await {
+            Err(loomgate_store::Error::Interrupted) => {}
+            done => return done,
+        }
+    }
+    attempt().await
 }
 
 /// Carries out runs. Cheap to clone.
@@ -132,7 +150,8 @@ impl Engine {
             return Ok(());
         }
         let now_ms = self.shared.clock.now_ms();
-        let resumed = self.shared.store.runs().recover(now_ms).await?;
+        let runs = self.shared.store.runs();
+        let resumed = persist(|| runs.recover(now_ms).boxed()).await?;
         if resumed > 0 {
             tracing::info!(runs = resumed, "resuming runs that were in flight");
         }

@@ -14,7 +14,7 @@ mod worker;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
 use loomgate_domain::{
     Clock, FileId, IdGen, VectorStoreId, WorkspaceId,
     id::random_text,
@@ -24,6 +24,8 @@ use loomgate_store::{IndexingGuard, Store};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::engine::persist;
 
 /// Where the texts of files come from. The server implements it over its files and the readers of
 /// document formats.
@@ -138,11 +140,9 @@ impl Indexer {
         if !shared.settings.workers {
             return Ok(());
         }
-        let left = shared
-            .store
-            .indexing()
-            .recover(shared.clock.now_ms())
-            .await?;
+        let now_ms = shared.clock.now_ms();
+        let queue = shared.store.indexing();
+        let left = persist(|| queue.recover(now_ms).boxed()).await?;
         if left > 0 {
             tracing::info!(files = left, "indexing files that were left half done");
         }

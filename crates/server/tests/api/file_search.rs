@@ -156,7 +156,7 @@ async fn files_that_can_not_be_read_fail_by_themselves() {
         ("good.txt", b"Good words."),
         ("bad.pdf", b"no pdf at all"),
         ("empty.txt", b""),
-        ("bomb.docx", &bomb),
+        ("bomb.pdf", &bomb),
     ];
     let store = store_of(&app, &files).await;
     let counts = &store["file_counts"];

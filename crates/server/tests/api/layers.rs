@@ -16,7 +16,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("loomgate-blobs", &[]),
     (
         "loomgate-engine",
-        &["loomgate-domain", "loomgate-store", "loomgate-wire"],
+        &[
+            "loomgate-domain",
+            "loomgate-search",
+            "loomgate-store",
+            "loomgate-wire",
+        ],
     ),
     (
         "loomgate-server",
@@ -24,6 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "loomgate-blobs",
             "loomgate-domain",
             "loomgate-engine",
+            "loomgate-extract",
             "loomgate-gateway",
             "loomgate-search",
             "loomgate-store",

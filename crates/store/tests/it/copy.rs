@@ -139,8 +139,10 @@ async fn fill_logs(store: &Store) {
 }
 
 /// Stores with a file that is found, one that waits, and what is left of one.
-async fn fill_vector_stores(home: &Home, store: &Store) {
-    home.execute(FILES);
+async fn fill_vector_stores(store: &Store) {
+    for n in [2, 3] {
+        files::kept(store, n).await;
+    }
     documents::create(store, 1, &[]).await;
     let texts: Vec<String> = (0..700).map(|n| format!("woven {n}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -154,26 +156,10 @@ async fn fill_vector_stores(home: &Home, store: &Store) {
     assert!(files.remove(&ws(), &id(1), &id(3)).await.unwrap());
 }
 
-/// Files, and a row of each table that goes with them.
-const FILES: &str = "
-    INSERT INTO files (workspace_id, id, created_at, filename, purpose, bytes, status)
-        VALUES ('ws_1', 'file-1', 0, 'one.txt', 'assistants', 1, 'processed'),
-        ('ws_1', 'file-2', 0, 'two.txt', 'assistants', 1, 'processed'),
-        ('ws_1', 'file-3', 0, 'three.txt', 'assistants', 1, 'processed');
-    INSERT INTO blobs (workspace_id, id, state, bytes) VALUES ('ws_1', 'blob_1', 'ready', 1);
-    INSERT INTO file_blobs (workspace_id, file_id, number, blob_id)
-        VALUES ('ws_1', 'file-1', 0, 'blob_1');
-    INSERT INTO file_users (workspace_id, file_id, user_id) VALUES ('ws_1', 'file-1', 'asst_1');
-    INSERT INTO uploads (workspace_id, id, created_at, expires_at, filename, purpose, mime_type,
-        bytes, status) VALUES ('ws_1', 'upload_1', 0, 9, 'one', 'batch', 'text/plain', 1, 'pending');
-    INSERT INTO upload_parts (workspace_id, upload_id, id, created_at, blob_id, bytes)
-        VALUES ('ws_1', 'upload_1', 'part_1', 0, 'blob_1', 1);
-    INSERT INTO leases (name, lease_until) VALUES ('sweep', 1);";
-
 async fn filled(home: &Home) {
     let store = home.open();
     fill(&store).await;
-    fill_vector_stores(home, &store).await;
+    fill_vector_stores(&store).await;
     store.close().await;
 }
 
