@@ -87,6 +87,32 @@ impl Database {
         .await
     }
 
+    /// Files that are found in a vector store, but not with all their chunks.
+    pub(crate) async fn half_searchable(&self) -> anyhow::Result<Vec<String>> {
+        self.texts(
+            "SELECT file_id FROM vector_store_files WHERE shown IS NOT NULL AND shown_chunks <> \
+             (SELECT COUNT(*) FROM chunks WHERE chunks.entry = vector_store_files.seq \
+             AND chunks.generation = vector_store_files.shown)",
+        )
+        .await
+    }
+
+    /// Vector stores whose counts are not those of their files.
+    pub(crate) async fn counted_wrongly(&self) -> anyhow::Result<Vec<String>> {
+        let count = |status| {
+            format!(
+                "vector_stores.{status} <> (SELECT COUNT(*) FROM vector_store_files WHERE \
+                 vector_store_files.workspace_id = vector_stores.workspace_id AND \
+                 vector_store_files.store_id = vector_stores.id AND status = '{status}')"
+            )
+        };
+        let differs = ["in_progress", "completed", "failed", "cancelled"].map(count);
+        let differs = differs.join(" OR ");
+        let stores =
+            format!("SELECT id FROM vector_stores WHERE deleted_at IS NULL AND ({differs})");
+        self.texts(&stores).await
+    }
+
     /// The runs that have not ended.
     pub(crate) async fn active(&self) -> anyhow::Result<Vec<Active>> {
         let rows = self.rows(

@@ -6,6 +6,7 @@
 mod boundary;
 mod case;
 mod command;
+mod documents;
 mod old;
 mod pen;
 mod place;

@@ -1,7 +1,7 @@
 //! One case: a scene whose server is aborted at one crossing, started again, and left to go on; then
 //! everything that was acknowledged is looked for.
 
-use std::{fmt, process::ExitStatus, time::Duration};
+use std::{fmt, path::Path, process::ExitStatus, time::Duration};
 
 use anyhow::Context as _;
 use loomgate_bench::statistics::Dice;
@@ -20,7 +20,9 @@ use crate::{
 };
 
 /// How long a scene may take.
-const LONGEST: Duration = Duration::from_mins(2);
+pub(super) const LONGEST: Duration = Duration::from_mins(2);
+/// How long what a server does by itself may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Before a commit, or behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,12 +145,33 @@ async fn live(
 ) -> anyhow::Result<ExitStatus> {
     place.start().await?;
     *at_start = place.trace()?.crossings.len();
+    let trace = place.trace_file();
+    let played = async {
+        playing.wait().await;
+        crossed(&trace, scene.awaits()).await
+    };
     tokio::select! {
         status = place.stage.exited(SERVER) => return status,
-        () = playing.wait() => {}
+        seen = played => seen?,
         () = scene.is_time_to_stop(&place.model) => {}
     }
     place.stage.stop(SERVER).await
+}
+
+/// Waits until all of these were crossed, for as long as a scene may take: what is missing then, the
+/// table says.
+pub(super) async fn crossed(trace: &Path, names: &[&str]) -> anyhow::Result<()> {
+    let all = async {
+        loop {
+            let crossings = Trace::read(trace)?.crossings;
+            let mut names = names.iter();
+            if names.all(|name| crossings.iter().any(|it| short(&it.name) == *name)) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, all).await.unwrap_or(Ok(()))
 }
 
 /// What is not as it has to be, once the server was started again.
@@ -168,6 +191,12 @@ pub(super) async fn check(played: Played, place: &mut Place) -> anyhow::Result<V
     broken.extend(played.ledger.check_rows(&database).await?);
     for run in database.locked_wrongly().await? {
         broken.push(format!("{run} locks its thread wrongly"));
+    }
+    for file in database.half_searchable().await? {
+        broken.push(format!("{file} is in a vector store by halves"));
+    }
+    for store in database.counted_wrongly().await? {
+        broken.push(format!("{store} has other files than it counts"));
     }
     let mut report = Report::new(Storm::default());
     let verdict = Verdict::of(&seen, (&database, &log), &|_| false, &mut report).await?;

@@ -8,11 +8,14 @@ use std::{
 
 use anyhow::Context as _;
 use tempfile::TempDir;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::timeout,
+};
 
 use super::{
     boundary::Trace,
-    case::{Outcome, Plan},
+    case::{LONGEST, Outcome, Plan},
     command,
     pen::Ledger,
     scene::{ADMIN, Scene},
@@ -50,7 +53,7 @@ impl Place {
     /// Has processes from now on abort there, and write down what they cross.
     pub(super) fn arm(&mut self, plan: Option<&Plan>) {
         self.disarm();
-        let trace = self.folder.path().join("trace").display().to_string();
+        let trace = self.trace_file().display().to_string();
         let plan = plan.map(|plan| (PLAN, plan.words()));
         let armed = plan.into_iter().chain([(TRACE, trace)]);
         self.stage.environment.extend(armed);
@@ -80,7 +83,12 @@ impl Place {
 
     /// What they have crossed so far.
     pub(super) fn trace(&self) -> anyhow::Result<Trace> {
-        Trace::read(&self.folder.path().join("trace"))
+        Trace::read(&self.trace_file())
+    }
+
+    /// Where they write it.
+    pub(super) fn trace_file(&self) -> PathBuf {
+        self.folder.path().join("trace")
     }
 
     /// Where an embedded database stands that is to be copied.
@@ -107,7 +115,7 @@ impl Place {
             }
             anyhow::Ok(())
         };
-        let left = tokio::time::timeout(PATIENCE, left).await;
+        let left = timeout(PATIENCE, left).await;
         left.with_context(|| format!("somebody stays in {name}"))?
     }
 }
@@ -154,7 +162,8 @@ impl Places {
     pub(super) async fn prepare(&self, scene: Scene) -> anyhow::Result<Prepared> {
         let _room = self.room.acquire().await?;
         let mut place = self.place(scene, None).await?;
-        let ledger = scene.prepare(&mut place).await?;
+        let prepared = timeout(LONGEST, scene.prepare(&mut place)).await;
+        let ledger = prepared.context("it does not come to its end")??;
         Ok(Prepared { place, ledger })
     }
 

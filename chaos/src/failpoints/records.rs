@@ -302,6 +302,6 @@ pub(super) async fn ask(pen: &mut Pen, headers: &[(&'static str, &str)]) -> anyh
 }
 
 /// The path of something that was made.
-fn of(list: &str, made: &Value) -> String {
+pub(super) fn of(list: &str, made: &Value) -> String {
     format!("{list}/{}", text(&made["id"]))
 }

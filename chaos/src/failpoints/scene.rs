@@ -10,7 +10,7 @@ use anyhow::{bail, ensure};
 use serde_json::json;
 
 use super::{
-    command, old,
+    command, documents, old,
     pen::{Ledger, Pen},
     place::Place,
     records, rounds,
@@ -32,9 +32,9 @@ const AGE: &str = "UPDATE receipts SET created_at = created_at - 100000";
 const OLD_COUNTER: &str =
     "INSERT INTO counters (subject, meter, start, amount) VALUES ('key:old', 'requests:rph', 0, 1)";
 
-/// Lets the time of files and uploads be over, and that of bytes that nobody has.
+/// Lets the time of files and uploads be over, and that of bytes that nobody has. Documents stay.
 const AGE_FILES: [&str; 3] = [
-    "UPDATE files SET expires_at = 1",
+    "UPDATE files SET expires_at = 1 WHERE filename = 'a.png'",
     "UPDATE uploads SET expires_at = 1",
     "UPDATE blobs SET due_at = 1 WHERE due_at IS NOT NULL",
 ];
@@ -53,6 +53,7 @@ pub(super) enum Scene {
     ThreadAndRun,
     Records,
     Files,
+    VectorStores,
     Administration,
     Relayed,
     Rotated,
@@ -69,7 +70,7 @@ pub(super) struct Played {
 }
 
 impl Scene {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::FirstStart,
         Self::Start,
         Self::Polled,
@@ -81,6 +82,7 @@ impl Scene {
         Self::ThreadAndRun,
         Self::Records,
         Self::Files,
+        Self::VectorStores,
         Self::Administration,
         Self::Relayed,
         Self::Rotated,
@@ -102,6 +104,7 @@ impl Scene {
             Self::ThreadAndRun => "thread with run",
             Self::Records => "records",
             Self::Files => "files",
+            Self::VectorStores => "vector stores",
             Self::Administration => "administration",
             Self::Relayed => "relayed calls",
             Self::Rotated => "`secrets rotate`",
@@ -126,7 +129,7 @@ impl Scene {
     /// What it says of workers, where that is its own.
     pub(super) fn worker(self) -> Option<&'static str> {
         match self {
-            Self::Beside => Some("[worker]\nlease_s = 1\n"),
+            Self::Beside | Self::VectorStores => Some("[worker]\nlease_s = 1\n"),
             Self::Start => Some("[worker]\nlease_s = 2\nstream_retention_s = 0\n"),
             _ => None,
         }
@@ -145,6 +148,18 @@ impl Scene {
         matches!(self, Self::FirstStart | Self::Start)
     }
 
+    /// What its server crosses by itself, sooner or later: it is not stopped before.
+    pub(super) fn awaits(self) -> &'static [&'static str] {
+        match self {
+            Self::Start => &[
+                "blobs::Blobs::removed",
+                "vector_stores::queue::Indexing::restart",
+                "vector_stores::queue::Indexing::retry",
+            ],
+            _ => &[],
+        }
+    }
+
     /// What happens before, with a server that is not aborted, and that this kills. What has to be
     /// there then.
     pub(super) async fn prepare(self, place: &mut Place) -> anyhow::Result<Ledger> {
@@ -152,6 +167,8 @@ impl Scene {
         if self == Self::FirstStart {
             return Ok(ledger);
         }
+        // How far it has come is seen by what it crosses.
+        place.arm(None);
         place.start().await?;
         stage::assistant(&place.api(ADMIN)).await?;
         match self {
@@ -160,9 +177,12 @@ impl Scene {
             _ => {}
         }
         place.kill().await?;
+        place.disarm();
         match self {
             Self::Start => {
                 let database = Database::open(&place.records).await?;
+                let half = database.rows(documents::HALF_DONE).await?;
+                ensure!(half.len() == 1, "the file was indexed before the kill");
                 database.rows(AGE).await?;
                 database.rows(OLD_COUNTER).await?;
                 for age in AGE_FILES {
@@ -216,6 +236,7 @@ impl Scene {
             Self::ThreadAndRun => records::thread_and_run(&mut pen).await?,
             Self::Records => records::records(&mut pen).await?,
             Self::Files => records::files(&mut pen).await?,
+            Self::VectorStores => documents::vector_stores(&mut pen).await?,
             Self::Administration => records::administration(&mut pen).await?,
             Self::Relayed => records::relayed(&mut pen).await?,
             Self::Rotated | Self::Copied | Self::Migrated => {
@@ -236,12 +257,13 @@ async fn leave_work(place: &Place) -> anyhow::Result<()> {
     let begun = records::begin(&mut pen, records::PLAIN, &streamed, &[]).await;
     // It comes as a stream, which is no JSON.
     ensure!(begun.is_err(), "a stream was none: {begun:?}");
-    records::begin(&mut pen, records::SLOW, &json!({}), &[]).await?;
     records::file(&mut pen, "left").await?;
     let gone = records::file(&mut pen, "gone").await?;
     pen.remove(&format!("/files/{}", text(&gone["id"]))).await?;
     let upload = records::upload(&mut pen).await?;
     records::part(&mut pen, &upload).await?;
+    documents::leave_half_done(&mut pen, place).await?;
+    records::begin(&mut pen, records::SLOW, &json!({}), &[]).await?;
     while !place.model.live().contains_key(&records::SLOW.number) {
         pen.api.pause().await;
     }

@@ -93,6 +93,8 @@ def test_an_upload_in_parts(client: Client) -> None:
         client.uploads.parts.create(other.id, data=b"x")
 
 
+# The older SDK does not close the file that it reads.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO name=.*large.txt")
 def test_upload_file_chunked(client: Client, tmp_path: Path) -> None:
     if not hasattr(getattr(client, "uploads", None), "upload_file_chunked"):
         pytest.skip("not in this SDK")
