@@ -44,6 +44,8 @@ class Recorder {
   /** Hand this to the SDK as its `fetch`. */
   fetch = async (url, init) => {
     const response = await networkFetch(url, init);
+    // The SDK asks what `fetch` can do with forms, of a `data:` URL.
+    if (!/^https?:/.test(String(url))) return response;
     if (!response.body) {
       this.#keep(url, init, response, '');
       return response;
