@@ -162,13 +162,23 @@ impl Pen {
         body: Value,
         headers: &[(&'static str, &str)],
     ) -> anyhow::Result<Value> {
-        self.used_keys += 1;
-        let key = format!("creation-{}", self.used_keys);
-        let headers = [headers, &[("idempotency-key", &*key)]].concat();
-        let made = self.until_done(Method::POST, path, &body, &headers).await?;
+        let made = self.make(path, body, headers).await?;
         let id = text(&made["id"]);
         ensure!(!id.is_empty(), "{path} made {made}");
         Ok(made)
+    }
+
+    /// The same of what has another name than an id.
+    pub(super) async fn make(
+        &mut self,
+        path: &str,
+        body: Value,
+        headers: &[(&'static str, &str)],
+    ) -> anyhow::Result<Value> {
+        self.used_keys += 1;
+        let key = format!("creation-{}", self.used_keys);
+        let headers = [headers, &[("idempotency-key", &*key)]].concat();
+        self.until_done(Method::POST, path, &body, &headers).await
     }
 
     /// Sends a form with a key, until it is answered: what was made, or why nothing was.
@@ -190,27 +200,6 @@ impl Pen {
                 }
                 Answer::Refused(status, why) => bail!("POST {path}: {status} {why}"),
                 Answer::Lost => self.api.pause().await,
-            }
-        }
-    }
-
-    /// Creates what has to be looked for where the answer was lost.
-    pub(super) async fn make(
-        &mut self,
-        path: &str,
-        body: Value,
-        (list, name): (&str, &str),
-    ) -> anyhow::Result<Value> {
-        loop {
-            match self.api.post(path, &body).await {
-                Answer::Done(made) => return Ok(made),
-                Answer::Refused(status, why) => bail!("POST {path}: {status} {why}"),
-                Answer::Lost => self.api.pause().await,
-            }
-            let all = self.api.read(list).await?;
-            let mut all = all["data"].as_array().into_iter().flatten();
-            if let Some(found) = all.find(|it| it[name] == body[name]) {
-                return Ok(found.clone());
             }
         }
     }

@@ -119,6 +119,7 @@ pub(super) async fn administration(pen: &mut Pen) -> anyhow::Result<()> {
     virtual_keys(pen).await?;
     configs(pen).await?;
     api_keys(pen).await?;
+    pen.ledger.rows("receipts", pen.creations());
     logs(pen).await
 }
 
@@ -127,7 +128,7 @@ async fn virtual_keys(pen: &mut Pen) -> anyhow::Result<()> {
     for slug in ["kept", "gone"] {
         let body =
             json!({"name": slug, "slug": slug, "provider": "openai", "key": "sk-0123456789"});
-        pen.make(list, body, (list, "slug")).await?;
+        pen.make(list, body, &[]).await?;
     }
     pen.ledger.rows("virtual_keys", 1);
     let kept = format!("{list}/kept");
@@ -144,7 +145,7 @@ async fn configs(pen: &mut Pen) -> anyhow::Result<()> {
     let mut paths = Vec::new();
     for name in ["kept", "gone"] {
         let body = json!({"name": name, "config": config("model")});
-        let made = pen.make(list, body, (list, "name")).await?;
+        let made = pen.make(list, body, &[]).await?;
         paths.push(format!("{list}/{}", text(&made["slug"])));
     }
     let change = json!({"config": config("kept")});
@@ -159,15 +160,19 @@ async fn api_keys(pen: &mut Pen) -> anyhow::Result<()> {
     pen.ledger.rows("api_keys", 2);
     for name in ["kept", "gone"] {
         let body = json!({"name": name, "scopes": ["completions.write"]});
-        let made = pen.make("/api-keys/workspace/service", body, (list, "name"));
-        paths.push(format!("{list}/{}", text(&made.await?["id"])));
+        let made = pen.create("/api-keys/workspace/service", body).await?;
+        paths.push(of(list, &made));
     }
     let change = json!({"rate_limits": [{"type": "requests", "unit": "rpm", "value": 77}]});
     pen.change(Method::PUT, &paths[0], change.clone()).await?;
     pen.change(Method::PUT, &paths[0], json!({"reset_usage": true}))
         .await?;
     let rotation = format!("{}/rotate", paths[0]);
-    pen.change(Method::POST, &rotation, json!({})).await?;
+    let rotated = pen.make(&rotation, json!({}), &[]).await?;
+    pen.api
+        .with_key(&text(&rotated["key"]))
+        .read("/assistants")
+        .await?;
     pen.ledger.has(&*paths[0], change);
     pen.remove(&paths[1]).await
 }
@@ -179,11 +184,11 @@ async fn logs(pen: &mut Pen) -> anyhow::Result<()> {
         "response": {"status": 200, "headers": {}, "body": {}, "response_time": 12},
         "metadata": {"traceId": "told"},
     });
-    let made = pen.change(Method::POST, "/logs", record).await?;
+    let made = pen.make("/logs", record, &[]).await?;
     let id = text(&made["data"]["ids"][0]);
     pen.ledger.has(format!("/logs/{id}"), json!({}));
     let feedback = json!({"trace_id": "told", "value": 5});
-    let made = pen.change(Method::POST, "/feedback", feedback).await?;
+    let made = pen.make("/feedback", feedback, &[]).await?;
     let path = format!("/feedback/{}", text(&made["feedback_ids"][0]));
     let change = json!({"value": 1, "weight": 1});
     pen.change(Method::PUT, &path, change).await?;
@@ -192,7 +197,8 @@ async fn logs(pen: &mut Pen) -> anyhow::Result<()> {
         "description": "all", "requested_data": ["id"],
     });
     let list = "/logs/exports";
-    let made = pen.make(list, export, (list, "description")).await?;
+    let made = pen.create(list, export).await?;
+    pen.ledger.counts(list, 1);
     let path = of(list, &made);
     let change = json!({"requested_data": ["id", "ai_model"]});
     pen.change(Method::PUT, &path, change.clone()).await?;

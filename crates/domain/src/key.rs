@@ -31,6 +31,25 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
 }
 
+impl ApiKey {
+    /// The key with another secret, of this hash and hint, from `at` on. The one that it has goes on
+    /// opening it until `until`.
+    #[must_use]
+    pub fn rotated(&self, hash: String, hint: String, until: Timestamp, at: Timestamp) -> Self {
+        let previous = PreviousHash {
+            hash: self.hash.clone(),
+            until,
+        };
+        Self {
+            hash,
+            hint,
+            previous: Some(previous),
+            updated_at: at,
+            ..self.clone()
+        }
+    }
+}
+
 /// A secret on its way out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviousHash {

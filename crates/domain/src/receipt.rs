@@ -35,6 +35,8 @@ pub struct Receipt {
 pub enum Answer {
     /// An object as JSON, status 200.
     Body(String),
+    /// The same of an object with a secret in it, sealed.
+    Sealed(String),
     /// The events of a run, from its creation on.
     Stream {
         /// The run's thread.

@@ -382,8 +382,14 @@ async fn sweep_loop(shared: Arc<Shared>) {
 
 async fn sweep(shared: &Shared, before_ms: i64) -> Result<usize, loomgate_store::Error> {
     let journals = shared.store.events().sweep(before_ms, SWEPT).await?;
-    let receipts = shared.store.receipts();
-    let receipts = receipts.sweep(shared.clock.now(), RECEIPTS_SWEPT).await?;
+    let now = shared.clock.now();
+    let receipts = shared.store.receipts().sweep(now, RECEIPTS_SWEPT).await?;
+    let receipts = receipts
+        + shared
+            .store
+            .log_receipts()
+            .sweep(now, RECEIPTS_SWEPT)
+            .await?;
     let chunks = shared.store.vector_stores().sweep(CHUNKS_SWEPT).await?;
     Ok(journals + receipts + chunks)
 }

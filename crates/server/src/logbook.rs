@@ -207,7 +207,7 @@ async fn flush(store: &Store, gateway: &Gateway, batch: &mut Batch) {
         settle(store, gateway).await;
     }
     for feedback in batch.feedback.drain(..) {
-        if let Err(error) = store.logs().add_feedback(feedback).await {
+        if let Err(error) = store.logs().add_feedback(vec![feedback], None).await {
             tracing::error!(%error, "a guardrail's feedback was not written");
             metrics::counter!(DROPPED).increment(1);
         }
@@ -218,7 +218,7 @@ async fn flush(store: &Store, gateway: &Gateway, batch: &mut Batch) {
     let count = batch.records.len() as u64;
     match store
         .logs()
-        .insert(std::mem::take(&mut batch.records))
+        .insert(std::mem::take(&mut batch.records), None)
         .await
     {
         Ok(_) => metrics::counter!(WRITTEN).increment(count),

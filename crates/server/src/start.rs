@@ -393,7 +393,7 @@ async fn first_key(
             ..KeySettings::default()
         };
         let record = key_record(foundation, key, "first", workspace, settings);
-        store.keys().insert(record).await?;
+        store.keys().insert(record, None).await?;
     }
     Ok((made, Some(data_dir.api_key_file())))
 }

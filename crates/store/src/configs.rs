@@ -7,8 +7,9 @@ use loomgate_domain::{
 use serde_json::Value;
 
 use crate::{
-    Error,
+    Error, OwnReceipt,
     pool::Pool,
+    receipts,
     tx::{Row, Tx, statements, to_json, values},
 };
 
@@ -48,9 +49,14 @@ pub struct Configs<'s>(pub(crate) &'s Pool);
 
 impl Configs<'_> {
     /// Keeps a new config with its first version. Error: [`Error::Duplicate`].
-    pub async fn insert(&self, config: SavedConfig) -> Result<(), Error> {
+    pub async fn insert(
+        &self,
+        config: SavedConfig,
+        receipt: Option<OwnReceipt>,
+    ) -> Result<(), Error> {
         self.0
             .write(move |tx| {
+                receipts::keep_own(tx, receipt.as_ref())?;
                 let (ws, slug) = (&config.workspace, &config.slug);
                 let values = values![
                     ws,

@@ -6,8 +6,9 @@ use loomgate_domain::{
 };
 
 use crate::{
-    Error,
+    Error, OwnReceipt,
     pool::Pool,
+    receipts,
     tx::{Row, Tx, statements, to_json, values},
 };
 
@@ -46,8 +47,13 @@ pub struct Keys<'s>(pub(crate) &'s Pool);
 
 impl Keys<'_> {
     /// Keeps a new key. Its workspace has to exist. Error: [`Error::Duplicate`].
-    pub async fn insert(&self, key: ApiKey) -> Result<(), Error> {
-        self.0.write_one(move |tx| insert(tx, &key)).await
+    pub async fn insert(&self, key: ApiKey, receipt: Option<OwnReceipt>) -> Result<(), Error> {
+        self.0
+            .write(move |tx| {
+                receipts::keep_own(tx, receipt.as_ref())?;
+                insert(tx, &key)
+            })
+            .await
     }
 
     /// Keeps a key, or changes the one of the same hash: for keys that stand in the config file.
@@ -117,18 +123,16 @@ impl Keys<'_> {
             .await
     }
 
-    /// Gives a key that may still do what it might when it was read another secret, and returns the
-    /// key. The hash that it had goes on opening it until `previous_until`; the one before that is
-    /// forgotten. `None`: somebody else has changed or revoked it meanwhile, or it is not there.
-    /// Error: [`Error::Duplicate`].
+    /// Gives a key that may still do what it might when it was read another secret
+    /// ([`ApiKey::rotated`]), and returns the key. The hash that it had goes on opening it as long as
+    /// `after` says; the one before that is forgotten. `None`: somebody else has changed or revoked
+    /// it meanwhile, or it is not there. Error: [`Error::Duplicate`].
     pub async fn rotate(
         &self,
         ws: &WorkspaceId,
         before: &ApiKey,
-        hash: String,
-        hint: String,
-        previous_until: Timestamp,
-        at: Timestamp,
+        after: ApiKey,
+        receipt: Option<OwnReceipt>,
     ) -> Result<Option<ApiKey>, Error> {
         let (ws, before) = (ws.clone(), before.clone());
         self.0
@@ -136,7 +140,10 @@ impl Keys<'_> {
                 if !is_as_before(tx, &ws, &before)? {
                     return Ok(None);
                 }
-                let values = values![previous_until, &hash, &hint, at, &ws, &before.id];
+                receipts::keep_own(tx, receipt.as_ref())?;
+                let until = after.previous.as_ref().map(|previous| previous.until);
+                let at = after.updated_at;
+                let values = values![until, &after.hash, &after.hint, at, &ws, &before.id];
                 tx.row(ROTATE, values, read)
             })
             .await

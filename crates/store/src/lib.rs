@@ -92,7 +92,7 @@ pub use logs::{
 pub use marks::Marks;
 pub use messages::Messages;
 pub use postgres::{Postgres, PostgresUrl};
-pub use receipts::Receipts;
+pub use receipts::{OwnReceipt, Receipts};
 pub use runs::{
     Claim, ClaimRequest, ClaimedRow, Commanded, Committed, ContextLimits, Guard, Lease, NewRun,
     NewRunThread, RunChange, RunContext, RunSnapshot, Runs,

@@ -14,8 +14,9 @@ use loomgate_domain::{
 };
 
 use crate::{
-    Error,
+    Error, OwnReceipt,
     pool::Pool,
+    receipts,
     tx::{Tx, statements, values},
 };
 
@@ -80,12 +81,17 @@ impl Logs<'_> {
     ///
     /// Error: [`Error::Driver`] if an id does not carry the time of its record; then nothing was
     /// written.
-    pub async fn insert(&self, records: Vec<LogRecord>) -> Result<usize, Error> {
+    pub async fn insert(
+        &self,
+        records: Vec<LogRecord>,
+        receipt: Option<OwnReceipt>,
+    ) -> Result<usize, Error> {
         // Encoded here and not in the job: the thread that writes has better things to do.
         let rows = records.into_iter().map(Prepared::new);
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         self.0
             .write(move |tx| {
+                receipts::keep_with_logs(tx, receipt.as_ref())?;
                 let values: Vec<_> = rows.iter().map(|row| row.values().to_vec()).collect();
                 let inserted = tx.execute_all(INSERT, &values)?;
                 let new = || rows.iter().zip(&inserted).filter(|(_, count)| **count > 0);

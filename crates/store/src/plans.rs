@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Tables that grow with use.
-const LARGE: [&str; 25] = [
+const LARGE: [&str; 26] = [
     "assistants",
     "threads",
     "messages",
@@ -37,6 +37,7 @@ const LARGE: [&str; 25] = [
     "upload_parts",
     "logs",
     "log_bodies",
+    "log_receipts",
     "feedback",
 ];
 
@@ -97,6 +98,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         logs::EXPORT_STATEMENTS,
         logs::FEEDBACK_STATEMENTS,
         logs::GRAPH_STATEMENTS,
+        receipts::LOG_STATEMENTS,
     ];
     let of = |schema, statements: &[&'static [Statement]]| {
         let all = statements.iter().copied().flatten();

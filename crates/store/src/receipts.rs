@@ -8,27 +8,84 @@ use loomgate_domain::{KeyedRequest, Receipt, Timestamp, WorkspaceId, receipt::RE
 use crate::{
     Error,
     pool::Pool,
-    tx::{Row, Tx, statements, to_json, values},
+    tx::{Row, Tx, to_json, values},
 };
 
-statements! {
-    INSERT = "INSERT INTO receipts \
-        (workspace_id, idempotency_key, fingerprint, request_id, answer, created_at) \
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace_id, idempotency_key) DO NOTHING";
-    DELETE = "DELETE FROM receipts WHERE workspace_id = $1 AND idempotency_key = $2";
-    DELETE_EXPIRED = "DELETE FROM receipts \
-        WHERE workspace_id = $1 AND idempotency_key = $2 AND created_at <= $3";
-    GET = "SELECT idempotency_key, fingerprint, request_id, created_at, answer FROM receipts \
-        WHERE workspace_id = $1 AND idempotency_key = $2 AND created_at > $3";
-    EXPIRED = "SELECT workspace_id, idempotency_key FROM receipts WHERE created_at <= $1 \
-        ORDER BY created_at LIMIT $2";
+macro_rules! shelf {
+    ($table:literal) => {
+        statements! {
+            INSERT = concat!("INSERT INTO ", $table, " \
+                (workspace_id, idempotency_key, fingerprint, request_id, answer, created_at) \
+                VALUES ($1, $2, $3, $4, $5, $6) \
+                ON CONFLICT (workspace_id, idempotency_key) DO NOTHING");
+            DELETE = concat!("DELETE FROM ", $table, " \
+                WHERE workspace_id = $1 AND idempotency_key = $2");
+            DELETE_EXPIRED = concat!("DELETE FROM ", $table, " \
+                WHERE workspace_id = $1 AND idempotency_key = $2 AND created_at <= $3");
+            GET = concat!("SELECT idempotency_key, fingerprint, request_id, created_at, answer FROM ", $table, " \
+                WHERE workspace_id = $1 AND idempotency_key = $2 AND created_at > $3");
+            EXPIRED = concat!("SELECT workspace_id, idempotency_key FROM ", $table, " \
+                WHERE created_at <= $1 ORDER BY created_at LIMIT $2");
+        }
+
+        pub(super) static SHELF: super::Shelf = super::Shelf {
+            insert: INSERT,
+            delete: DELETE,
+            delete_expired: DELETE_EXPIRED,
+            get: GET,
+            expired: EXPIRED,
+        };
+    };
 }
 
-/// The receipts of a [`crate::Store`].
-#[derive(Debug)]
-pub struct Receipts<'s>(pub(crate) &'s Pool);
+/// Those of what is kept with the records.
+mod records {
+    use crate::tx::statements;
+    shelf!("receipts");
+}
 
-impl Receipts<'_> {
+/// Those of what is kept with the logs.
+mod logs {
+    use crate::tx::statements;
+    shelf!("log_receipts");
+}
+
+#[cfg(test)]
+pub(crate) use {logs::STATEMENTS as LOG_STATEMENTS, records::STATEMENTS};
+
+/// The statements of a table of receipts.
+#[derive(Debug)]
+struct Shelf {
+    insert: &'static str,
+    delete: &'static str,
+    delete_expired: &'static str,
+    get: &'static str,
+    expired: &'static str,
+}
+
+/// A receipt and the workspace that asked, of a creation that may be another one's.
+pub type OwnReceipt = (WorkspaceId, Receipt);
+
+/// Receipts of a [`crate::Store`].
+#[derive(Debug)]
+pub struct Receipts<'s> {
+    pool: &'s Pool,
+    sql: &'static Shelf,
+}
+
+impl<'s> Receipts<'s> {
+    /// Those that lie with the records.
+    pub(crate) fn of_records(pool: &'s Pool) -> Self {
+        let sql = &records::SHELF;
+        Self { pool, sql }
+    }
+
+    /// Those that lie with the logs.
+    pub(crate) fn of_logs(pool: &'s Pool) -> Self {
+        let sql = &logs::SHELF;
+        Self { pool, sql }
+    }
+
     /// The receipt under a key, unless it has expired.
     pub async fn get(
         &self,
@@ -37,23 +94,25 @@ impl Receipts<'_> {
         now: Timestamp,
     ) -> Result<Option<Receipt>, Error> {
         let (ws, key) = (ws.clone(), key.to_owned());
-        self.0
-            .read_one(move |tx| tx.row(GET, values![&ws, &key, expiry(now)], read))
+        let sql = self.sql;
+        self.pool
+            .read_one(move |tx| tx.row(sql.get, values![&ws, &key, expiry(now)], read))
             .await
     }
 
     /// Deletes expired receipts of all workspaces, oldest first and `most` of them at a time;
     /// returns how many.
     pub async fn sweep(&self, now: Timestamp, most: u32) -> Result<usize, Error> {
-        self.0
+        let sql = self.sql;
+        self.pool
             .write(move |tx| {
                 let values = values![expiry(now), i64::from(most)];
-                let expired = tx.rows(EXPIRED, values, |row| {
+                let expired = tx.rows(sql.expired, values, |row| {
                     Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()))
                 })?;
                 for (ws, key) in &expired {
                     // One that is new under this key stays.
-                    tx.execute(DELETE_EXPIRED, values![ws, key, expiry(now)])?;
+                    tx.execute(sql.delete_expired, values![ws, key, expiry(now)])?;
                 }
                 Ok(expired.len())
             })
@@ -67,13 +126,30 @@ pub(crate) fn keep(
     ws: &WorkspaceId,
     receipt: Option<&Receipt>,
 ) -> Result<(), Error> {
-    let Some(Receipt { request, answer }) = receipt else {
-        return Ok(());
-    };
-    tx.execute(
-        DELETE_EXPIRED,
-        values![ws, &request.key, expiry(request.at)],
-    )?;
+    let kept = receipt.map(|receipt| put(tx, &records::SHELF, ws, receipt));
+    kept.unwrap_or(Ok(()))
+}
+
+/// The same where the creation is kept with the logs.
+pub(crate) fn keep_with_logs(tx: &mut dyn Tx, receipt: Option<&OwnReceipt>) -> Result<(), Error> {
+    let kept = receipt.map(|(ws, receipt)| put(tx, &logs::SHELF, ws, receipt));
+    kept.unwrap_or(Ok(()))
+}
+
+/// The same where the creation may be of another workspace than the receipt.
+pub(crate) fn keep_own(tx: &mut dyn Tx, receipt: Option<&OwnReceipt>) -> Result<(), Error> {
+    let kept = receipt.map(|(ws, receipt)| keep(tx, ws, Some(receipt)));
+    kept.unwrap_or(Ok(()))
+}
+
+fn put(
+    tx: &mut dyn Tx,
+    sql: &'static Shelf,
+    ws: &WorkspaceId,
+    Receipt { request, answer }: &Receipt,
+) -> Result<(), Error> {
+    let expired = values![ws, &request.key, expiry(request.at)];
+    tx.execute(sql.delete_expired, expired)?;
     let values = values![
         ws,
         &request.key,
@@ -82,7 +158,7 @@ pub(crate) fn keep(
         to_json(answer)?,
         request.at,
     ];
-    if tx.execute(INSERT, values)? == 0 {
+    if tx.execute(sql.insert, values)? == 0 {
         return Err(Error::Repeated);
     }
     Ok(())
@@ -95,7 +171,7 @@ pub(crate) fn withdraw<T>(
     receipt: Option<&Receipt>,
 ) -> Result<Option<T>, Error> {
     if let Some(receipt) = receipt {
-        tx.execute(DELETE, values![ws, &receipt.request.key])?;
+        tx.execute(records::SHELF.delete, values![ws, &receipt.request.key])?;
     }
     Ok(None)
 }

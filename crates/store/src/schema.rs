@@ -46,11 +46,13 @@ pub(crate) static LOGS: Schema = Schema {
         include_str!("../migrations/sqlite/logs/0001_initial.sql"),
         include_str!("../migrations/sqlite/logs/0002_exports.sql"),
         include_str!("../migrations/sqlite/logs/0003_one_row.sql"),
+        include_str!("../migrations/sqlite/logs/0004_receipts.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/logs/0001_initial.sql"),
         include_str!("../migrations/postgres/logs/0002_exports.sql"),
         include_str!("../migrations/postgres/logs/0003_one_row.sql"),
+        include_str!("../migrations/postgres/logs/0004_receipts.sql"),
     ],
 };
 

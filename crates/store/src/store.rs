@@ -416,7 +416,12 @@ impl Store {
 
     /// The receipts of creations.
     pub fn receipts(&self) -> Receipts<'_> {
-        Receipts(&self.inner.records)
+        Receipts::of_records(&self.inner.records)
+    }
+
+    /// The receipts of what is created among the logs.
+    pub fn log_receipts(&self) -> Receipts<'_> {
+        Receipts::of_logs(&self.inner.logs)
     }
 
     /// The files.

@@ -3,8 +3,9 @@
 use loomgate_domain::{WorkspaceId, virtual_key::VirtualKey};
 
 use crate::{
-    Error,
+    Error, OwnReceipt,
     pool::Pool,
+    receipts,
     tx::{Row, statements, to_json, values},
 };
 
@@ -36,9 +37,10 @@ pub struct VirtualKeys<'s>(pub(crate) &'s Pool);
 
 impl VirtualKeys<'_> {
     /// Keeps a new virtual key. Error: [`Error::Duplicate`].
-    pub async fn insert(&self, key: VirtualKey) -> Result<(), Error> {
+    pub async fn insert(&self, key: VirtualKey, receipt: Option<OwnReceipt>) -> Result<(), Error> {
         self.0
-            .write_one(move |tx| {
+            .write(move |tx| {
+                receipts::keep_own(tx, receipt.as_ref())?;
                 let values = values![
                     &key.workspace,
                     &key.slug,

@@ -289,7 +289,7 @@ mod tests {
             revoked_at: None,
         };
         let id = key.id.clone();
-        store.keys().insert(key).await.unwrap();
+        store.keys().insert(key, None).await.unwrap();
         id
     }
 

@@ -115,7 +115,7 @@ async fn save(args: &SaveArgs, out: &mut dyn Write) -> Result<(), Failure> {
             created_at: now,
             updated_at: now,
         };
-        configs.insert(made).await?;
+        configs.insert(made, None).await?;
     }
     store.close().await;
     let workspace = &args.one.workspace;

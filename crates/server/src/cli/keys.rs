@@ -82,10 +82,9 @@ async fn rotate(args: &RotateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let (hash, hint) = (foundation.hasher.hex(text), text.chars().take(7).collect());
     let now = SystemClock.now();
     let until = now.plus(args.transition.saturating_mul(60));
-    let rotated = store
-        .keys()
-        .rotate(&key.workspace, &key, hash, hint, until, now)
-        .await?;
+    let after = key.rotated(hash, hint, until, now);
+    let keys = store.keys();
+    let rotated = keys.rotate(&key.workspace, &key, after, None).await?;
     store.close().await;
     if rotated.is_none() {
         return Err(Failure::failed(

@@ -13,14 +13,17 @@ use axum::{
     response::IntoResponse as _,
     routing::{MethodFilter, on},
 };
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use loomgate_domain::Scope;
 
 use crate::{
     app::App,
     auth,
     error::{AdminError, ApiError},
-    http::{idempotency, relay},
+    http::{
+        idempotency::{self, Created},
+        relay,
+    },
 };
 
 /// Who may use a route.
@@ -38,8 +41,8 @@ pub enum Access {
 #[derive(Debug, Default)]
 struct AccessTable {
     declared: HashMap<&'static str, Vec<(Method, Access)>>,
-    /// Paths whose `POST` creates something.
-    creations: HashSet<&'static str>,
+    /// What the `POST` of a path creates.
+    created: HashMap<&'static str, Created>,
 }
 
 impl AccessTable {
@@ -57,9 +60,10 @@ impl AccessTable {
         Some(declared.map_or(Access::Public, |(_, access)| *access))
     }
 
-    /// Whether a request creates something.
-    fn creates(&self, path: &str, method: &Method) -> bool {
-        *method == Method::POST && self.creations.contains(path)
+    /// What a request creates.
+    fn created(&self, path: &str, method: &Method) -> Option<Created> {
+        let created = self.created.get(path).copied();
+        created.filter(|_| *method == Method::POST)
     }
 }
 
@@ -95,12 +99,28 @@ impl Routes {
     /// Adds a `POST` that creates something: it honours `Idempotency-Key`, and its handler takes an
     /// [`Idempotency`](super::idempotency::Idempotency).
     #[must_use]
-    pub fn create<H, T>(mut self, path: &'static str, access: Access, handler: H) -> Self
+    pub fn create<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
     where
         H: Handler<T, App>,
         T: 'static,
     {
-        self.table.creations.insert(path);
+        self.create_as(Created::Object, path, access, handler)
+    }
+
+    /// The same of what is not an object of the Assistants API.
+    #[must_use]
+    pub fn create_as<H, T>(
+        mut self,
+        created: Created,
+        path: &'static str,
+        access: Access,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        self.table.created.insert(path, created);
         self.post(path, access, handler)
     }
 
@@ -129,7 +149,7 @@ impl Routes {
             let known = self.table.declared.entry(path).or_default();
             known.extend(methods);
         }
-        self.table.creations.extend(others.table.creations);
+        self.table.created.extend(others.table.created);
         self
     }
 
@@ -168,7 +188,7 @@ async fn enforce(
     let path = request.extensions().get::<MatchedPath>();
     let path = path.map(MatchedPath::as_str);
     let declared = path.and_then(|path| table.of(path, request.method()));
-    let creates = path.is_some_and(|path| table.creates(path, request.method()));
+    let created = path.and_then(|path| table.created(path, request.method()));
     let scope = match declared {
         Some(Access::Public) => return next.run(request).await,
         Some(Access::Scope(scope)) => scope,
@@ -191,9 +211,9 @@ async fn enforce(
             Err(error) => return error.into_response(),
         }
     }
-    if creates && parts.headers.contains_key(idempotency::KEY) {
+    if let Some(created) = created.filter(|_| parts.headers.contains_key(idempotency::KEY)) {
         let request = Request::from_parts(parts, body);
-        return idempotency::answer(&app, caller, request, next).await;
+        return idempotency::answer(&app, caller, created, request, next).await;
     }
     parts.extensions.insert(caller);
     next.run(Request::from_parts(parts, body)).await

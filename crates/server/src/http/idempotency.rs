@@ -13,13 +13,15 @@ use axum::{
 };
 use bytes::Bytes;
 use loomgate_domain::{KeyedRequest, Receipt, WorkspaceId, receipt::Answer};
+use loomgate_store::{OwnReceipt, Receipts};
+use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use crate::{
     app::App,
     auth::Caller,
     body,
-    error::{ApiError, Repeated},
+    error::{AdminError, ApiError, Repeated},
     headers::RequestContext,
     http::reply,
 };
@@ -32,6 +34,62 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const ORIGINAL: HeaderName = HeaderName::from_static("original-request");
 /// The most characters of a key.
 const LONGEST: usize = 255;
+
+/// What a request creates: how it is told from others, and where its receipt is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// An object of the Assistants API, the workspace's.
+    Object,
+    /// A key or a config, by the admin API. Its answer may hold a secret, and is for the API key that
+    /// asked alone.
+    Administered,
+    /// The same of what is kept with the logs.
+    Logged,
+}
+
+impl Created {
+    fn receipts(self, app: &App) -> Receipts<'_> {
+        match self {
+            Self::Object | Self::Administered => app.store.receipts(),
+            Self::Logged => app.store.log_receipts(),
+        }
+    }
+
+    /// A digest of what is asked for, and by whom where it is for nobody else.
+    fn fingerprint(self, caller: &Caller, uri: &Uri, body: &Bytes) -> String {
+        let mut digest = blake3::Hasher::new();
+        if self != Self::Object {
+            digest.update(caller.key.id.as_str().as_bytes());
+        }
+        let target = uri
+            .path_and_query()
+            .map_or(uri.path(), |target| target.as_str());
+        // It begins with a slash, which no id has in it, and has no line end.
+        digest.update(target.as_bytes()).update(b"\n").update(body);
+        digest.finalize().to_hex().to_string()
+    }
+
+    fn refuse(self, error: ApiError) -> Response<Body> {
+        match self {
+            Self::Object => error.into_response(),
+            Self::Administered | Self::Logged => AdminError::from(error).into_response(),
+        }
+    }
+
+    /// The key was used for something else.
+    fn reused(self) -> ApiError {
+        let other = match self {
+            Self::Object => "",
+            Self::Administered | Self::Logged => ", or with another API key",
+        };
+        ApiError::invalid(format!(
+            "This 'Idempotency-Key' was used within the last 24 hours for a request with another \
+             path or body{other}. Repeat that request as it was, or use another key."
+        ))
+        .param("Idempotency-Key")
+        .code("idempotency_key_reused")
+    }
+}
 
 /// Whether a creation came with a key.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +109,35 @@ impl Idempotency {
         Ok((reply::rendered(body.into()), Some(receipt)))
     }
 
+    /// The same of a creation by the admin API, which may be another workspace's than the caller's.
+    pub(super) fn reply_to(
+        self,
+        caller: &Caller,
+        object: &impl Serialize,
+    ) -> Result<(Response<Body>, Option<OwnReceipt>), ApiError> {
+        let (response, receipt) = self.reply(object)?;
+        let workspace = caller.workspace.clone();
+        Ok((response, receipt.map(|receipt| (workspace, receipt))))
+    }
+
+    /// The same where a secret stands in the answer: what is kept is sealed.
+    pub(super) fn reply_sealed(
+        self,
+        app: &App,
+        caller: &Caller,
+        object: &impl Serialize,
+    ) -> Result<(Response<Body>, Option<OwnReceipt>), ApiError> {
+        let (response, mut receipt) = self.reply_to(caller, object)?;
+        if let Some((workspace, receipt)) = &mut receipt
+            && let Answer::Body(body) = &receipt.answer
+        {
+            let context = sealed_for(workspace, &receipt.request);
+            let mut random = |bytes: &mut [u8]| app.ids.fill(bytes);
+            receipt.answer = Answer::Sealed(app.vault.seal(&context, body, &mut random));
+        }
+        Ok((response, receipt))
+    }
+
     /// The answer of whoever was faster with the same key, where that is what is wrong.
     pub(super) async fn or_replay(
         self,
@@ -59,7 +146,7 @@ impl Idempotency {
         error: loomgate_store::Error,
     ) -> Result<Response<Body>, ApiError> {
         if let (loomgate_store::Error::Repeated, Some(request)) = (&error, &self.0)
-            && let Some(response) = replay(app, workspace, request).await?
+            && let Some(response) = replay(app, workspace, Created::Object, request).await?
         {
             return Ok(response);
         }
@@ -97,10 +184,12 @@ impl FormIdempotency {
             return Ok(Settled::Once(Idempotency(None)));
         };
         request.fingerprint = fingerprint();
-        Ok(match replay(app, workspace, &request).await? {
-            Some(response) => Settled::Before(response),
-            None => Settled::Once(Idempotency(Some(request))),
-        })
+        Ok(
+            match replay(app, workspace, Created::Object, &request).await? {
+                Some(response) => Settled::Before(response),
+                None => Settled::Once(Idempotency(Some(request))),
+            },
+        )
     }
 }
 
@@ -135,18 +224,19 @@ pub(super) enum Settled {
 pub(super) async fn answer(
     app: &App,
     caller: Caller,
+    created: Created,
     request: Request,
     next: Next,
 ) -> Response<Body> {
     let workspace = caller.workspace.clone();
-    let (mut request, keyed) = match keyed(app, request).await {
+    let (mut request, keyed) = match keyed(app, &caller, created, request).await {
         Ok(keyed) => keyed,
-        Err(error) => return error.into_response(),
+        Err(error) => return created.refuse(error),
     };
-    match replay(app, &workspace, &keyed).await {
+    match replay(app, &workspace, created, &keyed).await {
         Ok(None) => {}
         Ok(Some(response)) => return response,
-        Err(error) => return error.into_response(),
+        Err(error) => return created.refuse(error),
     }
     request.extensions_mut().insert(caller);
     let once = Idempotency(Some(keyed.clone()));
@@ -155,16 +245,21 @@ pub(super) async fn answer(
     if response.extensions().get::<Repeated>().is_none() {
         return response;
     }
-    match replay(app, &workspace, &keyed).await {
+    match replay(app, &workspace, created, &keyed).await {
         // It has just expired.
         Ok(None) => response,
         Ok(Some(response)) => response,
-        Err(error) => error.into_response(),
+        Err(error) => created.refuse(error),
     }
 }
 
 /// Reads the key and the body, which the handler reads again.
-async fn keyed(app: &App, request: Request) -> Result<(Request, KeyedRequest), ApiError> {
+async fn keyed(
+    app: &App,
+    caller: &Caller,
+    created: Created,
+    request: Request,
+) -> Result<(Request, KeyedRequest), ApiError> {
     let key = key(request.headers())?;
     let context = request.extensions().get::<RequestContext>();
     let request_id = context.map(|context| context.request_id().to_owned());
@@ -172,7 +267,7 @@ async fn keyed(app: &App, request: Request) -> Result<(Request, KeyedRequest), A
     let body = body::read(Request::from_parts(parts.clone(), body), app).await?;
     let keyed = KeyedRequest {
         key,
-        fingerprint: fingerprint(&parts.uri, &body),
+        fingerprint: created.fingerprint(caller, &parts.uri, &body),
         request_id: request_id.unwrap_or_default(),
         at: app.clock.now(),
     };
@@ -196,37 +291,26 @@ fn key(headers: &HeaderMap) -> Result<String, ApiError> {
     }
 }
 
-/// A digest of what is asked for.
-fn fingerprint(uri: &Uri, body: &Bytes) -> String {
-    let mut digest = blake3::Hasher::new();
-    let target = uri
-        .path_and_query()
-        .map_or(uri.path(), |target| target.as_str());
-    // No target has a line end.
-    digest.update(target.as_bytes()).update(b"\n").update(body);
-    digest.finalize().to_hex().to_string()
-}
-
 /// The answer that is kept under the key, if there is one.
 async fn replay(
     app: &App,
     workspace: &WorkspaceId,
+    created: Created,
     keyed: &KeyedRequest,
 ) -> Result<Option<Response<Body>>, ApiError> {
-    let receipts = app.store.receipts();
+    let receipts = created.receipts(app);
     let Some(kept) = receipts.get(workspace, &keyed.key, keyed.at).await? else {
         return Ok(None);
     };
     if kept.request.fingerprint != keyed.fingerprint {
-        return Err(ApiError::invalid(
-            "This 'Idempotency-Key' was used within the last 24 hours for a request with another \
-             path or body. Repeat that request as it was, or use another key.",
-        )
-        .param("Idempotency-Key")
-        .code("idempotency_key_reused"));
+        return Err(created.reused());
     }
     let mut response = match kept.answer {
         Answer::Body(body) => reply::rendered(body.into()),
+        Answer::Sealed(sealed) => {
+            let body = open(app, workspace, keyed, &sealed)?;
+            reply::rendered(body.into())
+        }
         Answer::Stream { thread_id, run_id } => {
             reply::events(app.engine.replay(workspace, &thread_id, &run_id).await?)
         }
@@ -237,4 +321,30 @@ async fn replay(
         headers.insert(ORIGINAL, original);
     }
     Ok(Some(response))
+}
+
+/// What the secret answer to a request is sealed for: it opens nowhere else.
+fn sealed_for(workspace: &WorkspaceId, KeyedRequest { key, .. }: &KeyedRequest) -> String {
+    format!("receipt:{workspace}/{key}")
+}
+
+/// An answer with a secret in it.
+fn open(
+    app: &App,
+    workspace: &WorkspaceId,
+    keyed: &KeyedRequest,
+    sealed: &str,
+) -> Result<String, ApiError> {
+    let opened = app.vault.open(&sealed_for(workspace, keyed), sealed);
+    let body = opened.map_err(|error| {
+        tracing::warn!(%error, "a stored answer can not be opened");
+        ApiError::conflict(
+            "This request took place before; its answer, which holds a secret, can be opened no \
+             more, because the server's master key was changed since. Find the key in the list, and \
+             rotate it or delete it.",
+        )
+        .param("Idempotency-Key")
+        .code("answer_sealed")
+    })?;
+    Ok(body.expose_secret().to_owned())
 }

@@ -5,6 +5,7 @@ mod api_keys;
 mod configs;
 mod exports;
 mod feedback;
+mod idempotency;
 mod logs;
 mod providers;
 mod races;

@@ -4,7 +4,7 @@ use loomgate_domain::{ExportId, WorkspaceId, export::LogExport};
 
 use super::Logs;
 use crate::{
-    Error,
+    Error, OwnReceipt, receipts,
     tx::{Row, statements, to_json, values},
 };
 
@@ -24,9 +24,14 @@ statements! {
 impl Logs<'_> {
     /// Keeps the definition of an export. Of a workspace's more than 1000, the oldest go.
     /// Error: [`Error::Duplicate`].
-    pub async fn add_export(&self, export: LogExport) -> Result<(), Error> {
+    pub async fn add_export(
+        &self,
+        export: LogExport,
+        receipt: Option<OwnReceipt>,
+    ) -> Result<(), Error> {
         self.0
             .write(move |tx| {
+                receipts::keep_with_logs(tx, receipt.as_ref())?;
                 let ws = &export.workspace;
                 tx.execute(INSERT, values![ws, &export.id, to_json(&export)?])?;
                 tx.execute(MAKE_ROOM, values![ws, ws, EXPORTS])?;

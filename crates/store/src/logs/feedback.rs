@@ -6,7 +6,7 @@ use loomgate_domain::{FeedbackId, WorkspaceId, feedback::Feedback};
 
 use super::Logs;
 use crate::{
-    Error,
+    Error, OwnReceipt, receipts,
     tx::{Row, Tx, statements, to_json, values},
 };
 
@@ -61,18 +61,25 @@ impl FeedbackPoint {
 }
 
 impl Logs<'_> {
-    /// Keeps feedback. Error: [`Error::Duplicate`].
-    pub async fn add_feedback(&self, feedback: Feedback) -> Result<(), Error> {
+    /// Keeps feedback, all of it or nothing. Error: [`Error::Duplicate`].
+    pub async fn add_feedback(
+        &self,
+        feedback: Vec<Feedback>,
+        receipt: Option<OwnReceipt>,
+    ) -> Result<(), Error> {
         self.0
-            .write_one(move |tx| {
-                let values = values![
-                    &feedback.workspace,
-                    &feedback.id,
-                    &feedback.trace_id,
-                    feedback.created_at,
-                    to_json(&feedback)?,
-                ];
-                tx.execute(INSERT, values)?;
+            .write(move |tx| {
+                receipts::keep_with_logs(tx, receipt.as_ref())?;
+                for feedback in &feedback {
+                    let values = values![
+                        &feedback.workspace,
+                        &feedback.id,
+                        &feedback.trace_id,
+                        feedback.created_at,
+                        to_json(feedback)?,
+                    ];
+                    tx.execute(INSERT, values)?;
+                }
                 Ok(())
             })
             .await

@@ -34,7 +34,7 @@ const MESSAGES: u32 = 1_234;
 /// Rows of every table, and holes where rows were deleted.
 async fn fill(store: &Store) {
     let own = store.workspaces().ensure("own").await.unwrap();
-    store.keys().insert(key(&own, 1)).await.unwrap();
+    store.keys().insert(key(&own, 1), None).await.unwrap();
     store.marks().keep("hash_key", "a".into()).await.unwrap();
     for n in 1..=3 {
         let assistants = store.assistants();
@@ -80,8 +80,15 @@ async fn fill(store: &Store) {
     };
     store.runs().create(&ws(), told).await.unwrap().unwrap();
     let virtual_keys = store.virtual_keys();
-    virtual_keys.insert(virtual_key("main")).await.unwrap();
-    store.configs().insert(config("pc-main")).await.unwrap();
+    virtual_keys
+        .insert(virtual_key("main"), None)
+        .await
+        .unwrap();
+    store
+        .configs()
+        .insert(config("pc-main"), None)
+        .await
+        .unwrap();
     let owed = Owed {
         charges: vec![charge("key:1", "budget:cost", 0, 7)],
         opened: vec![OpenRun {
@@ -113,7 +120,7 @@ async fn fill_logs(store: &Store) {
         .map(|n| record(&ws(), n))
         .chain([full(21)])
         .collect();
-    store.logs().insert(records).await.unwrap();
+    store.logs().insert(records, None).await.unwrap();
     let feedback = Feedback {
         id: id(1),
         workspace: ws(),
@@ -123,7 +130,11 @@ async fn fill_logs(store: &Store) {
         metadata: BTreeMap::new(),
         created_at: NOW,
     };
-    store.logs().add_feedback(feedback).await.unwrap();
+    store
+        .logs()
+        .add_feedback(vec![feedback], None)
+        .await
+        .unwrap();
     let export = LogExport {
         id: id(1),
         workspace: ws(),
@@ -135,7 +146,7 @@ async fn fill_logs(store: &Store) {
         created_at: NOW,
         updated_at: NOW,
     };
-    store.logs().add_export(export).await.unwrap();
+    store.logs().add_export(export, None).await.unwrap();
 }
 
 /// Stores with a file that is found, one that waits, and what is left of one.

@@ -19,7 +19,7 @@ on_both_engines! {
     the_oldest_exports_make_room,
 }
 
-fn export(n: u32) -> LogExport {
+pub(crate) fn export(n: u32) -> LogExport {
     LogExport {
         id: id(n),
         workspace: ws(),
@@ -36,8 +36,8 @@ fn export(n: u32) -> LogExport {
 async fn an_export_outlives_a_restart(home: Home) {
     let home = home.kept();
     let store = home.open();
-    store.logs().add_export(export(1)).await.unwrap();
-    let again = store.logs().add_export(export(1)).await;
+    store.logs().add_export(export(1), None).await.unwrap();
+    let again = store.logs().add_export(export(1), None).await;
     assert!(matches!(again, Err(Error::Duplicate)), "{again:?}");
     store.close().await;
 
@@ -49,7 +49,7 @@ async fn an_export_outlives_a_restart(home: Home) {
 
 async fn an_export_is_changed_but_not_moved(home: Home) {
     let store = home.open();
-    store.logs().add_export(export(1)).await.unwrap();
+    store.logs().add_export(export(1), None).await.unwrap();
     let (ws, first, second): (_, ExportId, ExportId) = (ws(), id(1), id(2));
     let logs = store.logs();
     let changed = logs.update_export(&ws, &first, |before| LogExport {
@@ -72,7 +72,7 @@ async fn an_export_is_changed_but_not_moved(home: Home) {
 
 async fn exports_of_another_workspace_are_not_found(home: Home) {
     let store = home.open();
-    store.logs().add_export(export(1)).await.unwrap();
+    store.logs().add_export(export(1), None).await.unwrap();
     let (foreign, first): (WorkspaceId, ExportId) = (id(2), id(1));
     let logs = store.logs();
     assert_eq!(logs.export(&foreign, &first).await.unwrap(), None);
@@ -85,7 +85,7 @@ async fn exports_of_another_workspace_are_not_found(home: Home) {
 async fn the_oldest_exports_make_room(home: Home) {
     let store = home.open();
     for n in 1..=1_003 {
-        store.logs().add_export(export(n)).await.unwrap();
+        store.logs().add_export(export(n), None).await.unwrap();
     }
     let kept = store.logs().exports(&ws()).await.unwrap();
     let ids: Vec<_> = kept.iter().map(|export| export.id.clone()).collect();

@@ -98,9 +98,9 @@ fn closed_run(run: &str, tokens: u64) -> ClosedRun {
 async fn a_virtual_key_is_kept_changed_and_removed(home: Home) {
     let store = home.open();
     let keys = store.virtual_keys();
-    keys.insert(virtual_key("main")).await.unwrap();
-    keys.insert(virtual_key("other")).await.unwrap();
-    let again = keys.insert(virtual_key("main")).await;
+    keys.insert(virtual_key("main"), None).await.unwrap();
+    keys.insert(virtual_key("other"), None).await.unwrap();
+    let again = keys.insert(virtual_key("main"), None).await;
     assert!(matches!(again, Err(Error::Duplicate)), "{again:?}");
     let found = keys.get(&ws(), "main").await.unwrap();
     assert_eq!(found, Some(virtual_key("main")));
@@ -141,8 +141,8 @@ async fn a_secret_is_sealed_anew_only_if_it_is_still_the_same(home: Home) {
         workspace: id(2),
         ..virtual_key("main")
     };
-    keys.insert(virtual_key("main")).await.unwrap();
-    keys.insert(elsewhere.clone()).await.unwrap();
+    keys.insert(virtual_key("main"), None).await.unwrap();
+    keys.insert(elsewhere.clone(), None).await.unwrap();
     let all = keys.all().await.unwrap();
     assert_eq!(all, [virtual_key("main"), elsewhere.clone()]);
 
@@ -157,8 +157,8 @@ async fn a_secret_is_sealed_anew_only_if_it_is_still_the_same(home: Home) {
 async fn a_config_has_versions(home: Home) {
     let store = home.open();
     let configs = store.configs();
-    configs.insert(config("pc-main")).await.unwrap();
-    let again = configs.insert(config("pc-main")).await;
+    configs.insert(config("pc-main"), None).await.unwrap();
+    let again = configs.insert(config("pc-main"), None).await;
     assert!(matches!(again, Err(Error::Duplicate)), "{again:?}");
 
     let at = NOW.plus(1);
@@ -203,7 +203,7 @@ async fn a_config_has_versions(home: Home) {
     };
     assert_eq!(versions, [second, first]);
 
-    configs.insert(config("pc-other")).await.unwrap();
+    configs.insert(config("pc-other"), None).await.unwrap();
     let listed = configs.list(&ws()).await.unwrap();
     assert_eq!(listed, [expected, config("pc-other")]);
     assert_eq!(configs.versions(&ws(), "pc-none").await.unwrap(), None);
@@ -214,12 +214,12 @@ async fn a_config_has_versions(home: Home) {
 async fn a_deleted_config_leaves_no_versions_behind(home: Home) {
     let store = home.open();
     let configs = store.configs();
-    configs.insert(config("pc-main")).await.unwrap();
+    configs.insert(config("pc-main"), None).await.unwrap();
     assert!(configs.delete(&ws(), "pc-main").await.unwrap());
     assert!(!configs.delete(&ws(), "pc-main").await.unwrap());
     assert_eq!(configs.get(&ws(), "pc-main").await.unwrap(), None);
     // Of the same slug, with the same version: nothing is in its way.
-    configs.insert(config("pc-main")).await.unwrap();
+    configs.insert(config("pc-main"), None).await.unwrap();
     let versions = configs.versions(&ws(), "pc-main").await.unwrap();
     assert_eq!(versions.unwrap().len(), 1);
 }

@@ -84,7 +84,7 @@ async fn filled(home: &Home) -> Store {
         ),
         record(&id(2), 5),
     ];
-    store.logs().insert(records).await.unwrap();
+    store.logs().insert(records, None).await.unwrap();
     store
 }
 
@@ -282,7 +282,7 @@ async fn groups_beyond_the_limit_are_counted_among_the_others(home: Home) {
         metadata: [("_user".to_owned(), n.to_string())].into(),
         ..record(&ws(), n)
     });
-    store.logs().insert(records.collect()).await.unwrap();
+    store.logs().insert(records.collect(), None).await.unwrap();
     let query = GroupQuery {
         from_ms: NOW_MS,
         to_ms: NOW_MS + 100_000,
@@ -306,7 +306,11 @@ async fn feedback_is_averaged_by_time_and_weight(home: Home) {
             metadata: BTreeMap::new(),
             created_at: Timestamp(NOW.0 + i64::from(n)),
         };
-        store.logs().add_feedback(feedback).await.unwrap();
+        store
+            .logs()
+            .add_feedback(vec![feedback], None)
+            .await
+            .unwrap();
     }
     let graph = store
         .logs()

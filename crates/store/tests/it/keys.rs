@@ -52,8 +52,8 @@ async fn a_key_is_found_by_its_hash_until_and_after_it_is_revoked(home: Home) {
     let store = home.open();
     let ws = store.workspaces().ensure("default").await.unwrap();
     let one = key(&ws, 1);
-    store.keys().insert(one.clone()).await.unwrap();
-    let again = store.keys().insert(one.clone()).await;
+    store.keys().insert(one.clone(), None).await.unwrap();
+    let again = store.keys().insert(one.clone(), None).await;
     assert!(matches!(again, Err(Error::Duplicate)), "{again:?}");
     let found = store.keys().by_hash("hash-1").await.unwrap();
     assert_eq!(found, Some(one.clone()));
@@ -101,7 +101,7 @@ async fn keys_are_listed_oldest_first(home: Home) {
     let store = home.open();
     let ws = store.workspaces().ensure("default").await.unwrap();
     for n in [3, 1, 2] {
-        store.keys().insert(key(&ws, n)).await.unwrap();
+        store.keys().insert(key(&ws, n), None).await.unwrap();
     }
     let ids: Vec<_> = store.keys().list(None).await.unwrap();
     let ids: Vec<_> = ids.into_iter().map(|key| key.id).collect();
@@ -118,7 +118,7 @@ async fn a_key_is_kept_whole_and_changed(home: Home) {
     });
     one.settings.scopes = Scopes::new([Scope::Admin]);
     one.settings.metadata = [("team".to_owned(), "a".to_owned())].into();
-    store.keys().insert(one.clone()).await.unwrap();
+    store.keys().insert(one.clone(), None).await.unwrap();
     assert_eq!(
         store.keys().get(&ws, &one.id).await.unwrap(),
         Some(one.clone())
@@ -151,7 +151,7 @@ async fn a_key_that_was_changed_meanwhile_is_left_as_it_is(home: Home) {
     let store = home.open();
     let ws = store.workspaces().ensure("default").await.unwrap();
     let read = key(&ws, 1);
-    store.keys().insert(read.clone()).await.unwrap();
+    store.keys().insert(read.clone(), None).await.unwrap();
     let mut narrowed = read.clone();
     narrowed.settings.scopes = Scopes::new([Scope::LogsView]);
     let updated = store.keys().update(&ws, &read, narrowed.clone()).await;
@@ -164,8 +164,8 @@ async fn a_key_that_was_changed_meanwhile_is_left_as_it_is(home: Home) {
     };
     let late = store.keys().update(&ws, &read, renamed).await;
     assert_eq!(late.unwrap(), None);
-    let (hash, hint) = ("stolen".to_owned(), "lg-".to_owned());
-    let late = store.keys().rotate(&ws, &read, hash, hint, NOW, NOW).await;
+    let stolen = read.rotated("stolen".into(), "lg-".into(), NOW, NOW);
+    let late = store.keys().rotate(&ws, &read, stolen, None).await;
     assert_eq!(late.unwrap(), None);
     let kept = store.keys().get(&ws, &read.id).await.unwrap();
     assert_eq!(kept, Some(narrowed.clone()));
@@ -179,11 +179,11 @@ async fn a_rotated_key_is_found_by_both_hashes(home: Home) {
     let store = home.open();
     let ws = store.workspaces().ensure("default").await.unwrap();
     let one = key(&ws, 1);
-    store.keys().insert(one.clone()).await.unwrap();
+    store.keys().insert(one.clone(), None).await.unwrap();
     let rotate = async |hash: &str, n: u32| {
         let (until, at) = (NOW.plus(100 * n), NOW.plus(n));
-        let (hash, hint) = (hash.to_owned(), format!("lg-{n}"));
-        store.keys().rotate(&ws, &one, hash, hint, until, at).await
+        let after = one.rotated(hash.to_owned(), format!("lg-{n}"), until, at);
+        store.keys().rotate(&ws, &one, after, None).await
     };
     let expected = ApiKey {
         hash: "second".into(),
@@ -204,13 +204,13 @@ async fn a_rotated_key_is_found_by_both_hashes(home: Home) {
     assert!(rotate("third", 2).await.unwrap().is_some());
     assert_eq!(store.keys().by_hash("hash-1").await.unwrap(), None);
     // A hash opens one key: that of another is refused.
-    store.keys().insert(key(&ws, 2)).await.unwrap();
+    store.keys().insert(key(&ws, 2), None).await.unwrap();
     let taken = rotate("hash-2", 3).await;
     assert!(matches!(taken, Err(Error::Duplicate)), "{taken:?}");
     // And the one who has a hash now goes before the one who had it.
     let mut heir = key(&ws, 3);
     heir.hash = "second".into();
-    store.keys().insert(heir.clone()).await.unwrap();
+    store.keys().insert(heir.clone(), None).await.unwrap();
     assert_eq!(store.keys().by_hash("second").await.unwrap(), Some(heir));
 
     assert!(store.keys().revoke(&one.id, NOW).await.unwrap());
@@ -222,7 +222,7 @@ async fn keys_are_listed_by_workspace(home: Home) {
     let one = store.workspaces().ensure("one").await.unwrap();
     let two = store.workspaces().ensure("two").await.unwrap();
     for (ws, n) in [(&one, 1), (&two, 2), (&one, 3)] {
-        store.keys().insert(key(ws, n)).await.unwrap();
+        store.keys().insert(key(ws, n), None).await.unwrap();
     }
     let listed = store.keys().list(Some(&one)).await.unwrap();
     assert_eq!(listed, [key(&one, 1), key(&one, 3)]);

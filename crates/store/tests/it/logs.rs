@@ -105,7 +105,7 @@ pub(crate) fn full(n: u32) -> LogRecord {
     }
 }
 
-fn feedback(n: u32, trace: &str, value: i8) -> Feedback {
+pub(crate) fn feedback(n: u32, trace: &str, value: i8) -> Feedback {
     Feedback {
         id: id(n),
         workspace: ws(),
@@ -126,11 +126,11 @@ async fn found(store: &Store, filter: LogFilter) -> Vec<LogId> {
 async fn a_record_is_kept_whole_and_once(home: Home) {
     let store = home.open();
     let kept = vec![full(1), record(&ws(), 2)];
-    assert_eq!(store.logs().insert(kept.clone()).await.unwrap(), 2);
+    assert_eq!(store.logs().insert(kept.clone(), None).await.unwrap(), 2);
     let mut again = full(1);
     again.status = 500;
     let more = vec![again, record(&ws(), 3)];
-    assert_eq!(store.logs().insert(more).await.unwrap(), 1);
+    assert_eq!(store.logs().insert(more, None).await.unwrap(), 1);
     for record in kept {
         let found = store.logs().get(&ws(), &record.id).await.unwrap();
         assert_eq!(found, Some(record));
@@ -145,7 +145,10 @@ async fn an_id_of_another_time_is_refused_with_its_batch(home: Home) {
             id: LogId::trusted(wrong),
             ..record(&ws(), 1)
         };
-        let refused = store.logs().insert(vec![record(&ws(), 3), misfiled]).await;
+        let refused = store
+            .logs()
+            .insert(vec![record(&ws(), 3), misfiled], None)
+            .await;
         assert!(matches!(refused, Err(Error::Driver(_))), "{wrong}");
     }
     assert!(found(&store, LogFilter::default()).await.is_empty());
@@ -164,7 +167,7 @@ fn span(from_ms: i64, to_ms: i64) -> LogFilter {
 async fn every_filter_filters(home: Home) {
     let store = home.open();
     let records = vec![record(&ws(), 1), full(2), record(&ws(), 3)];
-    store.logs().insert(records).await.unwrap();
+    store.logs().insert(records, None).await.unwrap();
     let text = |text: &str| Some(text.to_owned());
     let pair = |key: &str, value: &str| Some((key.to_owned(), value.to_owned()));
     let only_the_full_one = [
@@ -215,7 +218,7 @@ async fn a_failure_with_a_good_status_is_an_error_too(home: Home) {
     };
     store
         .logs()
-        .insert(vec![broken, record(&ws(), 2)])
+        .insert(vec![broken, record(&ws(), 2)], None)
         .await
         .unwrap();
     let errors = LogFilter {
@@ -233,7 +236,7 @@ async fn pages_follow_each_other_in_both_directions(home: Home) {
             ..record(&ws(), n)
         })
         .collect();
-    store.logs().insert(records).await.unwrap();
+    store.logs().insert(records, None).await.unwrap();
     let odd = LogFilter {
         metadata: Some(("odd".into(), "1".into())),
         ..LogFilter::default()
@@ -285,8 +288,8 @@ async fn a_purge_takes_the_oldest_of_everyone_and_stops_where_it_should(home: Ho
     let store = home.open();
     let other: WorkspaceId = id(2);
     let of = |ws: &WorkspaceId| (1..=10).map(|n| record(ws, n)).collect::<Vec<_>>();
-    store.logs().insert(of(&ws())).await.unwrap();
-    store.logs().insert(of(&other)).await.unwrap();
+    store.logs().insert(of(&ws()), None).await.unwrap();
+    store.logs().insert(of(&other), None).await.unwrap();
     let cutoff = NOW_MS + 8;
     assert_eq!(store.logs().purge(cutoff, 5).await.unwrap(), 5);
     assert_eq!(
@@ -309,9 +312,15 @@ async fn feedback_is_kept_changed_found_by_its_trace_and_purged(home: Home) {
     let store = home.open();
     let logs = store.logs();
     for (n, trace) in [(3, "a"), (1, "b"), (2, "a")] {
-        logs.add_feedback(feedback(n, trace, 5)).await.unwrap();
+        logs.add_feedback(vec![feedback(n, trace, 5)], None)
+            .await
+            .unwrap();
     }
-    let again = logs.add_feedback(feedback(3, "a", 5)).await;
+    let again = logs.add_feedback(vec![feedback(3, "a", 5)], None).await;
+    assert!(matches!(again, Err(Error::Duplicate)), "{again:?}");
+    // Of a list, all is kept or nothing.
+    let two = vec![feedback(4, "a", 5), feedback(3, "a", 5)];
+    let again = logs.add_feedback(two, None).await;
     assert!(matches!(again, Err(Error::Duplicate)), "{again:?}");
     let metadata = [("k".to_owned(), "v".to_owned())];
     let updated = logs
@@ -341,7 +350,7 @@ async fn the_logs_lie_in_a_file_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.db");
     let store = Store::open(Options::file(&path)).unwrap();
-    store.logs().insert(vec![full(1)]).await.unwrap();
+    store.logs().insert(vec![full(1)], None).await.unwrap();
     let (jobs, log_jobs) = (store.stats().jobs, store.log_stats().jobs);
     assert_eq!((jobs, log_jobs), (0, 1));
     store.close().await;

@@ -112,7 +112,7 @@ async fn an_old_database_keeps_its_rows() {
 async fn a_new_store_has_both_databases(home: Home) {
     let store = home.open();
     assert_eq!(store.log_stats().jobs, 0);
-    assert_eq!(store.logs().insert(Vec::new()).await.unwrap(), 0);
+    assert_eq!(store.logs().insert(Vec::new(), None).await.unwrap(), 0);
     assert_eq!((store.log_stats().jobs, store.stats().jobs), (1, 0));
 }
 
@@ -120,7 +120,7 @@ async fn log_records_of_two_rows_become_one(home: Home) {
     let home = home.kept();
     let store = home.open();
     let kept = [logs::full(1), logs::record(&ws(), 2)];
-    store.logs().insert(kept.to_vec()).await.unwrap();
+    store.logs().insert(kept.to_vec(), None).await.unwrap();
     store.close().await;
     let back = |versions: &str| format!("{TWO_ROWS} DELETE FROM {versions} WHERE version > 2;");
     if let Home::Postgres(database) = &home {

@@ -7,8 +7,12 @@ use loomgate_domain::{
 use loomgate_store::{Error, IfLocked, NewRun, NewRunThread};
 
 use crate::{
+    exports::export,
     fixtures::{NOW, NOW_MS, assistant, id, message, queued, run, thread, ws},
+    gateway::{config, virtual_key},
     home::Home,
+    keys::key,
+    logs::{feedback, log_id, record},
 };
 
 on_both_engines! {
@@ -17,6 +21,8 @@ on_both_engines! {
     of_creations_at_the_same_time_one_takes_place,
     receipts_expire_and_are_swept,
     a_key_is_its_workspaces_own,
+    what_is_administered_is_created_once,
+    what_is_kept_with_the_logs_is_created_once,
 }
 
 fn request(key: &str, at: Timestamp) -> KeyedRequest {
@@ -169,4 +175,100 @@ async fn a_key_is_its_workspaces_own(home: Home) {
     created.unwrap();
     let receipts = store.receipts();
     assert_eq!(receipts.get(&other, "mine", NOW).await.unwrap(), None);
+}
+
+async fn what_is_administered_is_created_once(home: Home) {
+    let store = home.open();
+    let asked: WorkspaceId = id(2);
+    let made = store.workspaces().ensure("default").await.unwrap();
+    // It is kept for the workspace that asked, whatever workspace it is made for.
+    let own = |name: &str| Some((asked.clone(), receipt(name)));
+    let (keys, virtual_keys, configs) = (store.keys(), store.virtual_keys(), store.configs());
+    keys.insert(key(&made, 1), own("key")).await.unwrap();
+    let main = virtual_key("main");
+    virtual_keys.insert(main, own("virtual_key")).await.unwrap();
+    configs
+        .insert(config("pc-main"), own("config"))
+        .await
+        .unwrap();
+    let before = key(&made, 1);
+    let after = before.rotated("second".into(), "lg-2".into(), NOW, NOW);
+    let rotated = keys.rotate(&made, &before, after, own("rotation")).await;
+    assert!(rotated.unwrap().is_some());
+
+    for name in ["key", "virtual_key", "config", "rotation"] {
+        let kept = store.receipts().get(&asked, name, NOW).await.unwrap();
+        assert_eq!(kept, Some(receipt(name)), "{name}");
+        assert_eq!(store.receipts().get(&ws(), name, NOW).await.unwrap(), None);
+    }
+    let again = [
+        keys.insert(key(&made, 2), own("key")).await,
+        virtual_keys
+            .insert(virtual_key("other"), own("virtual_key"))
+            .await,
+        configs.insert(config("pc-other"), own("config")).await,
+        keys.rotate(
+            &made,
+            &before,
+            before.rotated("third".into(), "lg-3".into(), NOW, NOW),
+            own("rotation"),
+        )
+        .await
+        .map(|_| ()),
+    ];
+    for again in again {
+        assert!(matches!(again, Err(Error::Repeated)), "{again:?}");
+    }
+    let all = keys.list(Some(&made)).await.unwrap();
+    let hashes: Vec<_> = all.iter().map(|key| &*key.hash).collect();
+    assert_eq!(hashes, ["second"]);
+    assert_eq!(virtual_keys.list(&ws()).await.unwrap().len(), 1);
+    assert_eq!(configs.list(&ws()).await.unwrap().len(), 1);
+
+    // What is not made leaves the key as good as new.
+    let taken = virtual_keys.insert(virtual_key("main"), own("free")).await;
+    assert!(matches!(taken, Err(Error::Duplicate)), "{taken:?}");
+    let missing = key(&made, 9);
+    let late = keys.rotate(&made, &missing, missing.clone(), own("free"));
+    assert_eq!(late.await.unwrap(), None);
+    let kept = store.receipts().get(&asked, "free", NOW).await.unwrap();
+    assert_eq!(kept, None);
+}
+
+async fn what_is_kept_with_the_logs_is_created_once(home: Home) {
+    let store = home.open();
+    let asked: WorkspaceId = id(2);
+    let own = |name: &str| Some((asked.clone(), receipt(name)));
+    let logs = store.logs();
+    let inserted = logs.insert(vec![record(&ws(), 1)], own("log")).await;
+    inserted.unwrap();
+    logs.add_feedback(vec![feedback(1, "a", 5)], own("feedback"))
+        .await
+        .unwrap();
+    logs.add_export(export(1), own("export")).await.unwrap();
+    for name in ["log", "feedback", "export"] {
+        let kept = store.log_receipts().get(&asked, name, NOW).await.unwrap();
+        assert_eq!(kept, Some(receipt(name)), "{name}");
+        assert_eq!(store.receipts().get(&asked, name, NOW).await.unwrap(), None);
+    }
+    let again = [
+        logs.insert(vec![record(&ws(), 2)], own("log"))
+            .await
+            .map(|_| ()),
+        logs.add_feedback(vec![feedback(2, "a", 5)], own("feedback"))
+            .await,
+        logs.add_export(export(2), own("export")).await,
+    ];
+    for again in again {
+        assert!(matches!(again, Err(Error::Repeated)), "{again:?}");
+    }
+    assert_eq!(logs.get(&ws(), &log_id(2)).await.unwrap(), None);
+    assert_eq!(logs.feedback(&ws(), "a").await.unwrap().len(), 1);
+    assert_eq!(logs.exports(&ws()).await.unwrap().len(), 1);
+
+    let over = NOW.plus(RECEIPT_LIFETIME_S);
+    let receipts = store.log_receipts();
+    assert_eq!(receipts.sweep(NOW, 10).await.unwrap(), 0);
+    assert_eq!(receipts.sweep(over, 10).await.unwrap(), 3);
+    logs.add_export(export(3), own("export")).await.unwrap();
 }

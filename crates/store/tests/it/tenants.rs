@@ -193,7 +193,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway(home: Home)
     let ws2 = &foreign;
 
     let keys = store.keys();
-    keys.insert(key(&own, 1)).await.unwrap();
+    keys.insert(key(&own, 1), None).await.unwrap();
     assert_eq!(keys.get(ws2, &id(1)).await.unwrap(), None);
     assert!(keys.list(Some(ws2)).await.unwrap().is_empty());
     let one = key(&own, 1);
@@ -203,15 +203,17 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway(home: Home)
     };
     let updated = keys.update(ws2, &one, stolen).await;
     assert_eq!(updated.unwrap(), None);
-    let rotated = keys
-        .rotate(ws2, &one, "new".into(), "lg-".into(), NOW, NOW)
-        .await;
+    let after = one.rotated("new".into(), "lg-".into(), NOW, NOW);
+    let rotated = keys.rotate(ws2, &one, after, None).await;
     assert_eq!(rotated.unwrap(), None);
     assert!(!keys.delete(ws2, &id(1)).await.unwrap());
     assert_eq!(keys.get(&own, &id(1)).await.unwrap(), Some(key(&own, 1)));
 
     let virtual_keys = store.virtual_keys();
-    virtual_keys.insert(virtual_key("main")).await.unwrap();
+    virtual_keys
+        .insert(virtual_key("main"), None)
+        .await
+        .unwrap();
     assert_eq!(virtual_keys.get(ws2, "main").await.unwrap(), None);
     assert!(virtual_keys.list(ws2).await.unwrap().is_empty());
     // The record names its workspace; the argument counts.
@@ -227,7 +229,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway(home: Home)
     assert_eq!(kept, Some(virtual_key("main")));
 
     let configs = store.configs();
-    configs.insert(config("pc-main")).await.unwrap();
+    configs.insert(config("pc-main"), None).await.unwrap();
     assert_eq!(configs.get(ws2, "pc-main").await.unwrap(), None);
     assert!(configs.list(ws2).await.unwrap().is_empty());
     let version = Some((id(2), serde_json::json!({})));
@@ -273,7 +275,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_logs(home: Home) {
     let store = home.open();
     let foreign: WorkspaceId = id(2);
     let (ws2, logs) = (&foreign, store.logs());
-    logs.insert(vec![record(&ws(), 1)]).await.unwrap();
+    logs.insert(vec![record(&ws(), 1)], None).await.unwrap();
     assert_eq!(logs.get(ws2, &log_id(1)).await.unwrap(), None);
     let request = PageRequest {
         before: Some(log_id(0)),
@@ -310,7 +312,9 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_logs(home: Home) {
         metadata: BTreeMap::new(),
         created_at: NOW,
     };
-    logs.add_feedback(feedback.clone()).await.unwrap();
+    logs.add_feedback(vec![feedback.clone()], None)
+        .await
+        .unwrap();
     assert!(logs.feedback(ws2, "trace").await.unwrap().is_empty());
     let updated = logs
         .update_feedback(ws2, &id(1), -1, 1.0, BTreeMap::new())

@@ -54,7 +54,7 @@ pub(super) async fn run(args: CreateArgs, out: &mut dyn Write) -> Result<(), Fai
     expect_ways(&settings, (&config, &store), &workspace).await?;
     let record = key_record(&foundation, &key, &args.name, workspace, settings);
     let id = record.id.clone();
-    store.keys().insert(record).await?;
+    store.keys().insert(record, None).await?;
     store.close().await;
     writeln!(out, "api key: {}", key.expose_secret())?;
     writeln!(out, "id: {id} (workspace {})", args.workspace)?;

@@ -96,7 +96,7 @@ pub(super) async fn run(args: CreateArgs, out: &mut dyn Write) -> Result<(), Fai
         sealer.put(&mut key, secret);
     }
     let masked = key.masked_key.clone();
-    match store.virtual_keys().insert(key).await {
+    match store.virtual_keys().insert(key, None).await {
         Ok(()) => {}
         Err(loomgate_store::Error::Duplicate) => return Err(taken(&args.slug)),
         Err(error) => return Err(error.into()),

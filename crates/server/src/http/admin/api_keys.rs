@@ -24,7 +24,10 @@ use super::{
 use crate::{
     app::App,
     error::{AdminError, ApiError},
-    http::access::{Access, Routes},
+    http::{
+        access::{Access, Routes},
+        idempotency::{Created, Idempotency},
+    },
     start::new_key,
 };
 
@@ -39,12 +42,14 @@ pub(super) fn routes() -> Routes {
     let one = "/v1/api-keys/{id}";
     Routes::default()
         .get("/v1/api-keys", Needs(Scope::ApiKeysList), index)
-        .post(
+        .create_as(
+            Created::Administered,
             "/v1/api-keys/{id}/rotate",
             Needs(Scope::ApiKeysUpdate),
             rotate,
         )
-        .post(
+        .create_as(
+            Created::Administered,
             "/v1/api-keys/{id}/{sub_type}",
             Needs(Scope::ApiKeysCreate),
             create,
@@ -58,6 +63,7 @@ async fn create(
     State(app): State<App>,
     tenant: Tenant,
     PathKind(kind): PathKind,
+    once: Idempotency,
     mut body: Fields,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
@@ -83,8 +89,10 @@ async fn create(
         updated_at: now,
         revoked_at: None,
     };
-    app.store.keys().insert(key.clone()).await?;
-    reply::object(&with_secret(shown(&app, &key).await?, &secret))
+    let answer = reply::body(&with_secret(shown(&app, &key).await?, &secret))?;
+    let (response, receipt) = once.reply_sealed(&app, &tenant.caller, &answer)?;
+    app.store.keys().insert(key, receipt).await?;
+    Ok(response)
 }
 
 async fn index(State(app): State<App>, mut tenant: Tenant) -> Result<Response, AdminError> {
@@ -167,6 +175,7 @@ async fn rotate(
     State(app): State<App>,
     tenant: Tenant,
     Path(id): Path<String>,
+    once: Idempotency,
     body: Fields,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
@@ -179,15 +188,18 @@ async fn rotate(
         let hash = app.keyring.hex(secret.expose_secret());
         let now = app.clock.now();
         let until = now.plus(overlap);
+        let after = before.rotated(hash, hint(&secret), until, now);
+        let mut answer = with_secret(shown(&app, &after).await?, &secret);
+        answer["key_transition_expires_at"] = json!(moment::text(until));
+        let answer = reply::body(&answer)?;
+        let once = once.clone();
+        let (response, receipt) = once.reply_sealed(&app, &tenant.caller, &answer)?;
         let keys = app.store.keys();
-        let rotated = keys
-            .rotate(&tenant.workspace, &before, hash, hint(&secret), until, now)
-            .await?;
+        let rotated = keys.rotate(&tenant.workspace, &before, after, receipt);
+        let is_rotated = rotated.await?.is_some();
         app.keyring.forget();
-        if let Some(key) = rotated {
-            let mut answer = with_secret(shown(&app, &key).await?, &secret);
-            answer["key_transition_expires_at"] = json!(moment::text(until));
-            return reply::object(&answer);
+        if is_rotated {
+            return Ok(response);
         }
     }
     Err(contended())

@@ -15,7 +15,10 @@ use super::{fields::Fields, moment, path::Path, reply, slug, tenant::Tenant};
 use crate::{
     app::App,
     error::{AdminError, ApiError},
-    http::access::{Access, Routes},
+    http::{
+        access::{Access, Routes},
+        idempotency::{Created, Idempotency},
+    },
     saved_config,
 };
 
@@ -30,7 +33,12 @@ pub(super) fn routes() -> Routes {
     let one = "/v1/configs/{slug}";
     Routes::default()
         .get("/v1/configs", Needs(Scope::ConfigsList), index)
-        .post("/v1/configs", Needs(Scope::ConfigsCreate), create)
+        .create_as(
+            Created::Administered,
+            "/v1/configs",
+            Needs(Scope::ConfigsCreate),
+            create,
+        )
         .get(one, Needs(Scope::ConfigsRead), show)
         .put(one, Needs(Scope::ConfigsUpdate), update)
         .delete(one, Needs(Scope::ConfigsDelete), delete)
@@ -44,6 +52,7 @@ pub(super) fn routes() -> Routes {
 async fn create(
     State(app): State<App>,
     tenant: Tenant,
+    once: Idempotency,
     mut body: Fields,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
@@ -65,12 +74,14 @@ async fn create(
             updated_at: now,
         };
         if !is_configured(&app, &config.slug) {
-            match app.store.configs().insert(config.clone()).await {
+            let answer = reply::body(&shown(&config))?;
+            let (response, receipt) = once.clone().reply_to(&tenant.caller, &answer)?;
+            match app.store.configs().insert(config, receipt).await {
                 Err(loomgate_store::Error::Duplicate) => {}
                 done => {
                     done?;
                     app.accounts.forget();
-                    return reply::object(&shown(&config));
+                    return Ok(response);
                 }
             }
         }

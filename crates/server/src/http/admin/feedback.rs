@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{extract::State, response::Response};
 use loomgate_domain::{FeedbackId, Id, Patch, Scope, feedback::Feedback, id::new_id};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     fields::{Fields, OneOrMore},
@@ -16,6 +16,7 @@ use crate::{
     error::{AdminError, ApiError},
     http::{
         access::{Access, Routes},
+        idempotency::{Created, Idempotency},
         reply,
     },
 };
@@ -24,14 +25,15 @@ use crate::{
 pub(super) fn routes() -> Routes {
     let needs = Access::Scope(Scope::LogsWrite);
     Routes::default()
-        .post("/v1/feedback", needs, create)
+        .create_as(Created::Logged, "/v1/feedback", needs, create)
         .put("/v1/feedback/{id}", needs, update)
 }
 
-/// One, or a list: then all of them are looked at before the first is kept.
+/// One, or a list: then all of them are kept or none.
 async fn create(
     State(app): State<App>,
     tenant: Tenant,
+    once: Idempotency,
     OneOrMore(bodies): OneOrMore,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
@@ -54,10 +56,9 @@ async fn create(
         });
     }
     let ids: Vec<_> = given.iter().map(|feedback| feedback.id.clone()).collect();
-    for feedback in given {
-        app.store.logs().add_feedback(feedback).await?;
-    }
-    saved(&ids)
+    let (response, receipt) = once.reply_to(&tenant.caller, &saved(&ids))?;
+    app.store.logs().add_feedback(given, receipt).await?;
+    Ok(response)
 }
 
 /// Replaces what was said.
@@ -87,7 +88,7 @@ async fn update(
     if !updated.await? {
         return Err(not_found(id.as_str()));
     }
-    saved(&[id])
+    Ok(reply::json(&saved(&[id]))?)
 }
 
 fn trace_id(body: &mut Fields) -> Result<String, AdminError> {
@@ -123,12 +124,12 @@ impl Judgement {
     }
 }
 
-fn saved(ids: &[FeedbackId]) -> Result<Response, AdminError> {
-    Ok(reply::json(&json!({
+fn saved(ids: &[FeedbackId]) -> Value {
+    json!({
         "status": "success",
         "message": "Feedback successfully saved",
         "feedback_ids": ids,
-    }))?)
+    })
 }
 
 fn not_found(id: &str) -> AdminError {

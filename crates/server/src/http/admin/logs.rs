@@ -18,6 +18,7 @@ use crate::{
     error::{AdminError, ApiError},
     http::{
         access::{Access, Routes},
+        idempotency::Created,
         reply,
     },
 };
@@ -32,7 +33,12 @@ pub(super) fn routes() -> Routes {
     use Access::Scope as Needs;
     Routes::default()
         .get("/v1/logs", Needs(Scope::LogsList), index)
-        .post("/v1/logs", Needs(Scope::LogsWrite), insert::insert)
+        .create_as(
+            Created::Logged,
+            "/v1/logs",
+            Needs(Scope::LogsWrite),
+            insert::insert,
+        )
         .get("/v1/logs/export", Needs(Scope::LogsExport), stream::export)
         .get("/v1/logs/{id}", Needs(Scope::LogsView), show)
         .merge(exports::routes())

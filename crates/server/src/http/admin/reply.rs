@@ -16,6 +16,11 @@ const PAGE: u32 = 1_000;
 
 /// `{"success":true, ..object, "data":{..object}}`
 pub(super) fn object(object: &impl Serialize) -> Result<Response, AdminError> {
+    Ok(reply::json(&body(object)?)?)
+}
+
+/// The same, for those who answer with it.
+pub(super) fn body(object: &impl Serialize) -> Result<Map<String, Value>, AdminError> {
     let value = serde_json::to_value(object).map_err(|error| ApiError::internal(&error))?;
     let mut body = Map::new();
     body.insert("success".to_owned(), Value::Bool(true));
@@ -23,7 +28,7 @@ pub(super) fn object(object: &impl Serialize) -> Result<Response, AdminError> {
         body.extend(fields.clone());
     }
     body.insert("data".to_owned(), value);
-    Ok(reply::json(&body)?)
+    Ok(body)
 }
 
 /// `{"success":true,"data":{}}`

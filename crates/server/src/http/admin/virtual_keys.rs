@@ -4,7 +4,7 @@ mod body;
 mod shown;
 
 use axum::{extract::State, response::Response};
-use loomgate_domain::{Scope, WorkspaceId, virtual_key::VirtualKey};
+use loomgate_domain::{Scope, virtual_key::VirtualKey};
 use serde_json::Value;
 
 use self::{
@@ -17,7 +17,10 @@ use super::{
 use crate::{
     app::App,
     error::{AdminError, ApiError},
-    http::access::{Access, Routes},
+    http::{
+        access::{Access, Routes},
+        idempotency::{Created, Idempotency},
+    },
     routing::seal_context,
 };
 
@@ -29,7 +32,12 @@ pub(super) fn routes() -> Routes {
     use Access::Scope as Needs;
     let common = |many, one| {
         Routes::default()
-            .post(many, Needs(Scope::VirtualKeysCreate), create)
+            .create_as(
+                Created::Administered,
+                many,
+                Needs(Scope::VirtualKeysCreate),
+                create,
+            )
             .get(one, Needs(Scope::VirtualKeysRead), show)
             .put(one, Needs(Scope::VirtualKeysUpdate), update)
             .delete(one, Needs(Scope::VirtualKeysDelete), delete)
@@ -43,36 +51,30 @@ pub(super) fn routes() -> Routes {
 async fn create(
     State(app): State<App>,
     tenant: Tenant,
+    once: Idempotency,
     mut body: Fields,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
     let named = body.text("workspace_id", 128)?.into_option();
     let creation = Creation::read(body, app.clock.now())?;
     let workspace = tenant.home(&app, named).await?;
-    let key = insert(&app, &workspace, creation).await?;
-    app.accounts.forget();
-    reply::object(&shown(&app, &key).await?)
-}
-
-async fn insert(
-    app: &App,
-    workspace: &WorkspaceId,
-    creation: Creation,
-) -> Result<VirtualKey, AdminError> {
     for _ in 0..ATTEMPTS {
         let chosen = creation.slug.clone();
         let slug = chosen.unwrap_or_else(|| slug::of_name("", &creation.name, &*app.ids));
         let key = sealed(
-            app,
-            creation.record(workspace, slug, app.clock.now()),
+            &app,
+            creation.record(&workspace, slug, app.clock.now()),
             creation.key.as_ref(),
         );
         if !app.accounts.is_configured(&key.slug) {
-            match app.store.virtual_keys().insert(key.clone()).await {
+            let answer = reply::body(&shown(&app, &key).await?)?;
+            let (response, receipt) = once.clone().reply_to(&tenant.caller, &answer)?;
+            match app.store.virtual_keys().insert(key, receipt).await {
                 Err(loomgate_store::Error::Duplicate) => {}
                 done => {
                     done?;
-                    return Ok(key);
+                    app.accounts.forget();
+                    return Ok(response);
                 }
             }
         }

@@ -297,7 +297,12 @@ async fn records_are_kept_for_their_time_however_often_the_server_starts() {
         created_at_ms: kept.created_at_ms - days * day_ms,
         ..kept.clone()
     });
-    behind.store.logs().insert(old.to_vec()).await.unwrap();
+    behind
+        .store
+        .logs()
+        .insert(old.to_vec(), None)
+        .await
+        .unwrap();
     let (folder, upstream, providers) = stage.end().await;
     let stage = Stage::again(folder, upstream, providers, options).await;
     let workspace = WorkspaceId::trusted("ws_b");

@@ -25,6 +25,7 @@ use crate::{
     error::{AdminError, ApiError},
     http::{
         access::{Access, Routes},
+        idempotency::{Created, Idempotency},
         reply,
     },
 };
@@ -39,7 +40,7 @@ pub(super) fn routes() -> Routes {
     let (many, one) = ("/v1/logs/exports", "/v1/logs/exports/{id}");
     Routes::default()
         .get(many, needs, index)
-        .post(many, needs, create)
+        .create_as(Created::Logged, many, needs, create)
         .get(one, needs, show)
         .put(one, needs, update)
         .post("/v1/logs/exports/{id}/start", needs, start)
@@ -52,6 +53,7 @@ pub(super) fn routes() -> Routes {
 async fn create(
     State(app): State<App>,
     tenant: Tenant,
+    once: Idempotency,
     mut body: Fields,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
@@ -73,8 +75,10 @@ async fn create(
     body.finish()?;
     export.workspace = tenant.home(&app, named).await?;
     let total = total(&app, &export).await?;
-    app.store.logs().add_export(export.clone()).await?;
-    answers::object(&json!({"id": export.id, "total": total, "object": "export"}))
+    let answer = json!({"id": export.id, "total": total, "object": "export"});
+    let (response, receipt) = once.reply_to(&tenant.caller, &answers::body(&answer)?)?;
+    app.store.logs().add_export(export, receipt).await?;
+    Ok(response)
 }
 
 /// Applies `filters` and `requested_data`, checked.

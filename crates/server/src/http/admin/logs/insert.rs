@@ -15,7 +15,7 @@ use super::super::{
     fields::{Fields, OneOrMore},
     tenant::Tenant,
 };
-use crate::{app::App, error::AdminError, http::reply, redact};
+use crate::{app::App, error::AdminError, http::idempotency::Idempotency, redact};
 
 /// The most bytes of a text that is no body.
 const LONGEST: usize = 2_048;
@@ -23,19 +23,22 @@ const LONGEST: usize = 2_048;
 pub(super) async fn insert(
     State(app): State<App>,
     tenant: Tenant,
+    once: Idempotency,
     OneOrMore(bodies): OneOrMore,
 ) -> Result<Response, AdminError> {
     tenant.no_more_query()?;
     let records = bodies.into_iter().map(|body| record(&app, &tenant, body));
     let records: Vec<LogRecord> = records.collect::<Result<_, _>>()?;
     let ids: Vec<LogId> = records.iter().map(|record| record.id.clone()).collect();
-    app.store.logs().insert(records).await?;
-    Ok(reply::json(&json!({
+    let answer = json!({
         "success": true,
         "status": "success",
         "message": format!("{} stored", ids.len()),
         "data": {"ids": ids},
-    }))?)
+    });
+    let (response, receipt) = once.reply_to(&tenant.caller, &answer)?;
+    app.store.logs().insert(records, receipt).await?;
+    Ok(response)
 }
 
 fn record(app: &App, tenant: &Tenant, mut body: Fields) -> Result<LogRecord, AdminError> {
