@@ -21,6 +21,7 @@ function openaiClient(baseURL, apiKey) {
     beta: sdk.beta,
     files: sdk.files,
     uploads: sdk.uploads,
+    vectorStores: sdk.vectorStores,
     models: sdk.models,
     errors: openai,
     options: (options) => [options],
@@ -38,6 +39,7 @@ function portkeyClient(baseURL, apiKey) {
     name: 'portkey',
     beta: sdk.beta,
     files: sdk.files,
+    vectorStores: sdk.vectorStores,
     models: sdk.models,
     // Thrown are the errors of the openai release that this SDK brings along.
     errors: createRequire(require.resolve('portkey-ai'))('openai'),

@@ -11,7 +11,21 @@ export function failure(status, message = 'scripted', headers = {}) {
   return { status, headers, body: { error: { message, type: 'server_error', param: null, code: null } } };
 }
 
-/** `url` ends in `/v1`; `requests` is what came since the last `reset()`; `script()` puts answers before the usual. */
+/** A streamed answer that comes in these pieces. */
+export function saying(...words) {
+  return { status: 200, events: chunksOf('gpt-4o', words.map((content) => ({ content })), 'stop', true) };
+}
+
+/** A streamed call of a function. */
+export function calling(name, args) {
+  const call = { index: 0, id: 'call_1', type: 'function', function: { name, arguments: JSON.stringify(args) } };
+  return { status: 200, events: chunksOf('gpt-4o', [{ tool_calls: [call] }], 'tool_calls', true) };
+}
+
+/**
+ * `url` ends in `/v1`; `requests` is what came since the last `reset()`; `script()` puts answers, or functions that make
+ * one of the request, before the usual.
+ */
 export async function startUpstream() {
   const requests = [];
   const replies = [];
@@ -21,7 +35,8 @@ export async function startUpstream() {
     const { method, url: path, headers } = incoming;
     const request = { method, path, headers, body: text ? JSON.parse(text) : null };
     requests.push(request);
-    send(outgoing, replies.shift() ?? usual(request));
+    const reply = replies.shift();
+    send(outgoing, (typeof reply === 'function' ? reply(request) : reply) ?? usual(request));
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -72,15 +87,19 @@ function completion(body) {
   return { ...HEAD, object: 'chat.completion', model: body.model, choices, usage: USAGE };
 }
 
-function* chunks(body) {
+function chunks(body) {
   const { words, call, finish } = answer(body);
-  const head = { ...HEAD, object: 'chat.completion.chunk', model: body.model };
   const deltas = [{ role: 'assistant', content: '' }, ...(words?.match(/\S+\s*/g) ?? []).map((content) => ({ content }))];
   if (call) deltas.push({ tool_calls: [{ index: 0, ...call }] });
+  return chunksOf(body.model, deltas, finish, body.stream_options?.include_usage);
+}
+
+function* chunksOf(model, deltas, finish, usage) {
+  const head = { ...HEAD, object: 'chat.completion.chunk', model };
   const choice = (delta, finish_reason) => ({ index: 0, delta, finish_reason, logprobs: null });
   for (const delta of deltas) yield JSON.stringify({ ...head, choices: [choice(delta, null)] });
   yield JSON.stringify({ ...head, choices: [choice({}, finish)] });
-  if (body.stream_options?.include_usage) yield JSON.stringify({ ...head, choices: [], usage: USAGE });
+  if (usage) yield JSON.stringify({ ...head, choices: [], usage: USAGE });
   yield '[DONE]';
 }
 

@@ -11,6 +11,7 @@ import importlib
 from typing import Any, Iterator
 
 import openai
+from gateway import APP_KEY
 from recording import Recorder, recording_transport
 from server import VIRTUAL_KEYS
 
@@ -32,6 +33,10 @@ class Client:
     @property
     def uploads(self) -> Any:
         return self.sdk.uploads
+
+    @property
+    def vector_stores(self) -> Any:
+        return self.sdk.vector_stores
 
     @property
     def models(self) -> Any:
@@ -78,7 +83,8 @@ class PortkeyClient(Client):
         self.errors = vendored
         self.EventHandler = vendored.AssistantEventHandler
         self._http = httpx.Client(transport=recording_transport(httpx, recorder), timeout=30)
-        self.sdk = Portkey(api_key=key, virtual_key=VIRTUAL_KEYS.get(key, "echo"), base_url=base_url, http_client=self._http)
+        virtual_key = (VIRTUAL_KEYS | {APP_KEY: "main"}).get(key, "echo")
+        self.sdk = Portkey(api_key=key, virtual_key=virtual_key, base_url=base_url, http_client=self._http)
 
     def modify_run(self, thread_id: str, run_id: str, **body: Any) -> Any:
         return self.beta.threads.runs.update(thread_id=thread_id, run_id=run_id, **body)

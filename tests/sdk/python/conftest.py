@@ -9,7 +9,7 @@ from typing import Any, Iterator
 import httpx
 import pytest
 from clients import CLIENTS, Client
-from gateway import Callers, config
+from gateway import APP_KEY, Callers, config
 from recording import Recorder, recording_transport
 from server import FIRST_KEY, SECOND_KEY, Server, relaying_config, upstream_config
 from upstream import Upstream
@@ -130,6 +130,12 @@ def _scripted(upstream: Upstream) -> Iterator[Upstream]:
     upstream.reset()
     yield upstream
     assert upstream.left() == 0, "scripted answers that nobody asked for"
+
+
+@pytest.fixture
+def scripted(client_kind: str, gateway: Server, first: Upstream, recorder: Recorder) -> Iterator[Client]:
+    """A client whose runs are answered by the upstream `first`, as a test scripts it."""
+    yield from _client(client_kind, gateway, APP_KEY, recorder)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -46,9 +46,33 @@ class Reply:
     gate: threading.Event | None = None
 
 
+# An answer, or how to make it of the request that it is for.
+Script = Reply | Callable[[Request], Reply]
+
+
 def failure(status: int, message: str = "scripted", **headers: str) -> Reply:
     error = {"message": message, "type": "server_error", "param": None, "code": None}
     return Reply(status, {"error": error}, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def saying(*words: str) -> Reply:
+    """A streamed answer that comes in these pieces."""
+    return streaming([({"content": word}, None) for word in words], "stop")
+
+
+def calling(*calls: tuple[str, dict[str, Any]]) -> Reply:
+    """Streamed calls of functions: their names and arguments."""
+    deltas = []
+    for index, (name, arguments) in enumerate(calls):
+        function = {"name": name, "arguments": json.dumps(arguments)}
+        call = {"index": index, "id": f"call_{index}", "type": "function", "function": function}
+        deltas.append(({"tool_calls": [call]}, None))
+    return streaming(deltas, "tool_calls")
+
+
+def streaming(deltas: list[tuple[dict[str, Any], str | None]], finish: str) -> Reply:
+    events = [f"data: {chunk}\n\n" for chunk in chunks_of("gpt-4o", deltas, finish, usage=True)]
+    return Reply(200, "".join(events).encode(), {"content-type": "text/event-stream; charset=utf-8"})
 
 
 class Upstream:
@@ -56,7 +80,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
-        self._replies: deque[Reply] = deque()
+        self._replies: deque[Script] = deque()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -67,7 +91,7 @@ class Upstream:
     def last(self) -> Request:
         return self.requests[-1]
 
-    def script(self, *replies: Reply) -> None:
+    def script(self, *replies: Script) -> None:
         with self._lock:
             self._replies.extend(replies)
 
@@ -83,7 +107,7 @@ class Upstream:
         self._server.shutdown()
         self._server.server_close()
 
-    def _take(self, request: Request) -> Reply | None:
+    def _take(self, request: Request) -> Script | None:
         with self._lock:
             self.requests.append(request)
             return self._replies.popleft() if self._replies else None
@@ -111,6 +135,8 @@ class Upstream:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 request = Request(self.command, self.path, headers, body)
                 scripted = upstream._take(request)
+                if callable(scripted):
+                    scripted = scripted(request)
                 if scripted and scripted.gate:
                     scripted.gate.wait(30)
                 reply = scripted or usual(request)
@@ -184,11 +210,18 @@ def chunks(body: dict[str, Any]) -> Iterator[str]:
     deltas: list[tuple[dict[str, Any], str | None]] = [({"role": "assistant", "content": ""}, None)]
     deltas += [({"content": word}, None) for word in re.findall(r"\S+\s*", words or "")]
     deltas += [({"tool_calls": [{"index": index, **call}]}, None) for index, call in enumerate(calls)]
-    head = {**HEAD, "object": "chat.completion.chunk", "model": body["model"]}
+    usage = (body.get("stream_options") or {}).get("include_usage")
+    yield from chunks_of(body["model"], deltas, finish, usage=bool(usage))
+
+
+def chunks_of(
+    model: str, deltas: list[tuple[dict[str, Any], str | None]], finish: str, *, usage: bool
+) -> Iterator[str]:
+    head = {**HEAD, "object": "chat.completion.chunk", "model": model}
     for delta, reason in [*deltas, ({}, finish)]:
         choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
         yield json.dumps({**head, "choices": [choice]})
-    if (body.get("stream_options") or {}).get("include_usage"):
+    if usage:
         yield json.dumps({**head, "choices": [], "usage": USAGE})
     yield "[DONE]"
 

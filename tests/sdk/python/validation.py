@@ -10,12 +10,26 @@ from __future__ import annotations
 import re
 from typing import Any, Generic, Literal, Optional, TypeVar, get_args
 
-from openai.types import FileDeleted, FileObject, Model, Upload
+from openai.types import (
+    FileDeleted,
+    FileObject,
+    Model,
+    Upload,
+    VectorStore,
+    VectorStoreDeleted,
+    VectorStoreSearchResponse,
+)
 from openai.types.beta import Assistant, AssistantDeleted, AssistantStreamEvent, Thread, ThreadDeleted
 from openai.types.beta.threads import Message, MessageDeleted, Run
 from openai.types.beta.threads.runs import RunStep
 from openai.types.shared import ErrorObject
 from openai.types.uploads import UploadPart
+from openai.types.vector_stores import (
+    FileContentResponse,
+    VectorStoreFile,
+    VectorStoreFileBatch,
+    VectorStoreFileDeleted,
+)
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from recording import Exchange
@@ -38,6 +52,31 @@ class Models(BaseModel):
     model_config = ConfigDict(extra="forbid")
     object: Literal["list"]
     data: list[Model]
+
+
+class Store(VectorStore):
+    """Without a name it is null (contract section 11.4)."""
+
+    name: Optional[str]
+
+
+class FileBatch(VectorStoreFileBatch):
+    """The hosted API has this word where its document has another (contract section 11.7)."""
+
+    object: Literal["vector_store.file_batch"]
+
+
+class OnePage(BaseModel, Generic[Item]):
+    model_config = ConfigDict(extra="forbid")
+    object: Literal["vector_store.file_content.page"]
+    data: list[Item]
+    has_more: Literal[False]
+    next_page: None
+
+
+class Found(OnePage[VectorStoreSearchResponse]):
+    object: Literal["vector_store.search_results.page"]
+    search_query: list[str]
 
 
 class ErrorFields(BaseModel):
@@ -69,6 +108,22 @@ _ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/uploads/{}/parts", UploadPart),
     ("POST", "/uploads/{}/complete", Upload),
     ("POST", "/uploads/{}/cancel", Upload),
+    ("GET", "/vector_stores", Page[Store]),
+    ("POST", "/vector_stores", Store),
+    ("GET", "/vector_stores/{}", Store),
+    ("POST", "/vector_stores/{}", Store),
+    ("DELETE", "/vector_stores/{}", VectorStoreDeleted),
+    ("POST", "/vector_stores/{}/search", Found),
+    ("GET", "/vector_stores/{}/files", Page[VectorStoreFile]),
+    ("POST", "/vector_stores/{}/files", VectorStoreFile),
+    ("GET", "/vector_stores/{}/files/{}", VectorStoreFile),
+    ("POST", "/vector_stores/{}/files/{}", VectorStoreFile),
+    ("DELETE", "/vector_stores/{}/files/{}", VectorStoreFileDeleted),
+    ("GET", "/vector_stores/{}/files/{}/content", OnePage[FileContentResponse]),
+    ("POST", "/vector_stores/{}/file_batches", FileBatch),
+    ("GET", "/vector_stores/{}/file_batches/{}", FileBatch),
+    ("POST", "/vector_stores/{}/file_batches/{}/cancel", FileBatch),
+    ("GET", "/vector_stores/{}/file_batches/{}/files", Page[VectorStoreFile]),
     ("GET", "/assistants", Page[Assistant]),
     ("POST", "/assistants", Assistant),
     ("GET", "/assistants/{}", Assistant),
