@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-ID = re.compile(r"^((asst|thread|msg|run|step|call)_[A-Za-z0-9]{24}|file-[A-Za-z0-9]{22}|(upload|part)_[0-9a-f]{32})$")
+ID = re.compile(r"^((asst|thread|msg|run|step|call)_[A-Za-z0-9]{24}|file-[A-Za-z0-9]{22}|(upload|part|vs|vsfb)_[0-9a-f]{32})$")
 PREFIX = re.compile(r"^[a-z]+[_-]")
 WHOLE = ("tool_resources", "metadata", "parameters")
 ABSENT = "(absent)"
@@ -124,7 +124,9 @@ class Comparison:
     def _created_at(self, ours: dict[str, Any], key: str) -> None:
         """An object's created_at is the same wherever it is shown."""
         if key == "created_at" and "id" in ours:
-            known = self.created_at.setdefault(ours["id"], ours[key])
+            # A file has one, and another one in each store that it is in.
+            thing = " ".join(str(ours.get(part, "")) for part in ("object", "vector_store_id", "id"))
+            known = self.created_at.setdefault(thing, ours[key])
             if known != ours[key]:
                 self.differ(f"{ours.get('object')}.created_at", known, ours[key])
 
