@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use loomgate_engine::Subscription;
 use serde::Serialize;
 
@@ -15,6 +15,9 @@ use crate::error::ApiError;
 
 /// A silent stream says that it is alive this often (a comment line, which clients skip).
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// What a helper that polls is asked to wait between two looks at something unfinished.
+const POLL_AFTER_MS: &str = "250";
 
 /// An object as JSON, status 200.
 pub fn json(object: &impl Serialize) -> Result<Response, ApiError> {
@@ -26,6 +29,18 @@ pub fn json(object: &impl Serialize) -> Result<Response, ApiError> {
 pub fn rendered(body: Bytes) -> Response {
     let json = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, json)], body).into_response()
+}
+
+/// An object that helpers of the SDKs poll: while it is unfinished, they are told when to look again.
+pub fn to_poll(mut response: Response, headers: &HeaderMap, is_unfinished: bool) -> Response {
+    let is_polled = headers
+        .get("x-stainless-poll-helper")
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+    if is_polled && is_unfinished {
+        let wait = HeaderValue::from_static(POLL_AFTER_MS);
+        response.headers_mut().insert("openai-poll-after-ms", wait);
+    }
+    response
 }
 
 /// The process goes away while a run is streamed: the connection breaks off, and the client sees

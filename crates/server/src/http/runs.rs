@@ -38,9 +38,6 @@ use crate::{
     routing::{self, Wishes},
 };
 
-/// What a helper that polls is asked to wait between two looks at an unfinished run.
-const POLL_AFTER_MS: &str = "250";
-
 /// The routes of this resource.
 pub fn routes() -> Routes {
     use Access::DataPlane;
@@ -179,15 +176,9 @@ async fn show(
     let runs = app.store.runs();
     let found = runs.get(&caller.workspace, &path.thread, &path.run).await?;
     let run = found_or_missing(found, &app, &caller, &path).await?;
-    let mut response = reply::json(&object::Run::from(&run))?;
-    let polled = headers
-        .get("x-stainless-poll-helper")
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
-    if polled && run.state.status().is_active() {
-        let wait = HeaderValue::from_static(POLL_AFTER_MS);
-        response.headers_mut().insert("openai-poll-after-ms", wait);
-    }
-    Ok(response)
+    let is_unfinished = run.state.status().is_active();
+    let response = reply::json(&object::Run::from(&run))?;
+    Ok(reply::to_poll(response, &headers, is_unfinished))
 }
 
 /// Modify Run: metadata only, in every state, beside a running executor (one guarded column).

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Answer, KEY_B, TestApp},
+    files::upload,
     process::text,
 };
 
@@ -167,6 +168,38 @@ async fn an_empty_store_is_searched_and_that_keeps_it_alive() {
     let unordered = json!({"query": "q", "filters": {"type": "gt", "key": "k", "value": true}});
     let refused = app.post(&search, &unordered).await.error(400);
     assert_eq!(refused.param.as_deref(), Some("filters.value"));
+    app.stop().await;
+}
+
+/// `contract/behaviour.md` section 1: helpers that poll something unfinished are told when to look again, nobody else is.
+#[tokio::test]
+async fn helpers_that_poll_are_told_when_to_look_again() {
+    const AFTER: &str = "openai-poll-after-ms";
+    let app = TestApp::start().await;
+    let file = upload(&app, "a.txt", "assistants", b"All is well.").await;
+    let store = of(&create(&app, &json!({})).await);
+    let batches = format!("{store}/file_batches");
+    let batch = app.post(&batches, &json!({"file_ids": [file["id"]]})).await;
+    let batch = format!("{batches}/{}", text(&batch.json(), "id"));
+    let file = format!("{store}/files/{}", text(&file, "id"));
+    let polled = async |path: &str| {
+        let request = app.request(Method::GET, path);
+        let answer = request.header("x-stainless-poll-helper", "true").send();
+        let headers = answer.await.unwrap().headers().clone();
+        headers
+            .get(AFTER)
+            .map(|after| after.to_str().unwrap().to_owned())
+    };
+    for path in [&batch, &file] {
+        assert!(polled(path).await.unwrap().parse::<u32>().unwrap() > 0);
+        let plain = app.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(plain.headers().get(AFTER), None);
+    }
+    let cancelled = app.post(&format!("{batch}/cancel"), &json!({})).await;
+    assert_eq!(cancelled.json()["status"], "cancelled");
+    for path in [&batch, &file] {
+        assert_eq!(polled(path).await, None);
+    }
     app.stop().await;
 }
 

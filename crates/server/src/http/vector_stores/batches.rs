@@ -4,6 +4,7 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
+use http::HeaderMap;
 use loomgate_domain::{FileId, id::new_id, vector_store::FileBatch};
 use loomgate_wire::{
     object,
@@ -66,11 +67,16 @@ async fn show(
     State(app): State<App>,
     caller: Caller,
     path: FileBatchPath,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let batches = app.store.file_batches();
     let found = batches.get(&caller.workspace, &path.store, &path.batch);
     match found.await? {
-        Some(batch) => reply::json(&object::FileBatch::from(&batch)),
+        Some(batch) => {
+            let is_unfinished = batch.file_counts.in_progress > 0;
+            let response = reply::json(&object::FileBatch::from(&batch))?;
+            Ok(reply::to_poll(response, &headers, is_unfinished))
+        }
         None => Err(missing(&app, &caller, &path).await?),
     }
 }

@@ -4,6 +4,7 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
+use http::HeaderMap;
 use loomgate_domain::{
     FileId,
     vector_store::{IndexingStatus, VectorStoreFile},
@@ -97,11 +98,16 @@ async fn show(
     State(app): State<App>,
     caller: Caller,
     path: VectorStoreFilePath,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let files = app.store.vector_store_files();
     let found = files.get(&caller.workspace, &path.store, &path.file);
     match found.await? {
-        Some(file) => reply::json(&object::VectorStoreFile::from(&file)),
+        Some(file) => {
+            let is_unfinished = file.status == IndexingStatus::InProgress;
+            let response = reply::json(&object::VectorStoreFile::from(&file))?;
+            Ok(reply::to_poll(response, &headers, is_unfinished))
+        }
         None => Err(missing(&app, &caller, (&path.store, &path.file)).await?),
     }
 }
