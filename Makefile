@@ -113,6 +113,10 @@ bench-modify-run: bench-build ## measure Modify Run against its goals (about 2 m
 bench-relay: bench-build ## measure relayed calls against their goals (about 15 minutes once built)
 	$(BENCH) relay $(MEASURED) --portkey bench/peers/portkey/start.sh $(ARGS)
 
+.PHONY: search-quality
+search-quality: cargo ## measure how well questions find their passages (1 minute once built), into docs/search-quality.md
+	scripts/search-quality.sh
+
 .PHONY: chaos
 chaos: cargo ## kill servers under load, and check that nothing was lost (about 5 minutes once built)
 	@echo '== Building Loomgate and what breaks it ($(PROFILE) profile).'

@@ -53,15 +53,24 @@ fn main() -> Outcome<()> {
         return Err("say MODEL_FOLDER DOCS_FOLDER QUESTIONS".into());
     };
     let model = Model::load(Path::new(model))?;
+    let mut scans = Vec::new();
     println!("| chunks | ranking | recall@{JUDGED} | nDCG@{JUDGED} | MRR |");
-    println!("| --- | --- | --- | --- | --- |");
+    println!("| --- | --- | ---: | ---: | ---: |");
     for (size, overlap) in [(800, 400), (200, 100)] {
         let set = Set::read(
             Path::new(docs),
             Path::new(questions),
             ChunkingStrategy::new(size, overlap)?,
         )?;
-        set.judge(&format!("{} of {size}/{overlap}", set.chunks.len()), &model)?;
+        let name = format!("{} of {size}/{overlap}", set.chunks.len());
+        set.judge(&name, &model)?;
+        scans.push((name, set.compare_scans(&model)?));
+    }
+    println!("\n| chunks | scan | recall@{JUDGED} of the exactly nearest |");
+    println!("| --- | --- | ---: |");
+    for (name, (bare, rescored)) in scans {
+        println!("| {name} | codes of 8 bits alone | {bare:.3} |");
+        println!("| {name} | codes, four times as many, rescored | {rescored:.3} |");
     }
     Ok(())
 }
@@ -171,6 +180,40 @@ impl Set {
             );
         }
         Ok(())
+    }
+}
+
+impl Set {
+    /// The share of the nearest chunks, reckoned from whole vectors, that a scan of codes brings: as it is, and as the server
+    /// does it, which rescores four times as many.
+    fn compare_scans(&self, model: &Model) -> Outcome<(f64, f64)> {
+        let texts: Vec<&str> = self.chunks.iter().map(|(_, text)| text.as_str()).collect();
+        let vectors: Vec<Vec<Vec<f32>>> = model
+            .embed(&texts)
+            .into_iter()
+            .map(|vector| vec![vector])
+            .collect();
+        let index = index(&vectors)?;
+        let whole = || (0..).zip(&vectors).map(|(key, of)| (key, of[0].as_slice()));
+        let (mut bare, mut rescored) = (0, 0);
+        for question in &self.questions {
+            let query = model.embed(&[&question.text]).remove(0);
+            let exact: HashSet<u64> = rescore(&query, whole(), JUDGED)?
+                .iter()
+                .map(|hit| hit.key)
+                .collect();
+            let candidates = index.scan(&Query::new(&query)?, 4 * JUDGED, |_| true)?;
+            let keys = || candidates.iter().map(|found| found.key);
+            bare += keys()
+                .take(JUDGED)
+                .filter(|key| exact.contains(key))
+                .count();
+            let full = keys().map(|key| (key, vectors[key as usize][0].as_slice()));
+            let best = rescore(&query, full, JUDGED)?;
+            rescored += best.iter().filter(|hit| exact.contains(&hit.key)).count();
+        }
+        let wanted = (self.questions.len() * JUDGED) as f64;
+        Ok((bare as f64 / wanted, rescored as f64 / wanted))
     }
 }
 
