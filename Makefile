@@ -36,7 +36,7 @@ run: cargo ## build and start a server on 127.0.0.1:8787 (ARGS='...' are passed 
 	@exec $(LOOMGATE) serve $(ARGS)
 
 .PHONY: demo
-demo: cargo ## a guided tour with a real small language model (STAY=1: servers stay up)
+demo: cargo ## a guided tour with a real small language model, and questions about three PDFs (STAY=1: servers stay up)
 	@PROFILE=$(PROFILE) LOOMGATE_BIN=$(abspath $(LOOMGATE)) demo/run.sh
 
 .PHONY: test

@@ -6,20 +6,24 @@ const ROLES = new Map([
     ["system", "system"],
     ["developer", "system"],
     ["user", "user"],
-    ["assistant", "assistant"]
+    ["assistant", "assistant"],
+    ["tool", "tool"]
 ]);
 
 /**
  * Checks a decoded body and returns
- * `{messages: [{role, text}], stream, includeUsage, sampling: {temperature?, topP?, seed?, maxTokens?, stop}}`.
+ * `{messages: [{role, text}], call?: {name, parameters}, stream, includeUsage, sampling: {temperature?, topP?, seed?, maxTokens?, stop}}`.
+ * `call` is the function that the answer has to call.
  * Throws `ApiError` (400) naming the parameter that cannot be served.
  */
 export function parseChatRequest(body) {
     if (!isObject(body)) throw badRequest("The body must be a JSON object.");
     refuseWhatTheModelCannotDo(body);
     const stream = optional(body, "stream", "boolean") ?? false;
+    const messages = parseMessages(body.messages);
     return {
-        messages: parseMessages(body.messages),
+        messages,
+        call: parseCall(body, messages.some(({role}) => role === "tool")),
         stream,
         includeUsage: stream && body.stream_options?.include_usage === true,
         sampling: {
@@ -34,12 +38,32 @@ export function parseChatRequest(body) {
 
 // A silent "yes" to a parameter that has no effect would be worse than a refusal.
 function refuseWhatTheModelCannotDo(body) {
-    if (Array.isArray(body.tools) && body.tools.length > 0)
-        throw badRequest("This small model does not call functions: leave 'tools' out.", "tools", "unsupported_parameter");
     if ((body.n ?? 1) !== 1)
         throw badRequest("Only one choice per request is made: 'n' must be 1.", "n", "unsupported_value");
     if (!["text", undefined].includes(body.response_format?.type))
         throw badRequest("Only plain text is made: 'response_format' must be of type 'text'.", "response_format", "unsupported_value");
+}
+
+// A model this small cannot decide whether to call a function: it is told to, once, or answers with what functions gave.
+function parseCall(body, hasResults) {
+    const tools = body.tools ?? [];
+    if (!Array.isArray(tools)) throw badRequest("Invalid type for 'tools': expected an array.", "tools", "invalid_type");
+    const functions = tools.map((tool, index) => {
+        if (tool?.type !== "function" || typeof tool.function?.name !== "string")
+            throw badRequest(`Invalid value for 'tools[${index}]': only functions are understood.`, `tools[${index}]`, "invalid_value");
+        return {name: tool.function.name, parameters: tool.function.parameters ?? {type: "object", properties: {}}};
+    });
+    const choice = body.tool_choice ?? "auto";
+    if (choice === "none" || functions.length === 0) return undefined;
+    if (choice === "auto") {
+        if (hasResults) return undefined;
+        throw badRequest("This small model does not decide by itself: name a function in 'tool_choice'.", "tool_choice", "unsupported_value");
+    }
+    const named = choice === "required" && functions.length === 1 ? functions[0].name : choice.function?.name;
+    const call = functions.find(({name}) => name === named);
+    if (call === undefined)
+        throw badRequest("Invalid value for 'tool_choice': expected one of the functions of 'tools'.", "tool_choice", "invalid_value");
+    return call;
 }
 
 function parseMessages(messages) {
@@ -50,8 +74,10 @@ function parseMessages(messages) {
         if (!isObject(message)) throw badRequest(`Invalid type for '${at}': expected an object.`, at, "invalid_type");
         const role = ROLES.get(message.role);
         if (role === undefined)
-            throw badRequest(`Invalid value for '${at}.role'. Supported values are: 'system', 'developer', 'user', and 'assistant'.`, `${at}.role`, "invalid_value");
-        return {role, text: parseContent(message.content, `${at}.content`)};
+            throw badRequest(`Invalid value for '${at}.role'. Supported values are: 'system', 'developer', 'user', 'assistant', and 'tool'.`, `${at}.role`, "invalid_value");
+        // What the model said where it called a function: nothing.
+        const content = Array.isArray(message.tool_calls) ? message.content ?? "" : message.content;
+        return {role, text: parseContent(content, `${at}.content`)};
     });
 }
 

@@ -8,20 +8,25 @@ import {sendJson} from "./json.mjs";
 
 /** Answers one request; the generation stops when the client goes away. */
 export async function complete(model, queue, body, response) {
-    const {messages, stream, includeUsage, sampling} = parseChatRequest(body);
+    const {messages, call, stream, includeUsage, sampling} = parseChatRequest(body);
     if (queue.full) throw new ApiError(503, "Too many requests are waiting for the model. Try again in a while.");
 
     const gone = new AbortController();
     response.once("close", () => gone.abort());
     const answer = stream ? new StreamedAnswer(model, response, includeUsage) : new WholeAnswer(model, response);
+    const callId = `call_${randomUUID()}`;
 
     await queue.run(async () => {
         if (gone.signal.aborted) return;
         const result = await model.generate(messages, sampling, {
+            call,
             signal: gone.signal,
-            onText: (text) => answer.text(text)
+            // A call is given as one, once its arguments are complete.
+            onText: (text) => call === undefined && answer.text(text)
         });
-        if (result.finishReason !== "aborted") answer.end(result);
+        if (result.finishReason === "aborted") return;
+        if (call === undefined) answer.end(result);
+        else answer.call(result, {id: callId, type: "function", function: {name: call.name, arguments: result.text}});
     });
 }
 
@@ -37,13 +42,21 @@ class WholeAnswer {
     text() {}
 
     end(result) {
+        this.#send(result, {content: result.text}, result.finishReason);
+    }
+
+    call(result, call) {
+        this.#send(result, {content: null, tool_calls: [call]}, "tool_calls");
+    }
+
+    #send(result, said, finish_reason) {
         sendJson(this.#response, 200, {
             ...envelope("chat.completion", this.#model),
             choices: [{
                 index: 0,
-                message: {role: "assistant", content: result.text, refusal: null},
+                message: {role: "assistant", ...said, refusal: null},
                 logprobs: null,
-                finish_reason: result.finishReason
+                finish_reason
             }],
             usage: usage(result)
         });
@@ -66,6 +79,12 @@ class StreamedAnswer {
     text(content) {
         this.#begin();
         this.#delta({content}, null);
+    }
+
+    call(result, call) {
+        this.#begin();
+        this.#delta({tool_calls: [{index: 0, ...call}]}, null);
+        this.end({...result, finishReason: "tool_calls"});
     }
 
     end(result) {

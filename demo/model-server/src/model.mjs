@@ -3,6 +3,7 @@
 import {getLlama, LlamaChat} from "node-llama-cpp";
 
 import {badRequest} from "./errors.mjs";
+import {citing, conversation} from "./prompt.mjs";
 
 const DEFAULT_MAX_TOKENS = 512;
 
@@ -10,12 +11,14 @@ const DEFAULT_MAX_TOKENS = 512;
 const REPEAT_PENALTY = {penalty: 1.1, lastTokens: 128};
 
 export class LocalModel {
+    #llama;
     #chat;
     #contextSize;
 
-    constructor(name, chat, contextSize) {
+    constructor(name, llama, chat, contextSize) {
         this.name = name;
         this.created = Math.floor(Date.now() / 1000);
+        this.#llama = llama;
         this.#chat = chat;
         this.#contextSize = contextSize;
     }
@@ -36,16 +39,18 @@ export class LocalModel {
             threads
         });
         const chat = new LlamaChat({contextSequence: context.getSequence()});
-        return new LocalModel(name, chat, context.contextSize);
+        return new LocalModel(name, llama, chat, context.contextSize);
     }
 
     /**
-     * Answers a conversation of `{role, text}`; `onText` gets the words as they come.
+     * Answers a conversation of `{role, text}`; `onText` gets the words as they come. With `call` the text is the arguments of
+     * that function, as JSON that keeps to its `parameters`.
      * Resolves to `{text, finishReason: "stop" | "length" | "aborted", promptTokens, completionTokens}`.
      * Must not be called again before it has settled: see `queue.mjs`.
      */
-    async generate(messages, {temperature = 0.7, topP = 0.95, seed, maxTokens, stop = []}, {onText, signal}) {
-        const history = [...messages.map(historyItem), {type: "model", response: []}];
+    async generate(messages, {temperature = 0.7, topP = 0.95, seed, maxTokens, stop = []}, {call, onText, signal}) {
+        const history = [...conversation(messages, call).map(historyItem), {type: "model", response: []}];
+        const grammar = await this.#grammar(messages, call);
         const promptTokens = this.#countTokens(history);
         const room = this.#contextSize - promptTokens;
         if (room < 1) {
@@ -62,7 +67,9 @@ export class LocalModel {
             seed,
             maxTokens: Math.min(maxTokens ?? DEFAULT_MAX_TOKENS, room),
             customStopTriggers: stop,
-            repeatPenalty: REPEAT_PENALTY,
+            grammar,
+            // The words of a call are those of the question once more.
+            repeatPenalty: call === undefined ? REPEAT_PENALTY : false,
             signal,
             stopOnAbortSignal: true,
             onTextChunk: onText,
@@ -76,6 +83,13 @@ export class LocalModel {
             promptTokens,
             completionTokens
         };
+    }
+
+    /** What the answer is held to, if it is to anything. */
+    async #grammar(messages, call) {
+        if (call !== undefined) return await this.#llama.createGrammarForJsonSchema(call.parameters);
+        const grammar = citing(messages);
+        return grammar && await this.#llama.createGrammar({grammar});
     }
 
     #countTokens(chatHistory) {

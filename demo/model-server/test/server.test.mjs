@@ -18,8 +18,8 @@ class ScriptedModel {
         Object.assign(this, {words, gate, finishReason});
     }
 
-    async generate(messages, sampling, {onText, signal}) {
-        this.calls.push({messages, sampling});
+    async generate(messages, sampling, {call, onText, signal}) {
+        this.calls.push({messages, sampling, call});
         this.mostAtOnce = Math.max(this.mostAtOnce, ++this.running);
         try {
             for (const word of this.words) {
@@ -49,6 +49,7 @@ async function serve(model) {
 }
 
 const hello = [{role: "user", content: "Hello"}];
+const clock = {type: "function", function: {name: "clock", parameters: {type: "object", properties: {zone: {type: "string"}}}}};
 
 test("a whole answer has its text, its finish reason and its usage", async () => {
     const model = new ScriptedModel(["Good ", "day"], {finishReason: "length"});
@@ -76,6 +77,40 @@ test("a stream gives role, words, finish reason, usage, [DONE]", async () => {
     assert.equal(chunks.at(-2).choices[0].finish_reason, "stop");
     assert.deepEqual(chunks.at(-1).choices, []);
     assert.equal(chunks.at(-1).usage.total_tokens, 9);
+});
+
+test("a function is called with what the model says, as one piece", async () => {
+    const model = new ScriptedModel(['{"zone": ', '"UTC"}']);
+    const {post} = await serve(model);
+    const named = {type: "function", function: {name: "clock"}};
+    const {choices: [choice]} = await (await post({messages: hello, tools: [clock], tool_choice: named})).json();
+    assert.equal(choice.finish_reason, "tool_calls");
+    assert.equal(choice.message.content, null);
+    assert.deepEqual(choice.message.tool_calls.map(({function: called}) => called), [{name: "clock", arguments: '{"zone": "UTC"}'}]);
+    assert.equal(model.calls[0].call.name, "clock");
+
+    const response = await post({messages: hello, tools: [clock], tool_choice: "required", stream: true});
+    const events = (await response.text()).trim().split("\n\n").map((event) => event.replace(/^data: /, ""));
+    const chunks = events.slice(0, -1).map((event) => JSON.parse(event).choices[0]);
+    assert.deepEqual(chunks.map(({delta}) => Object.keys(delta)), [["role", "content"], ["tool_calls"], []]);
+    assert.equal(chunks[1].delta.tool_calls[0].function.arguments, '{"zone": "UTC"}');
+    assert.equal(chunks.at(-1).finish_reason, "tool_calls");
+});
+
+test("with results of a function, or without a choice, the model answers", async () => {
+    const model = new ScriptedModel(["noon"]);
+    const {post} = await serve(model);
+    const called = [
+        ...hello,
+        {role: "assistant", content: null, tool_calls: [{id: "c", type: "function", function: {name: "clock", arguments: "{}"}}]},
+        {role: "tool", tool_call_id: "c", content: "12:00"}
+    ];
+    for (const body of [{messages: called, tools: [clock]}, {messages: hello, tools: [clock], tool_choice: "none"}]) {
+        const {choices: [{message}]} = await (await post(body)).json();
+        assert.equal(message.content, "noon");
+    }
+    assert.deepEqual(model.calls.map(({call}) => call), [undefined, undefined]);
+    assert.deepEqual(model.calls[0].messages.at(-1), {role: "tool", text: "12:00"});
 });
 
 test("requests wait for each other and are served in order", async () => {
@@ -108,7 +143,7 @@ test("what cannot be served is refused with the parameter's name", async () => {
         [[], 400, null],
         [{}, 400, "messages"],
         [{messages: []}, 400, "messages"],
-        [{messages: [{role: "tool", content: "x"}]}, 400, "messages[0].role"],
+        [{messages: [{role: "function", content: "x"}]}, 400, "messages[0].role"],
         [{messages: [{role: "user", content: null}]}, 400, "messages[0].content"],
         [{messages: [{role: "user", content: [{type: "image_url"}]}]}, 400, "messages[0].content[0]"],
         [{messages: hello, temperature: 3}, 400, "temperature"],
@@ -116,7 +151,11 @@ test("what cannot be served is refused with the parameter's name", async () => {
         [{messages: hello, max_tokens: 1.5}, 400, "max_tokens"],
         [{messages: hello, stop: ["a", "b", "c", "d", "e"]}, 400, "stop"],
         [{messages: hello, n: 2}, 400, "n"],
-        [{messages: hello, tools: [{type: "function"}]}, 400, "tools"],
+        [{messages: hello, tools: {}}, 400, "tools"],
+        [{messages: hello, tools: [{type: "function"}]}, 400, "tools[0]"],
+        [{messages: hello, tools: [clock]}, 400, "tool_choice"],
+        [{messages: hello, tools: [clock], tool_choice: {type: "function", function: {name: "other"}}}, 400, "tool_choice"],
+        [{messages: hello, tools: [clock, {...clock, function: {name: "b"}}], tool_choice: "required"}, 400, "tool_choice"],
         [{messages: hello, response_format: {type: "json_object"}}, 400, "response_format"],
         [" ".repeat((1 << 20) + 1), 413, null]
     ];
