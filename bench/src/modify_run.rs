@@ -17,7 +17,7 @@ use loomgate_domain::{
     run::{Route, RunSettings, RunState},
     tool::{ResponseFormat, ToolChoice, ToolResources, Truncation},
 };
-use loomgate_store::{IfLocked, NewRun, NewRunThread, Store};
+use loomgate_store::{IfLocked, NewRun, NewRunThread, Store, ThreadStores};
 use serde_json::Value;
 
 use crate::{
@@ -272,6 +272,7 @@ impl RawStore {
             events: None,
             at_ms: 0,
             if_locked: IfLocked::Refuse,
+            stores: ThreadStores::default(),
             receipt: None,
         };
         store.runs().create(&workspace, new).await?;

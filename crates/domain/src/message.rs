@@ -203,12 +203,21 @@ pub struct ImageUrl {
 impl Message {
     /// The files that are attached for the code interpreter.
     pub fn code_interpreter_files(&self) -> Vec<&str> {
-        let attached = self
-            .attachments
-            .iter()
-            .filter(|attachment| attachment.tools.contains(&AttachmentTool::CodeInterpreter));
-        attached.filter_map(|it| it.file_id.as_deref()).collect()
+        attached(&self.attachments, AttachmentTool::CodeInterpreter).collect()
     }
+
+    /// The files that are attached for search.
+    pub fn file_search_files(&self) -> Vec<&str> {
+        attached(&self.attachments, AttachmentTool::FileSearch).collect()
+    }
+}
+
+/// The files among attachments that are meant for a tool, as often as they are named.
+pub fn attached(attachments: &[Attachment], tool: AttachmentTool) -> impl Iterator<Item = &str> {
+    let attached = attachments
+        .iter()
+        .filter(move |attachment| attachment.tools.contains(&tool));
+    attached.filter_map(|it| it.file_id.as_deref())
 }
 
 /// A file handed to tools with a message.

@@ -98,6 +98,20 @@ impl ToolResources {
             .map_or(&[], |resources| &resources.file_ids)
     }
 
+    /// The vector stores that they name.
+    pub fn vector_store_ids(&self) -> &[String] {
+        self.file_search
+            .as_ref()
+            .map_or(&[], |resources| &resources.vector_store_ids)
+    }
+
+    /// Names a vector store, and no other.
+    pub fn set_vector_store(&mut self, id: &str) {
+        self.file_search = Some(FileSearchResources {
+            vector_store_ids: vec![id.to_owned()],
+        });
+    }
+
     /// Names a file, once.
     pub fn add_file(&mut self, id: &str) {
         let resources = self.code_interpreter.get_or_insert_default();

@@ -5,15 +5,10 @@ mod locked;
 mod reopen;
 mod submit;
 
-use std::sync::Arc;
-
 use loomgate_domain::{
-    IdGen, Message, Run, RunId, ThreadId, Timestamp, WorkspaceId,
-    id::new_id,
-    message::MessageStatus,
+    Run, RunId, ThreadId, WorkspaceId,
     run::{Effect, Illegal, Input},
 };
-use loomgate_wire::request::NewMessage;
 
 pub use create::{Created, RunRequest, RunWay, ThreadTarget};
 
@@ -90,26 +85,5 @@ fn refused(illegal: Illegal, action: Action) -> Error {
     match illegal {
         Illegal::Status(status) => Error::WrongStatus { action, status },
         Illegal::Outputs { expected, got } => Error::WrongOutputs { expected, got },
-    }
-}
-
-/// A message as a client posts it, made a record. It is complete at once.
-pub fn posted(
-    ids: &Arc<dyn IdGen>,
-    thread: &ThreadId,
-    now: Timestamp,
-    message: NewMessage,
-) -> Message {
-    Message {
-        id: new_id(&**ids),
-        thread_id: thread.clone(),
-        created_at: now,
-        role: message.role,
-        content: message.content,
-        attachments: message.attachments,
-        metadata: message.metadata,
-        assistant_id: None,
-        run_id: None,
-        status: MessageStatus::Completed { completed_at: now },
     }
 }

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
-use loomgate_domain::{Clock, IdGen, Limits, RunId, WorkspaceId};
+use loomgate_domain::{Clock, IdGen, Limits, RunId, Timestamp, WorkspaceId};
 use loomgate_store::Store;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{ChatModel, bus::Bus, worker};
+use crate::{ChatModel, bus::Bus, making::Making, worker};
 
 /// How the engine works.
 #[derive(Debug, Clone)]
@@ -184,6 +184,15 @@ impl Engine {
         }
         shared.store.runs().release_all(&shared.worker).await?;
         Ok(left)
+    }
+
+    /// Makes records at this moment.
+    pub(crate) fn making(&self, now: Timestamp) -> Making<'_> {
+        Making {
+            ids: &self.shared.ids,
+            now,
+            limits: &self.shared.settings.limits,
+        }
     }
 
     /// How many streams are open.

@@ -2,8 +2,8 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use loomgate_domain::{Clock, IdGen, RunId, WorkspaceId};
-use loomgate_engine::{Engine, Indexer};
+use loomgate_domain::{Clock, IdGen, RunId, Timestamp, WorkspaceId};
+use loomgate_engine::{Engine, Indexer, Making};
 use loomgate_gateway::Gateway;
 use loomgate_store::Store;
 use loomgate_vault::Vault;
@@ -69,6 +69,15 @@ impl App {
 }
 
 impl Services {
+    /// Makes records at this moment.
+    pub(crate) fn making(&self, now: Timestamp) -> Making<'_> {
+        Making {
+            ids: &self.ids,
+            now,
+            limits: &self.config.limits,
+        }
+    }
+
     /// Seals what a request says about its way, for the run that it makes.
     pub(crate) fn seal_wishes(
         &self,

@@ -9,7 +9,7 @@ mod form;
 mod idempotency;
 pub mod list;
 pub mod messages;
-mod named_files;
+mod named;
 mod operations;
 pub mod path;
 mod relay;

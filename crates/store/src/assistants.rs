@@ -3,11 +3,12 @@
 use loomgate_domain::{Assistant, AssistantId, FileId, Page, PageRequest, Receipt, WorkspaceId};
 
 use crate::{
-    Error, files,
+    Error, NewVectorStore, files,
     page::{List, page},
     pool::Pool,
     receipts,
     tx::{Tx, statements, to_json, values},
+    vector_stores,
 };
 
 statements! {
@@ -35,24 +36,32 @@ pub struct Assistants<'s>(pub(crate) &'s Pool);
 impl Assistants<'_> {
     /// Keeps a new assistant. Errors: [`Error::Duplicate`], [`Error::NoSuchFiles`].
     pub async fn insert(&self, ws: &WorkspaceId, assistant: Assistant) -> Result<(), Error> {
-        self.create(ws, assistant, None).await
+        self.create(ws, assistant, None, None).await
     }
 
-    /// The same under an idempotency key. Error: [`Error::Repeated`].
+    /// The same, perhaps with a vector store that is made for it, and under an idempotency key.
+    ///
+    /// More errors: [`Error::StoreFull`], [`Error::Repeated`]; then nothing was written.
     pub async fn create(
         &self,
         ws: &WorkspaceId,
         assistant: Assistant,
+        store: Option<NewVectorStore>,
         receipt: Option<Receipt>,
     ) -> Result<(), Error> {
         let ws = ws.clone();
-        let is_alone = receipt.is_none() && assistant.tool_resources.file_ids().is_empty();
+        let has_files = !assistant.tool_resources.file_ids().is_empty();
+        let is_alone = receipt.is_none() && store.is_none() && !has_files;
         let insert = move |tx: &mut dyn Tx| {
             receipts::keep(tx, &ws, receipt.as_ref())?;
             let record = to_json(&assistant)?;
             tx.execute(INSERT, values![&ws, &assistant.id, record])?;
             let files = assistant.tool_resources.file_ids();
-            files::set_used(tx, &ws, assistant.id.as_str(), &[], files)
+            files::set_used(tx, &ws, assistant.id.as_str(), &[], files)?;
+            match &store {
+                Some(store) => vector_stores::make(tx, &ws, store),
+                None => Ok(()),
+            }
         };
         if is_alone {
             self.0.write_one(insert).await

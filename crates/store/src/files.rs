@@ -1,5 +1,7 @@
 //! Files. Their bytes are elsewhere, in blobs (`blobs.rs`).
 
+use std::collections::BTreeSet;
+
 use loomgate_domain::{
     BlobId, File, FileId, Page, PageRequest, Receipt, Timestamp, WorkspaceId,
     file::{Blob, FileStatus, Purpose},
@@ -132,14 +134,13 @@ impl Files<'_> {
         now: Timestamp,
     ) -> Result<Vec<File>, Error> {
         let ws = ws.clone();
-        ids.dedup();
+        let mut seen = BTreeSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
         self.0
             .read(move |tx| {
-                let mut found: Vec<File> = Vec::new();
+                let mut found = Vec::new();
                 for id in &ids {
-                    if found.iter().all(|file| file.id != *id) {
-                        found.extend(tx.row(GET, values![&ws, id, now], read)?);
-                    }
+                    found.extend(tx.row(GET, values![&ws, id, now], read)?);
                 }
                 Ok(found)
             })

@@ -100,11 +100,11 @@ pub use runs::{
 pub use schema::Migrated;
 pub use steps::Steps;
 pub use store::{Database, Options, Sharing, Stats, Store};
-pub use threads::{Deleted, Threads};
+pub use threads::{Deleted, ThreadStores, Threads};
 pub use uploads::{Completed, Completion, Uploads};
 pub use vector_stores::{
-    FileBatches, Indexed, Indexing, IndexingClaim, IndexingGuard, NewVectorStoreFile, PutFiles,
-    VectorStoreFiles, VectorStores,
+    Attaching, FileBatches, Indexed, Indexing, IndexingClaim, IndexingGuard, NewVectorStore,
+    NewVectorStoreFile, PutFiles, VectorStoreFiles, VectorStores,
 };
 pub use virtual_keys::VirtualKeys;
 pub use waiting::{IfLocked, WAITING_MAX};

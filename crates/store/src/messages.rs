@@ -6,7 +6,7 @@ use loomgate_domain::{
 };
 
 use crate::{
-    Error,
+    Attaching, Error,
     page::{List, page},
     pool::Pool,
     receipts, runs, threads,
@@ -84,16 +84,19 @@ impl Messages<'_> {
     ///
     /// Errors: [`Error::ActiveRun`] while the thread is locked, [`Error::Duplicate`].
     pub async fn insert(&self, ws: &WorkspaceId, message: Message) -> Result<Option<()>, Error> {
-        self.create(ws, message, IfLocked::Refuse, None).await
+        self.create(ws, (message, None), IfLocked::Refuse, None)
+            .await
     }
 
-    /// The same, perhaps once the thread is free, and perhaps under an idempotency key.
+    /// The same, perhaps with files that it attaches for search, perhaps once the thread is free, and
+    /// perhaps under an idempotency key.
     ///
-    /// More errors: [`Error::QueueFull`], [`Error::Repeated`], [`Error::TooManyFiles`].
+    /// More errors: [`Error::QueueFull`], [`Error::Repeated`], [`Error::TooManyFiles`],
+    /// [`Error::StoreExpired`], [`Error::StoreFull`].
     pub async fn create(
         &self,
         ws: &WorkspaceId,
-        message: Message,
+        (message, attaching): (Message, Option<Attaching>),
         if_locked: IfLocked,
         receipt: Option<Receipt>,
     ) -> Result<Option<()>, Error> {
@@ -105,11 +108,15 @@ impl Messages<'_> {
                     return receipts::withdraw(tx, &ws, receipt.as_ref());
                 }
                 match (runs::active(tx, &ws, &message.thread_id)?, if_locked) {
-                    (None, _) => post(tx, &ws, &message)?,
+                    (None, _) => {
+                        let place = (&ws, &message.thread_id);
+                        let messages = std::slice::from_ref(&message);
+                        post(tx, place, messages, attaching.as_ref())?;
+                    }
                     (Some(run), IfLocked::Refuse) => return Err(Error::ActiveRun { run }),
                     (Some(_), IfLocked::Enqueue) => {
                         waiting::expect_room(tx, &ws, &message.thread_id, 1)?;
-                        waiting::add_message(tx, &ws, &message)?;
+                        waiting::add_message(tx, &ws, &message, attaching.as_ref())?;
                     }
                 }
                 Ok(Some(()))
@@ -280,16 +287,18 @@ pub(crate) fn newest(
     }
 }
 
-/// Appends a message that a client made: its files become those of the thread's code interpreter.
-/// Error: [`Error::TooManyFiles`].
-pub(crate) fn post(tx: &mut dyn Tx, ws: &WorkspaceId, message: &Message) -> Result<(), Error> {
-    insert(tx, ws, message)?;
-    threads::attach(
-        tx,
-        ws,
-        &message.thread_id,
-        &message.code_interpreter_files(),
-    )
+/// Appends messages that clients made to their thread: the files that they attach are handed to its tools.
+/// Errors: as of [`threads::attach`].
+pub(crate) fn post(
+    tx: &mut dyn Tx,
+    place: (&WorkspaceId, &ThreadId),
+    messages: &[Message],
+    attaching: Option<&Attaching>,
+) -> Result<(), Error> {
+    for message in messages {
+        insert(tx, place.0, message)?;
+    }
+    threads::attach(tx, place, messages, attaching)
 }
 
 fn write(

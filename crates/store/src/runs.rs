@@ -18,7 +18,7 @@ use loomgate_domain::{
 };
 
 use crate::{
-    Error, EventRow, events, messages,
+    Error, EventRow, ThreadStores, events, messages,
     page::{List, page},
     pool::Pool,
     receipts, threads,
@@ -96,6 +96,8 @@ pub struct NewRun {
     pub at_ms: i64,
     /// What becomes of it, and of the messages that come with it, where the thread is locked.
     pub if_locked: IfLocked,
+    /// Vector stores of the thread.
+    pub stores: ThreadStores,
     /// Where it is asked for under an idempotency key.
     pub receipt: Option<Receipt>,
 }
@@ -122,8 +124,8 @@ impl Runs<'_> {
     /// thread.
     ///
     /// Errors: [`Error::ActiveRun`] or [`Error::QueueFull`] while the thread is locked,
-    /// [`Error::Repeated`], [`Error::Duplicate`], [`Error::NoSuchFiles`], [`Error::TooManyFiles`];
-    /// then nothing was written.
+    /// [`Error::Repeated`], [`Error::Duplicate`], [`Error::NoSuchFiles`], [`Error::TooManyFiles`],
+    /// [`Error::StoreExpired`], [`Error::StoreFull`]; then nothing was written.
     pub async fn create(&self, ws: &WorkspaceId, new: NewRun) -> Result<Option<()>, Error> {
         let ws = ws.clone();
         self.0.write(move |tx| create(tx, &ws, &new)).await
@@ -198,8 +200,11 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
     let run = &new.run;
     let mut waits = false;
     receipts::keep(tx, ws, new.receipt.as_ref())?;
+    let attaching = new.stores.attaching.as_ref();
     match &new.thread {
-        NewRunThread::New { thread, messages } => threads::insert(tx, ws, thread, messages)?,
+        NewRunThread::New { thread, messages } => {
+            threads::insert(tx, ws, (thread, messages), &new.stores)?;
+        }
         NewRunThread::Existing { messages } => {
             if !threads::lock(tx, ws, &run.thread_id)? {
                 return receipts::withdraw(tx, ws, new.receipt.as_ref());
@@ -207,16 +212,12 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
             let active = active(tx, ws, &run.thread_id)?;
             waits = active.is_some();
             match (active, new.if_locked) {
-                (None, _) => {
-                    for message in messages {
-                        messages::post(tx, ws, message)?;
-                    }
-                }
+                (None, _) => messages::post(tx, (ws, &run.thread_id), messages, attaching)?,
                 (Some(run), IfLocked::Refuse) => return Err(Error::ActiveRun { run }),
                 (Some(_), IfLocked::Enqueue) => {
                     waiting::expect_room(tx, ws, &run.thread_id, messages.len() + 1)?;
                     for message in messages {
-                        waiting::add_message(tx, ws, message)?;
+                        waiting::add_message(tx, ws, message, attaching)?;
                     }
                     waiting::add_run(tx, ws, run)?;
                 }

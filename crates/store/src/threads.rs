@@ -1,15 +1,18 @@
 //! Threads.
 
+use std::collections::BTreeSet;
+
 use loomgate_domain::{
-    FileId, Message, Receipt, RunId, Thread, ThreadId, WorkspaceId, limits::CODE_INTERPRETER_FILES,
+    FileId, Message, Receipt, RunId, Thread, ThreadId, Timestamp, VectorStoreId, WorkspaceId,
+    limits::CODE_INTERPRETER_FILES,
 };
 
 use crate::{
-    Error, files, messages,
+    Attaching, Error, NewVectorStore, files, messages,
     pool::Pool,
     receipts, runs,
     tx::{Row, Tx, statements, to_json, values},
-    waiting,
+    vector_stores, waiting,
 };
 
 statements! {
@@ -31,6 +34,15 @@ pub struct Deleted {
     pub active_runs: Vec<RunId>,
 }
 
+/// The vector stores that come with a thread, or with messages for one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ThreadStores {
+    /// One that is made along with the thread, which names it.
+    pub made: Option<NewVectorStore>,
+    /// What becomes of files that its messages attach for search. None: there are none.
+    pub attaching: Option<Attaching>,
+}
+
 /// The threads of a [`crate::Store`].
 #[derive(Debug)]
 pub struct Threads<'s>(pub(crate) &'s Pool);
@@ -44,22 +56,26 @@ impl Threads<'_> {
         thread: Thread,
         first: Vec<Message>,
     ) -> Result<(), Error> {
-        self.create(ws, thread, first, None).await
+        self.create(ws, (thread, first), ThreadStores::default(), None)
+            .await
     }
 
-    /// The same under an idempotency key. Error: [`Error::Repeated`].
+    /// The same, perhaps with vector stores, and under an idempotency key.
+    ///
+    /// More errors: [`Error::StoreExpired`], [`Error::StoreFull`], [`Error::Repeated`]; then nothing was
+    /// written.
     pub async fn create(
         &self,
         ws: &WorkspaceId,
-        thread: Thread,
-        first: Vec<Message>,
+        (thread, first): (Thread, Vec<Message>),
+        stores: ThreadStores,
         receipt: Option<Receipt>,
     ) -> Result<(), Error> {
         let ws = ws.clone();
         self.0
             .write(move |tx| {
                 receipts::keep(tx, &ws, receipt.as_ref())?;
-                insert(tx, &ws, &thread, &first)
+                insert(tx, &ws, (&thread, &first), &stores)
             })
             .await
     }
@@ -133,8 +149,8 @@ pub(crate) fn lock(tx: &mut dyn Tx, ws: &WorkspaceId, id: &ThreadId) -> Result<b
 pub(crate) fn insert(
     tx: &mut dyn Tx,
     ws: &WorkspaceId,
-    thread: &Thread,
-    first: &[Message],
+    (thread, first): (&Thread, &[Message]),
+    stores: &ThreadStores,
 ) -> Result<(), Error> {
     let metadata = to_json(&thread.metadata)?;
     let tool_resources = to_json(&thread.tool_resources)?;
@@ -144,10 +160,10 @@ pub(crate) fn insert(
     )?;
     let files = thread.tool_resources.file_ids();
     files::set_used(tx, ws, thread.id.as_str(), &[], files)?;
-    for message in first {
-        messages::post(tx, ws, message)?;
+    if let Some(store) = &stores.made {
+        vector_stores::make(tx, ws, store)?;
     }
-    Ok(())
+    messages::post(tx, (ws, &thread.id), first, stores.attaching.as_ref())
 }
 
 /// Writes what a thread became, which is locked; `files`: those that it used so far.
@@ -159,30 +175,73 @@ fn put(tx: &mut dyn Tx, ws: &WorkspaceId, thread: &Thread, files: &[String]) -> 
     files::set_used(tx, ws, thread.id.as_str(), files, used)
 }
 
-/// Adds files to those of a thread's code interpreter (contract section 7.3); those that are gone
-/// are left out. Error: [`Error::TooManyFiles`].
+/// Hands files that messages attach to the tools of their thread (contract section 7.3); those that are
+/// gone are left out.
+///
+/// Errors: [`Error::TooManyFiles`], [`Error::StoreExpired`], [`Error::StoreFull`]; then nothing was
+/// written.
 pub(crate) fn attach(
     tx: &mut dyn Tx,
-    ws: &WorkspaceId,
-    id: &ThreadId,
-    files: &[&str],
+    (ws, id): (&WorkspaceId, &ThreadId),
+    messages: &[Message],
+    attaching: Option<&Attaching>,
 ) -> Result<(), Error> {
-    if files.is_empty() {
+    let run: Vec<&str> = messages
+        .iter()
+        .flat_map(Message::code_interpreter_files)
+        .collect();
+    let search = messages.iter().flat_map(Message::file_search_files);
+    let search: BTreeSet<&str> = search.collect();
+    let attaching = attaching.filter(|_| !search.is_empty());
+    let Some(at) = messages.first().map(|message| message.created_at) else {
+        return Ok(());
+    };
+    if run.is_empty() && attaching.is_none() {
         return Ok(());
     }
     let Some(mut thread) = tx.lock(GET, values![ws, id], read)? else {
         return Ok(());
     };
+    let named: BTreeSet<&str> = run.iter().chain(&search).copied().collect();
+    let there = lock_files(tx, ws, &named, at)?;
     let before = thread.tool_resources.file_ids().to_vec();
-    for file in files {
-        if files::lock(tx, ws, &FileId::trusted(*file))? {
+    for file in run {
+        if there.contains(file) {
             thread.tool_resources.add_file(file);
         }
     }
     if thread.tool_resources.file_ids().len() > CODE_INTERPRETER_FILES {
         return Err(Error::TooManyFiles);
     }
+    if let Some(attaching) = attaching {
+        let of_thread = thread.tool_resources.vector_store_ids().first();
+        let of_thread = of_thread.map(|id| VectorStoreId::trusted(id.as_str()));
+        let files = search.intersection(&there).copied();
+        let files: Vec<_> = files.map(FileId::trusted).collect();
+        let place = (ws, of_thread.as_ref());
+        if let Some(made) = vector_stores::attach(tx, place, attaching, (&files, at))? {
+            thread.tool_resources.set_vector_store(made.as_str());
+        }
+    }
     put(tx, ws, &thread, &before)
+}
+
+/// Keeps files from being deleted until the transaction ends. Returns those that are there.
+fn lock_files<'f>(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    named: &BTreeSet<&'f str>,
+    at: Timestamp,
+) -> Result<BTreeSet<&'f str>, Error> {
+    let mut there = BTreeSet::new();
+    // In one order, so that two do not wait for each other.
+    for name in named {
+        let file = FileId::trusted(*name);
+        if files::lock(tx, ws, &file)? && files::get(tx, ws, &file, at)?.is_some() {
+            there.insert(*name);
+        }
+    }
+    Ok(there)
 }
 
 /// Takes a file out of a thread's resources, where this is a thread.

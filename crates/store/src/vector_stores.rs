@@ -18,6 +18,7 @@ use crate::{
     tx::{Row, Tx, statements, to_json, values},
 };
 
+mod attach;
 mod batches;
 mod entry;
 mod files;
@@ -27,6 +28,8 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub use attach::{Attaching, NewVectorStore};
+pub(crate) use attach::{attach, make};
 pub use batches::FileBatches;
 pub(crate) use files::forget_file;
 pub use files::{NewVectorStoreFile, VectorStoreFiles};
@@ -106,12 +109,11 @@ impl VectorStores<'_> {
         receipt: Option<Receipt>,
     ) -> Result<(), Error> {
         let ws = ws.clone();
+        let new = NewVectorStore { record: store, put };
         self.0
             .write(move |tx| {
                 receipts::keep(tx, &ws, receipt.as_ref())?;
-                insert(tx, &ws, &store)?;
-                files::put(tx, (&ws, &store.id), None, &put)?;
-                Ok(())
+                make(tx, &ws, &new)
             })
             .await
     }

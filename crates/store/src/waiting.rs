@@ -10,8 +10,10 @@
 
 use loomgate_domain::{Message, MessageId, Metadata, Run, RunId, ThreadId, Timestamp, WorkspaceId};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    Error, messages, runs,
+    Attaching, Error, messages, runs,
     tx::{Row, Tx, from_json, statements, to_json, values},
 };
 
@@ -48,13 +50,27 @@ statements! {
         ORDER BY expires_at LIMIT 1";
 }
 
+/// A message that waits, as its row has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Waiting {
+    #[serde(flatten)]
+    message: Message,
+    /// What becomes of files that it attaches for search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attaching: Option<Attaching>,
+}
+
 /// Adds a message to what waits for its thread, which the caller has locked.
 pub(crate) fn add_message(
     tx: &mut dyn Tx,
     ws: &WorkspaceId,
     message: &Message,
+    attaching: Option<&Attaching>,
 ) -> Result<(), Error> {
-    let record = to_json(message)?;
+    let record = to_json(&Waiting {
+        message: message.clone(),
+        attaching: attaching.cloned(),
+    })?;
     let values = values![
         ws,
         &message.id,
@@ -98,11 +114,14 @@ pub(crate) fn take(tx: &mut dyn Tx, ws: &WorkspaceId, thread: &ThreadId) -> Resu
     while let Some((id, next)) = tx.row(NEXT, values![ws, thread], next)? {
         tx.execute(DELETE, values![ws, &id])?;
         match next {
-            Next::Message(message) => match messages::post(tx, ws, &message) {
-                // The message was promised; there is just no room for its files any more.
-                Err(Error::TooManyFiles) => {}
-                posted => posted?,
-            },
+            Next::Message(waiting) => {
+                let Waiting { message, attaching } = *waiting;
+                match messages::post(tx, (ws, thread), &[message], attaching.as_ref()) {
+                    // The message was promised; there is just no room for its files any more.
+                    Err(Error::TooManyFiles | Error::StoreExpired(_) | Error::StoreFull) => {}
+                    posted => posted?,
+                }
+            }
             Next::Run { expires_at } => {
                 return runs::activate(tx, ws, &RunId::trusted(id), expires_at);
             }
@@ -133,6 +152,14 @@ pub(crate) fn message(
     thread: &ThreadId,
     id: &MessageId,
 ) -> Result<Option<Message>, Error> {
+    Ok(waiting(tx, ws, (thread, id))?.map(|waiting| waiting.message))
+}
+
+fn waiting(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    (thread, id): (&ThreadId, &MessageId),
+) -> Result<Option<Waiting>, Error> {
     tx.row(GET_MESSAGE, values![ws, id, thread], |row| row.json(0))
 }
 
@@ -143,12 +170,12 @@ pub(crate) fn set_metadata(
     (thread, id): (&ThreadId, &MessageId),
     metadata: Metadata,
 ) -> Result<Option<Message>, Error> {
-    let Some(mut message) = self::message(tx, ws, thread, id)? else {
+    let Some(mut waiting) = waiting(tx, ws, (thread, id))? else {
         return Ok(None);
     };
-    message.metadata = metadata;
-    tx.execute(SET_MESSAGE, values![to_json(&message)?, ws, id])?;
-    Ok(Some(message))
+    waiting.message.metadata = metadata;
+    tx.execute(SET_MESSAGE, values![to_json(&waiting)?, ws, id])?;
+    Ok(Some(waiting.message))
 }
 
 /// Removes a message that waits; the caller has locked the thread. False: there was none.
@@ -178,7 +205,7 @@ pub(crate) fn next_deadline(tx: &mut dyn Tx) -> Result<Option<Timestamp>, Error>
 }
 
 enum Next {
-    Message(Box<Message>),
+    Message(Box<Waiting>),
     Run { expires_at: Timestamp },
 }
 

@@ -9,7 +9,7 @@ use loomgate_domain::{
     run::{EventId, Origin, Route, RunEvent, RunSettings, RunState},
     tool::{Tool, ToolChoice, ToolResources},
 };
-use loomgate_store::{NewRun, NewRunThread};
+use loomgate_store::{NewRun, NewRunThread, ThreadStores};
 use loomgate_wire::{
     object,
     request::{CreateThread, NewMessage, RunOptions},
@@ -18,11 +18,9 @@ use loomgate_wire::{
 use crate::{
     Engine, Error, Subscription,
     command::Place,
-    commands::{
-        locked::{self, Contest},
-        posted,
-    },
+    commands::locked::{self, Contest},
     entry::{self, Entry},
+    making::NewThread,
 };
 
 /// A run, as a client asks for it.
@@ -106,29 +104,24 @@ impl Engine {
         let now = self.shared.clock.now();
         let ids = &self.shared.ids;
         let stream = request.options.stream;
-        let new_message = |thread: &ThreadId, messages: Vec<NewMessage>| {
-            let record = |message| posted(ids, thread, now, message);
-            messages.into_iter().map(record).collect::<Vec<_>>()
-        };
-        let (thread_id, thread, made) = match request.thread {
+        let making = self.making(now);
+        let (thread_id, thread, made, stores) = match request.thread {
             ThreadTarget::Existing(id, messages) => {
-                let messages = new_message(&id, messages);
-                (id, NewRunThread::Existing { messages }, None)
+                let messages = making.messages(&id, messages);
+                let stores = ThreadStores {
+                    made: None,
+                    attaching: making.attaching(&messages),
+                };
+                (id, NewRunThread::Existing { messages }, None, stores)
             }
             ThreadTarget::New(new) => {
-                let thread = Thread {
-                    id: new_id(&**ids),
-                    created_at: now,
-                    metadata: new.metadata,
-                    tool_resources: new.tool_resources,
-                };
-                let messages = new_message(&thread.id, new.messages);
-                let made = thread.clone();
-                (
-                    thread.id.clone(),
-                    NewRunThread::New { thread, messages },
-                    Some(made),
-                )
+                let NewThread {
+                    thread,
+                    messages,
+                    stores,
+                } = making.thread(new);
+                let (id, made) = (thread.id.clone(), Some(thread.clone()));
+                (id, NewRunThread::New { thread, messages }, made, stores)
             }
         };
         let expires_at = now.plus(self.shared.settings.limits.run_expiry_s);
@@ -170,6 +163,7 @@ impl Engine {
             events: entry::row(&told, first),
             at_ms: self.shared.clock.now_ms(),
             if_locked: locked::if_locked(request.when_locked),
+            stores,
             receipt: request.keyed.map(|keyed| receipt(keyed, &run)),
         };
         match store.runs().create(workspace, new).await {

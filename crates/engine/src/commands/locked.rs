@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use loomgate_domain::{Message, Patience, Receipt, RunId, ThreadId, WhenLocked, WorkspaceId};
-use loomgate_store::IfLocked;
+use loomgate_store::{Attaching, IfLocked};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{Engine, Error};
@@ -59,6 +59,9 @@ impl Engine {
         receipt: Option<Receipt>,
     ) -> Result<(), Error> {
         let if_locked = if_locked(when_locked);
+        let making = self.making(message.created_at);
+        let attaching = making.attaching(std::slice::from_ref(&message));
+        let message = (message, attaching);
         let Some(contest) = Contest::of(when_locked) else {
             return self
                 .try_add_message(workspace, message, if_locked, receipt)
@@ -75,11 +78,11 @@ impl Engine {
     async fn try_add_message(
         &self,
         workspace: &WorkspaceId,
-        message: Message,
+        message: (Message, Option<Attaching>),
         if_locked: IfLocked,
         receipt: Option<Receipt>,
     ) -> Result<(), Error> {
-        let thread = message.thread_id.clone();
+        let thread = message.0.thread_id.clone();
         let messages = self.shared.store.messages();
         match messages
             .create(workspace, message, if_locked, receipt)

@@ -179,6 +179,7 @@ impl Request {
         let thread = match thread {
             Some(thread) => ThreadTarget::Existing(thread, messages),
             None => ThreadTarget::New(CreateThread {
+                vector_store: None,
                 messages,
                 tool_resources: ToolResources::default(),
                 metadata: Metadata::default(),

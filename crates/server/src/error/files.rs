@@ -1,5 +1,7 @@
 //! Files and uploads (contract sections 2.2, 2.4 and 11).
 
+use std::collections::BTreeSet;
+
 use loomgate_blobs::Error;
 use loomgate_domain::{
     FileId, file::Purpose, limits::CODE_INTERPRETER_FILES, upload::UploadStatus,
@@ -80,14 +82,20 @@ impl ApiError {
         ))
     }
 
-    /// 400: a file that is to be searched.
-    pub fn search_not_built() -> Self {
-        Self::invalid(
-            "Files can not be attached for 'file_search': vector stores are not built yet. \
-             docs/status.md tells what this release has.",
-        )
-        .param("attachments")
-        .code("unsupported_tool")
+    /// 400: files that can not be searched, by their extensions.
+    pub fn not_searchable(extensions: &BTreeSet<String>) -> Self {
+        let named = extensions.iter().map(|extension| match extension.as_str() {
+            "" => "none",
+            extension => extension,
+        });
+        let named: Vec<&str> = named.collect();
+        let named = named.join(", ");
+        Self::invalid(format!(
+            "Files with extensions [{named}] are not supported for retrieval. docs/vector-stores.md \
+             names those that are."
+        ))
+        .param("file_ids")
+        .code("unsupported_file")
     }
 
     /// 400: an upload that takes nothing more.

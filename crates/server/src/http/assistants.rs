@@ -18,7 +18,8 @@ use crate::{
     http::{
         access::{Access, Routes},
         idempotency::Idempotency,
-        list, named_files,
+        list,
+        named::Named,
         path::AssistantPath,
         reply,
     },
@@ -41,16 +42,28 @@ async fn create(
     once: Idempotency,
     ApiJson(body): ApiJson<CreateAssistant>,
 ) -> Result<Response, ApiError> {
-    named_files::expect(&app, &caller, &[], &[&body.tool_resources]).await?;
+    Named::default()
+        .and_resources(&[&body.tool_resources])
+        .and_store(body.vector_store.as_ref())
+        .expect(&app, &caller)
+        .await?;
+    let now = app.clock.now();
+    let mut tool_resources = body.tool_resources;
+    let store = body
+        .vector_store
+        .map(|new| app.making(now).vector_store(new));
+    if let Some(store) = &store {
+        tool_resources.set_vector_store(store.record.id.as_str());
+    }
     let assistant = Assistant {
         id: new_id(&*app.ids),
-        created_at: app.clock.now(),
+        created_at: now,
         name: body.name,
         description: body.description,
         model: body.model,
         instructions: body.instructions,
         tools: body.tools,
-        tool_resources: body.tool_resources,
+        tool_resources,
         metadata: body.metadata,
         temperature: body.temperature,
         top_p: body.top_p,
@@ -60,7 +73,7 @@ async fn create(
     let (reply, receipt) = once.reply(&object::Assistant::from(&assistant))?;
     let assistants = app.store.assistants();
     assistants
-        .create(&caller.workspace, assistant, receipt)
+        .create(&caller.workspace, assistant, store, receipt)
         .await?;
     Ok(reply)
 }
@@ -100,7 +113,9 @@ async fn modify(
     ApiJson(body): ApiJson<ModifyAssistant>,
 ) -> Result<Response, ApiError> {
     if let Patch::Set(resources) = &body.tool_resources {
-        named_files::expect(&app, &caller, &[], &[resources]).await?;
+        let resources = [resources];
+        let named = Named::default().and_resources(&resources);
+        named.expect(&app, &caller).await?;
     }
     let assistants = app.store.assistants();
     let modified = assistants

@@ -19,7 +19,8 @@ use crate::{
     http::{
         access::{Access, Routes},
         idempotency::Idempotency,
-        list, named_files,
+        list,
+        named::Named,
         path::{MessagePath, ThreadPath},
         reply,
         thread_lock::ThreadLock,
@@ -57,7 +58,8 @@ async fn create(
     ThreadLock(when_locked): ThreadLock,
     ApiJson(CreateMessage(body)): ApiJson<CreateMessage>,
 ) -> Result<Response, ApiError> {
-    named_files::expect(&app, &caller, std::slice::from_ref(&body), &[]).await?;
+    let named = Named::in_messages(std::slice::from_ref(&body));
+    named.expect(&app, &caller).await?;
     let message = posted(&app.ids, &path.thread, app.clock.now(), body);
     let (reply, receipt) = once.reply(&object::Message::from(&message))?;
     let added = app

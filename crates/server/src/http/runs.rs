@@ -30,7 +30,8 @@ use crate::{
     http::{
         access::{Access, Routes},
         idempotency::Idempotency,
-        list, named_files,
+        list,
+        named::Named,
         path::{RunPath, ThreadPath},
         reply,
         thread_lock::ThreadLock,
@@ -74,7 +75,8 @@ async fn create(
     ApiJson(body): ApiJson<CreateRun>,
 ) -> Result<Response, ApiError> {
     let include_results = !include_query(query.as_deref())?.is_empty();
-    named_files::expect(&app, &caller, &body.additional_messages, &[]).await?;
+    let named = Named::in_messages(&body.additional_messages);
+    named.expect(&app, &caller).await?;
     let request = RunRequest {
         assistant_id: body.assistant_id,
         thread: ThreadTarget::Existing(path.thread, body.additional_messages),
@@ -98,7 +100,11 @@ async fn create_with_thread(
     ApiJson(body): ApiJson<CreateThreadAndRun>,
 ) -> Result<Response, ApiError> {
     let resources = [&body.thread.tool_resources, &body.tool_resources];
-    named_files::expect(&app, &caller, &body.thread.messages, &resources).await?;
+    Named::in_messages(&body.thread.messages)
+        .and_resources(&resources)
+        .and_store(body.thread.vector_store.as_ref())
+        .expect(&app, &caller)
+        .await?;
     let request = RunRequest {
         assistant_id: body.assistant_id,
         thread: ThreadTarget::New(body.thread),

@@ -1,8 +1,8 @@
 //! `/v1/threads` (contract section 6).
 
 use axum::{extract::State, response::Response};
-use loomgate_domain::{Patch, Thread, id::new_id};
-use loomgate_engine::posted;
+use loomgate_domain::{Patch, Thread};
+use loomgate_engine::NewThread;
 use loomgate_wire::{
     object,
     request::{CreateThread, ModifyThread},
@@ -16,7 +16,7 @@ use crate::{
     http::{
         access::{Access, Routes},
         idempotency::Idempotency,
-        named_files,
+        named::Named,
         path::ThreadPath,
         reply,
     },
@@ -38,20 +38,20 @@ async fn create(
     once: Idempotency,
     ApiJson(body): ApiJson<CreateThread>,
 ) -> Result<Response, ApiError> {
-    named_files::expect(&app, &caller, &body.messages, &[&body.tool_resources]).await?;
-    let now = app.clock.now();
-    let thread = Thread {
-        id: new_id(&*app.ids),
-        created_at: now,
-        metadata: body.metadata,
-        tool_resources: body.tool_resources,
-    };
-    let record = |message| posted(&app.ids, &thread.id, now, message);
-    let messages = body.messages.into_iter().map(record).collect();
+    Named::in_messages(&body.messages)
+        .and_resources(&[&body.tool_resources])
+        .and_store(body.vector_store.as_ref())
+        .expect(&app, &caller)
+        .await?;
+    let NewThread {
+        thread,
+        messages,
+        stores,
+    } = app.making(app.clock.now()).thread(body);
     let (reply, receipt) = once.reply(&object::Thread::from(&thread))?;
     app.store
         .threads()
-        .create(&caller.workspace, thread, messages, receipt)
+        .create(&caller.workspace, (thread, messages), stores, receipt)
         .await?;
     Ok(reply)
 }
@@ -74,7 +74,9 @@ async fn modify(
     ApiJson(body): ApiJson<ModifyThread>,
 ) -> Result<Response, ApiError> {
     if let Patch::Set(resources) = &body.tool_resources {
-        named_files::expect(&app, &caller, &[], &[resources]).await?;
+        let resources = [resources];
+        let named = Named::default().and_resources(&resources);
+        named.expect(&app, &caller).await?;
     }
     let threads = app.store.threads();
     let modified = threads

@@ -5,15 +5,11 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
-use loomgate_domain::{
-    FileId, Timestamp, VectorStore, VectorStoreId,
-    id::new_id,
-    vector_store::{Attributes, FileCounts},
-};
-use loomgate_store::{NewVectorStoreFile, PutFiles};
+use loomgate_domain::{FileId, VectorStore, VectorStoreId};
+use loomgate_store::NewVectorStore;
 use loomgate_wire::{
     object,
-    request::{CreateVectorStore, CreateVectorStoreFile, ModifyVectorStore, list_query},
+    request::{CreateVectorStore, ModifyVectorStore, list_query},
 };
 
 use crate::{
@@ -25,6 +21,7 @@ use crate::{
         access::{Access, Routes},
         idempotency::Idempotency,
         list,
+        named::Named,
         path::VectorStorePath,
         reply,
     },
@@ -54,29 +51,14 @@ async fn create(
     once: Idempotency,
     ApiJson(body): ApiJson<CreateVectorStore>,
 ) -> Result<Response, ApiError> {
+    let named = Named::for_store(&body.file_ids);
+    named.expect(&app, &caller).await?;
     let now = app.clock.now();
-    let chunking = body.chunking;
-    let file = |file_id| CreateVectorStoreFile {
-        file_id,
-        chunking,
-        attributes: Attributes::default(),
-    };
-    let put = put_files(&app, body.file_ids.into_iter().map(file), now);
-    let store = VectorStore {
-        id: new_id(&*app.ids),
-        created_at: now,
-        name: body.name,
-        description: body.description,
-        metadata: body.metadata,
-        expires_after_days: body.expires_after_days,
-        last_active_at: now,
-        file_counts: waiting(&put),
-        usage_bytes: 0,
-    };
-    let (reply, receipt) = once.reply(&object::VectorStore::at(&store, now))?;
+    let NewVectorStore { record, put } = app.making(now).vector_store(body);
+    let (reply, receipt) = once.reply(&object::VectorStore::at(&record, now))?;
     let stores = app.store.vector_stores();
     stores
-        .create(&caller.workspace, store, put, receipt)
+        .create(&caller.workspace, record, put, receipt)
         .await?;
     Ok(reply)
 }
@@ -156,34 +138,4 @@ async fn missing(
 ) -> Result<ApiError, ApiError> {
     find(app, caller, store).await?;
     Ok(ApiError::not_in_store(file, store))
-}
-
-/// Files for a store, each once: of one that is named twice, the last counts.
-fn put_files(
-    app: &App,
-    bodies: impl Iterator<Item = CreateVectorStoreFile>,
-    at: Timestamp,
-) -> PutFiles {
-    let mut files: Vec<NewVectorStoreFile> = Vec::new();
-    for body in bodies {
-        files.retain(|file| file.file_id != body.file_id);
-        files.push(NewVectorStoreFile {
-            file_id: body.file_id,
-            chunking: body.chunking,
-            attributes: body.attributes,
-        });
-    }
-    PutFiles {
-        files,
-        at,
-        most: app.config.limits.vector_store_files,
-    }
-}
-
-/// What is counted of files that were just put.
-fn waiting(put: &PutFiles) -> FileCounts {
-    FileCounts {
-        in_progress: put.files.len() as u64,
-        ..FileCounts::default()
-    }
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::{admin::ok, app::TestApp, files::upload};
 
-const INDEXING: &str = "[indexing]\nconcurrency = 2";
-const FOOD: &str = "# Food\n\nThe favourite food of the crew is pizza with pineapple.\n";
+pub(crate) const INDEXING: &str = "[indexing]\nconcurrency = 2";
+pub(crate) const FOOD: &str = "# Food\n\nThe favourite food of the crew is pizza with pineapple.\n";
 
 /// A store with these files, all of them looked at.
 async fn store_of(app: &TestApp, files: &[(&str, &[u8])]) -> Value {
@@ -26,7 +26,7 @@ async fn store_of(app: &TestApp, files: &[(&str, &[u8])]) -> Value {
     }
 }
 
-async fn ended(app: &TestApp, run: &Value) -> Value {
+pub(crate) async fn ended(app: &TestApp, run: &Value) -> Value {
     let (thread, id) = (
         run["thread_id"].as_str().unwrap(),
         run["id"].as_str().unwrap(),
@@ -56,7 +56,7 @@ async fn searching(app: &TestApp, store: &Value, lines: &str) -> Value {
     ended(app, &run).await
 }
 
-async fn of_run(app: &TestApp, run: &Value, what: &str) -> Vec<Value> {
+pub(crate) async fn of_run(app: &TestApp, run: &Value, what: &str) -> Vec<Value> {
     let thread = run["thread_id"].as_str().unwrap();
     let path = match what {
         "messages" => format!("/v1/threads/{thread}/messages?order=asc"),

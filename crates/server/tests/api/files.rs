@@ -55,7 +55,7 @@ pub(crate) async fn upload(app: &TestApp, name: &str, purpose: &str, bytes: &[u8
     answer.json()
 }
 
-async fn delete(app: &TestApp, path: &str) -> Answer {
+pub(crate) async fn delete(app: &TestApp, path: &str) -> Answer {
     Answer::of(app.request(Method::DELETE, path)).await
 }
 

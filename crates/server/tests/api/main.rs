@@ -5,6 +5,8 @@ mod admin;
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod attachments;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod bodies;

@@ -9,7 +9,7 @@ use loomgate_domain::{
     run::EventId,
 };
 use loomgate_store::{
-    Error, EventRow, IfLocked, NewRun, NewRunThread, RunChange, Store,
+    Error, EventRow, IfLocked, NewRun, NewRunThread, RunChange, Store, ThreadStores,
     copy::{CopyError, Progress, Stage, copy},
 };
 use loomgate_testkit::postgres::Database;
@@ -55,7 +55,7 @@ async fn fill(store: &Store) {
     let messages = store.messages();
     let waiting = message(&id(2), 9_000);
     let waiting = messages
-        .create(&ws(), waiting, IfLocked::Enqueue, None)
+        .create(&ws(), (waiting, None), IfLocked::Enqueue, None)
         .await;
     waiting.unwrap().unwrap();
     let told = NewRun {
@@ -76,6 +76,7 @@ async fn fill(store: &Store) {
         }),
         at_ms: NOW_MS,
         if_locked: IfLocked::Refuse,
+        stores: ThreadStores::default(),
         receipt: Some(receipt("k")),
     };
     store.runs().create(&ws(), told).await.unwrap().unwrap();

@@ -6,6 +6,7 @@ use loomgate_domain::{
 };
 use loomgate_store::{
     Claim, ClaimRequest, EventRow, Flush, Found, IfLocked, NewRun, NewRunThread, RunChange, Store,
+    ThreadStores,
 };
 
 use crate::{
@@ -52,6 +53,7 @@ async fn streamed(store: &Store, n: u32) -> RunId {
         events: Some(row(at(0, 2), 2, false)),
         at_ms: NOW_MS,
         if_locked: IfLocked::Refuse,
+        stores: ThreadStores::default(),
         receipt: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();

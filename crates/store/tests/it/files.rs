@@ -373,7 +373,7 @@ async fn resources_name_only_files_that_are_there(home: Home) {
     user.tool_resources.add_file("file-9");
     let refused = store
         .assistants()
-        .create(&ws(), user, Some(receipt("k")))
+        .create(&ws(), user, None, Some(receipt("k")))
         .await;
     let Err(Error::NoSuchFiles(missing)) = refused else {
         panic!("{refused:?}")

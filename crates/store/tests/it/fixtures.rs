@@ -9,6 +9,7 @@ use loomgate_domain::{
 };
 use loomgate_store::{
     Claim, ClaimRequest, Guard, IfLocked, NewRun, NewRunThread, Options, RunChange, Store,
+    ThreadStores,
 };
 
 /// When all records are made; runs expire 600 seconds later.
@@ -181,6 +182,7 @@ pub(crate) async fn queued(store: &Store, n: u32) -> Run {
         events: None,
         at_ms: NOW_MS,
         if_locked: IfLocked::Refuse,
+        stores: ThreadStores::default(),
         receipt: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();

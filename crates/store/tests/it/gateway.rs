@@ -6,7 +6,7 @@ use loomgate_domain::{
     limit::{Charge, ClosedRun, OpenRun, Owed},
     virtual_key::{VirtualKey, VirtualKeySettings},
 };
-use loomgate_store::{Error, Guard, RunChange};
+use loomgate_store::{Error, Guard, RunChange, ThreadStores};
 use serde_json::json;
 
 use crate::{
@@ -430,6 +430,7 @@ async fn what_came_sealed_with_a_run_is_erased_when_it_ends(home: Home) {
             events: None,
             at_ms: NOW_MS,
             if_locked: IfLocked::Refuse,
+            stores: ThreadStores::default(),
             receipt: None,
         };
         store.runs().create(&ws(), new).await.unwrap().unwrap();
@@ -483,6 +484,7 @@ async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on(home: H
             events: None,
             at_ms: NOW_MS,
             if_locked: IfLocked::Refuse,
+            stores: ThreadStores::default(),
             receipt: None,
         };
         store.runs().create(&ws(), new).await.unwrap().unwrap();

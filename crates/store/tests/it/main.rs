@@ -9,6 +9,7 @@
 #[macro_use]
 mod home;
 
+mod attachments;
 mod backup;
 mod copy;
 mod documents;

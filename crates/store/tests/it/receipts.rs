@@ -4,7 +4,7 @@ use loomgate_domain::{
     KeyedRequest, PageRequest, Receipt, Timestamp, WorkspaceId,
     receipt::{Answer, RECEIPT_LIFETIME_S},
 };
-use loomgate_store::{Error, IfLocked, NewRun, NewRunThread};
+use loomgate_store::{Error, IfLocked, NewRun, NewRunThread, ThreadStores};
 
 use crate::{
     exports::export,
@@ -43,7 +43,7 @@ async fn a_key_creates_once(home: Home) {
     let kept = receipt("k");
     let assistants = store.assistants();
     let created = assistants
-        .create(&ws(), assistant(1), Some(kept.clone()))
+        .create(&ws(), assistant(1), None, Some(kept.clone()))
         .await;
     created.unwrap();
     assert_eq!(
@@ -53,12 +53,17 @@ async fn a_key_creates_once(home: Home) {
     // Whatever it is that comes under the key next.
     let assistants = store.assistants();
     let again = assistants
-        .create(&ws(), assistant(2), Some(receipt("k")))
+        .create(&ws(), assistant(2), None, Some(receipt("k")))
         .await;
     assert!(matches!(again, Err(Error::Repeated)), "{again:?}");
     let threads = store.threads();
     let again = threads
-        .create(&ws(), thread(1), Vec::new(), Some(receipt("k")))
+        .create(
+            &ws(),
+            (thread(1), Vec::new()),
+            ThreadStores::default(),
+            Some(receipt("k")),
+        )
         .await;
     assert!(matches!(again, Err(Error::Repeated)), "{again:?}");
     assert_eq!(store.threads().get(&ws(), &id(1)).await.unwrap(), None);
@@ -77,6 +82,7 @@ async fn a_refused_creation_leaves_no_receipt(home: Home) {
         events: None,
         at_ms: NOW_MS,
         if_locked: IfLocked::Refuse,
+        stores: ThreadStores::default(),
         receipt: Some(receipt("k")),
     };
     // No such thread.
@@ -85,7 +91,7 @@ async fn a_refused_creation_leaves_no_receipt(home: Home) {
     let missing = messages
         .create(
             &ws(),
-            message(&id(7), 7),
+            (message(&id(7), 7), None),
             IfLocked::Refuse,
             Some(receipt("k")),
         )
@@ -99,7 +105,7 @@ async fn a_refused_creation_leaves_no_receipt(home: Home) {
     let locked = messages
         .create(
             &ws(),
-            message(&id(1), 9),
+            (message(&id(1), 9), None),
             IfLocked::Refuse,
             Some(receipt("k")),
         )
@@ -117,7 +123,8 @@ async fn of_creations_at_the_same_time_one_takes_place(home: Home) {
             let threads = store.threads();
             let first = vec![message(&id(n), n)];
             let kept = Some(receipt("k"));
-            threads.create(&ws(), thread(n), first, kept).await
+            let (new, stores) = ((thread(n), first), ThreadStores::default());
+            threads.create(&ws(), new, stores, kept).await
         });
     }
     let ends = creations.join_all().await;
@@ -134,7 +141,7 @@ async fn receipts_expire_and_are_swept(home: Home) {
     for (n, key) in [(1, "a"), (2, "b"), (3, "c")] {
         let assistants = store.assistants();
         let created = assistants
-            .create(&ws(), assistant(n), Some(receipt(key)))
+            .create(&ws(), assistant(n), None, Some(receipt(key)))
             .await;
         created.unwrap();
     }
@@ -149,7 +156,7 @@ async fn receipts_expire_and_are_swept(home: Home) {
     let new = request("a", over).answered(answer);
     let created = store
         .assistants()
-        .create(&ws(), assistant(4), Some(new.clone()))
+        .create(&ws(), assistant(4), None, Some(new.clone()))
         .await;
     created.unwrap();
     assert_eq!(receipts.sweep(over, 1).await.unwrap(), 1);
@@ -164,13 +171,13 @@ async fn a_key_is_its_workspaces_own(home: Home) {
     for (ws, n) in [(ws(), 1), (other.clone(), 2)] {
         let assistants = store.assistants();
         let created = assistants
-            .create(&ws, assistant(n), Some(receipt("k")))
+            .create(&ws, assistant(n), None, Some(receipt("k")))
             .await;
         created.unwrap();
     }
     let assistants = store.assistants();
     let created = assistants
-        .create(&ws(), assistant(3), Some(receipt("mine")))
+        .create(&ws(), assistant(3), None, Some(receipt("mine")))
         .await;
     created.unwrap();
     let receipts = store.receipts();

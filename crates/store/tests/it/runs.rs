@@ -7,7 +7,7 @@ use loomgate_domain::{
 };
 use loomgate_store::{
     Commanded, Committed, ContextLimits, Error, Guard, IfLocked, NewRun, NewRunThread, RunChange,
-    Store,
+    Store, ThreadStores,
 };
 
 use crate::{
@@ -60,6 +60,7 @@ async fn a_run_is_created_with_its_thread_or_on_one(home: Home) {
         events: None,
         at_ms: NOW_MS,
         if_locked: IfLocked::Refuse,
+        stores: ThreadStores::default(),
         receipt: None,
     };
     let refused = store.runs().create(&ws(), on(1, 2)).await;
@@ -94,6 +95,7 @@ async fn a_refused_run_leaves_no_thread_behind(home: Home) {
         events: None,
         at_ms: NOW_MS,
         if_locked: IfLocked::Refuse,
+        stores: ThreadStores::default(),
         receipt: None,
     };
     let refused = store.runs().create(&ws(), new).await;

@@ -8,7 +8,7 @@ use loomgate_domain::{
 use loomgate_store::{
     Claim, Commanded, ContextLimits, EventRow, Flush, GraphPoint, GraphQuery, GroupBy, GroupQuery,
     Groups, Guard, IfLocked, Lease, LogFilter, Measure, NewRun, NewRunThread, RunChange,
-    RunContext, Store,
+    RunContext, Store, ThreadStores,
 };
 
 use crate::{
@@ -111,6 +111,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing(home: Home) {
         events: None,
         at_ms: NOW_MS,
         if_locked: IfLocked::Refuse,
+        stores: ThreadStores::default(),
         receipt: None,
     };
     assert_eq!(runs.create(ws2, new_run).await.unwrap(), None);
@@ -261,6 +262,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway(home: Home)
         events: None,
         at_ms: NOW_MS,
         if_locked: IfLocked::Refuse,
+        stores: ThreadStores::default(),
         receipt: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();

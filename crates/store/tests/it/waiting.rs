@@ -7,7 +7,7 @@ use loomgate_domain::{
     run::{RunState, RunStatus},
 };
 use loomgate_store::{
-    Deleted, Error, IfLocked, NewRun, NewRunThread, RunChange, Store, WAITING_MAX,
+    Deleted, Error, IfLocked, NewRun, NewRunThread, RunChange, Store, ThreadStores, WAITING_MAX,
 };
 
 use crate::{
@@ -45,6 +45,7 @@ fn later(n: u32, messages: Vec<Message>) -> NewRun {
         events: None,
         at_ms: NOW_MS,
         if_locked: IfLocked::Enqueue,
+        stores: ThreadStores::default(),
         receipt: None,
     }
 }
@@ -60,7 +61,7 @@ async fn post(
 ) -> Result<Option<()>, Error> {
     let messages = store.messages();
     messages
-        .create(&ws(), message, IfLocked::Enqueue, receipt)
+        .create(&ws(), (message, None), IfLocked::Enqueue, receipt)
         .await
 }
 

@@ -12,6 +12,7 @@ use super::{
     resources::{NEW_RESOURCES, RESOURCES, ResourcesBody},
     tool::{ASSISTANT_TOOLS, ToolBody, tools_of},
     turn::{REASONING_EFFORT, RESPONSE_FORMAT},
+    vector_store::CreateVectorStore,
 };
 use crate::{
     Problem,
@@ -33,6 +34,8 @@ pub struct CreateAssistant {
     pub tools: Vec<Tool>,
     /// Files and stores that its tools may use.
     pub tool_resources: ToolResources,
+    /// A vector store to make, which its resources are to name.
+    pub vector_store: Option<CreateVectorStore>,
     /// The client's own pairs.
     pub metadata: Metadata,
     /// 0 to 2.
@@ -166,13 +169,16 @@ impl Request for CreateAssistant {
 
     fn from_value(value: Value, limits: &Limits) -> Result<Self, Problem> {
         let body: Body = read(&CREATE, value, limits)?;
+        let resources = body.tool_resources.into_option().unwrap_or_default();
+        let (tool_resources, vector_store) = resources.with_store();
         Ok(Self {
             model: body.model.unwrap_or_default(),
             name: body.name.into_option(),
             description: body.description.into_option(),
             instructions: body.instructions.into_option(),
             tools: tools_of(body.tools.into_option().unwrap_or_default()),
-            tool_resources: body.tool_resources.into_option().unwrap_or_default().into(),
+            tool_resources,
+            vector_store,
             metadata: body.metadata.into_option().unwrap_or_default(),
             temperature: body.temperature.into_option(),
             top_p: body.top_p.into_option(),

@@ -1,36 +1,46 @@
 //! Files and stores that tools may use, as requests carry them (contract section 5.3).
 
 use loomgate_domain::{
-    limits,
+    FileId, Metadata, limits,
     tool::{CodeInterpreterResources, FileSearchResources, ToolResources},
 };
 use serde::Deserialize;
 
-use super::chunking::CHUNKING;
-use crate::shape::{
-    Cap, Field, Object, Rule, STRING, Shape, Violation, inline, list, list_of, object,
+use super::{
+    chunking::{CHUNKING, ChunkingBody, chunking},
+    vector_store::{CreateVectorStore, FILE_ID},
 };
+use crate::shape::{Cap, Field, Object, Rule, STRING, Shape, Violation, inline, list_of, object};
+
+/// The most files of a vector store that is made along the way.
+const STORE_FILES: usize = 10_000;
 
 /// Resources by id, and the helper that makes a vector store along the way.
 pub static NEW_RESOURCES: Shape = object(
     "NewToolResources",
     "Files and stores that tools may use.",
-    &[CODE_INTERPRETER, Field::optional(
-        "file_search",
-        &Shape::Object(Object {
-            name: "",
-            doc: "",
-            fields: &[STORE_IDS, Field::optional(
-                "vector_stores",
-                &list_of(&NEW_STORE, Cap::At(1)),
-                "Makes a vector store. Not supported in this release: name an existing one.",
-            )
-            .nullable()],
-            rule: Some(STORES),
-        }),
-        "For file search.",
-    )
-    .nullable()],
+    &[
+        CODE_INTERPRETER,
+        Field::optional(
+            "file_search",
+            &Shape::Object(Object {
+                name: "",
+                doc: "",
+                fields: &[
+                    STORE_IDS,
+                    Field::optional(
+                        "vector_stores",
+                        &list_of(&NEW_STORE, Cap::At(1)),
+                        "Makes a vector store, which `vector_store_ids` names then.",
+                    )
+                    .nullable(),
+                ],
+                rule: Some(STORES),
+            }),
+            "For file search.",
+        )
+        .nullable(),
+    ],
 );
 
 /// Resources by id.
@@ -68,7 +78,11 @@ const STORE_IDS: Field = Field::optional(
 .nullable();
 
 static NEW_STORE: Shape = inline(&[
-    Field::optional("file_ids", &list(&STRING), "Files to put into the store."),
+    Field::optional(
+        "file_ids",
+        &list_of(&FILE_ID, Cap::At(STORE_FILES)),
+        "Files to put into the store.",
+    ),
     Field::optional("chunking_strategy", &CHUNKING, "How files are cut up.").nullable(),
     Field::optional("metadata", &Shape::Metadata, "The client's own pairs.").nullable(),
 ]);
@@ -79,30 +93,23 @@ const STORES: Rule = Rule {
         let ids = resources
             .get("vector_store_ids")
             .filter(|ids| !ids.is_null());
-        match (stores.is_empty(), ids) {
-            (true, _) => None,
-            (false, Some(_)) => Some(Violation {
-                at: "vector_stores",
-                text: |_| {
-                    "Mutually exclusive parameters. Ensure you are only providing one of: \
-                     'vector_store_ids' or 'vector_stores'."
-                        .to_owned()
-                },
-                code: "mutually_exclusive_parameters",
-            }),
-            (false, None) => Some(Violation {
-                at: "vector_stores",
-                text: |path| {
-                    format!(
-                        "'{path}' is not supported by this release of Loomgate: vector stores \
-                         can not be created along with another object."
-                    )
-                },
-                code: "not_supported",
-            }),
-        }
+        (!stores.is_empty() && ids.is_some()).then_some(Violation {
+            at: "vector_stores",
+            text: |_| {
+                "Mutually exclusive parameters. Ensure you are only providing one of: \
+                 'vector_store_ids' or 'vector_stores'."
+                    .to_owned()
+            },
+            code: "mutually_exclusive_parameters",
+        })
     },
-    schema: r#"{"allOf": [{"properties": {"vector_stores": {"maxItems": 0}}}]}"#,
+    schema: r#"{"not": {
+        "required": ["vector_store_ids", "vector_stores"],
+        "properties": {
+            "vector_store_ids": {"type": "array"},
+            "vector_stores": {"type": "array", "minItems": 1}
+        }
+    }}"#,
 };
 
 /// Tool resources as a request carries them.
@@ -121,6 +128,36 @@ struct CodeInterpreterBody {
 #[derive(Debug, Deserialize)]
 struct FileSearchResourcesBody {
     vector_store_ids: Option<Vec<String>>,
+    vector_stores: Option<Vec<NewStoreBody>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct NewStoreBody {
+    file_ids: Vec<FileId>,
+    chunking_strategy: Option<ChunkingBody>,
+    metadata: Option<Metadata>,
+}
+
+impl ResourcesBody {
+    /// What they name, and the vector store that is to be made for them.
+    pub(super) fn with_store(mut self) -> (ToolResources, Option<CreateVectorStore>) {
+        let search = self.file_search.as_mut();
+        let stores = search.and_then(|search| search.vector_stores.take());
+        let store = stores.and_then(|stores| stores.into_iter().next());
+        (self.into(), store.map(CreateVectorStore::from))
+    }
+}
+
+impl From<NewStoreBody> for CreateVectorStore {
+    fn from(body: NewStoreBody) -> Self {
+        Self {
+            file_ids: body.file_ids,
+            chunking: chunking(body.chunking_strategy),
+            metadata: body.metadata.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
 }
 
 impl From<ResourcesBody> for ToolResources {

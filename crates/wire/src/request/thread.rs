@@ -8,6 +8,7 @@ use super::{
     Request, convert,
     message::{MESSAGE, MessageBody, NewMessage},
     resources::{NEW_RESOURCES, RESOURCES, ResourcesBody},
+    vector_store::CreateVectorStore,
 };
 use crate::{
     Problem,
@@ -15,12 +16,14 @@ use crate::{
 };
 
 /// `POST /threads`, and the thread of `POST /threads/runs`
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreateThread {
     /// The messages to start with, oldest first.
     pub messages: Vec<NewMessage>,
     /// Files and stores that tools may use on this thread.
     pub tool_resources: ToolResources,
+    /// A vector store to make, which its resources are to name.
+    pub vector_store: Option<CreateVectorStore>,
     /// The client's own pairs.
     pub metadata: Metadata,
 }
@@ -77,9 +80,11 @@ pub(super) struct CreateBody {
 
 impl From<CreateBody> for CreateThread {
     fn from(body: CreateBody) -> Self {
+        let (tool_resources, vector_store) = body.tool_resources.unwrap_or_default().with_store();
         Self {
             messages: body.messages.into_iter().map(NewMessage::from).collect(),
-            tool_resources: body.tool_resources.unwrap_or_default().into(),
+            tool_resources,
+            vector_store,
             metadata: body.metadata.unwrap_or_default(),
         }
     }

@@ -95,7 +95,7 @@ static EXPIRES_AFTER: Shape = object(
     ],
 );
 
-static FILE_ID: Shape = Shape::Text(Text {
+pub(super) static FILE_ID: Shape = Shape::Text(Text {
     min: 0,
     max: Cap::None,
     bytes: false,

@@ -1,7 +1,7 @@
 //! What has to be accepted, and what becomes of it (contract sections 3.2, 5.2, 7.2 and 18).
 
 use loomgate_domain::{
-    Limits, Patch,
+    FileId, Limits, Patch,
     message::{Content, ImageDetail, ImageUrl},
     tool::{ResponseFormat, Tool, ToolChoice, Truncation},
 };
@@ -9,7 +9,7 @@ use loomgate_wire::{
     Request, parse,
     request::{
         CreateAssistant, CreateMessage, CreateRun, CreateThread, CreateThreadAndRun,
-        ModifyAssistant, ModifyRun, ModifyThread, SubmitToolOutputs,
+        CreateVectorStore, ModifyAssistant, ModifyRun, ModifyThread, SubmitToolOutputs,
     },
 };
 use serde_json::json;
@@ -71,6 +71,42 @@ fn what_clients_in_the_field_send() {
     read::<CreateRun>(&json!({"assistant_id": "asst_1", "additional_messages": null})).unwrap();
     let choice = json!({"type": "file_search", "function": null});
     read::<CreateRun>(&json!({"assistant_id": "asst_1", "tool_choice": choice})).unwrap();
+}
+
+#[test]
+fn a_store_is_made_along_the_way() {
+    let resources = |stores| json!({"file_search": {"vector_stores": stores}});
+    let full = json!([{"file_ids": ["file-1", "file-2"], "metadata": {"k": "v"},
+        "chunking_strategy": {"type": "static", "static": {
+            "max_chunk_size_tokens": 100, "chunk_overlap_tokens": 50}}}]);
+    let assistant: CreateAssistant =
+        read(&json!({"model": "m", "tool_resources": resources(full)})).unwrap();
+    // It is never echoed: what names it is filled in once it has an id.
+    let search = assistant.tool_resources.file_search.unwrap();
+    assert_eq!(search.vector_store_ids, <[String; 0]>::default());
+    let store = assistant.vector_store.unwrap();
+    let ids: Vec<&str> = store.file_ids.iter().map(FileId::as_str).collect();
+    assert_eq!(ids, ["file-1", "file-2"]);
+    assert_eq!(
+        (store.chunking.max_tokens, store.chunking.overlap_tokens),
+        (100, 50)
+    );
+    assert_eq!(store.metadata.iter().collect::<Vec<_>>(), [("k", "v")]);
+    assert_eq!((store.name, store.expires_after_days), (None, None));
+
+    let bare = json!([{"chunking_strategy": {"type": "auto"}, "metadata": null}]);
+    let run: CreateThreadAndRun =
+        read(&json!({"assistant_id": "asst_1", "thread": {"tool_resources": resources(bare)}}))
+            .unwrap();
+    let bare = run.thread.vector_store;
+    assert_eq!(bare, Some(CreateVectorStore::default()));
+    for none in [json!([]), json!(null)] {
+        let thread: CreateThread = read(&json!({"tool_resources": resources(none)})).unwrap();
+        assert_eq!(thread.vector_store, None);
+    }
+    // An empty list beside ids asks for nothing.
+    let both = json!({"file_search": {"vector_store_ids": ["vs_1"], "vector_stores": []}});
+    read::<CreateThread>(&json!({ "tool_resources": both })).unwrap();
 }
 
 #[test]

@@ -143,6 +143,22 @@ fn resources() {
         ids(2),
         &many("tool_resources.file_search.vector_store_ids", 1),
     );
+    let stores = |stores| json!({"tool_resources": {"file_search": {"vector_stores": stores}}});
+    edge::<CreateThread>(
+        stores,
+        json!([{}]),
+        json!([{}, {}]),
+        &many("tool_resources.file_search.vector_stores", 1),
+    );
+    edge::<CreateThread>(
+        |ids| stores(json!([{ "file_ids": ids }])),
+        ids(10_000),
+        ids(10_001),
+        &many(
+            "tool_resources.file_search.vector_stores[0].file_ids",
+            10_000,
+        ),
+    );
 }
 
 #[test]

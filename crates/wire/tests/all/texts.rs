@@ -272,12 +272,29 @@ fn rules_over_several_fields() {
         "invalid_value",
     );
     let store = json!([{"file_ids": ["file-1"]}]);
-    told::<CreateAssistant>(
-        &json!({"model": "m", "tool_resources": {"file_search": {"vector_stores": store}}}),
-        "'tool_resources.file_search.vector_stores' is not supported by this release of \
-         Loomgate: vector stores can not be created along with another object.",
-        "tool_resources.file_search.vector_stores",
-        "not_supported",
+    let search = |fields: Value| json!({"tool_resources": {"file_search": fields}});
+    told::<CreateThread>(
+        &search(
+            json!({"vector_stores": [{"chunking_strategy": {"type": "static", "static": {
+            "max_chunk_size_tokens": 100, "chunk_overlap_tokens": 51}}}]}),
+        ),
+        "Invalid 'tool_resources.file_search.vector_stores[0].chunking_strategy.static.\
+         chunk_overlap_tokens': the overlap must be at most half of 'max_chunk_size_tokens'.",
+        "tool_resources.file_search.vector_stores[0].chunking_strategy.static.chunk_overlap_tokens",
+        "invalid_value",
+    );
+    told::<CreateThread>(
+        &search(json!({"vector_stores": [{"file_ids": ["x"]}]})),
+        "Invalid 'tool_resources.file_search.vector_stores[0].file_ids[0]': 'x'. Expected an ID \
+         that begins with 'file'.",
+        "tool_resources.file_search.vector_stores[0].file_ids[0]",
+        "invalid_value",
+    );
+    told::<CreateThread>(
+        &search(json!({"vector_stores": [{"name": "n"}]})),
+        "Unknown parameter: 'tool_resources.file_search.vector_stores[0].name'.",
+        "tool_resources.file_search.vector_stores[0].name",
+        "unknown_parameter",
     );
     told::<CreateThreadAndRun>(
         &json!({"assistant_id": "asst_1", "thread": {"tool_resources": {"file_search": {

@@ -6,12 +6,13 @@ use axum::{
 };
 use http::HeaderMap;
 use loomgate_domain::{FileId, id::new_id, vector_store::FileBatch};
+use loomgate_engine::waiting;
 use loomgate_wire::{
     object,
     request::{CreateFileBatch, list_query},
 };
 
-use super::{find, put_files, waiting};
+use super::find;
 use crate::{
     App,
     auth::Caller,
@@ -21,6 +22,7 @@ use crate::{
         access::{Access, Routes},
         idempotency::Idempotency,
         list,
+        named::Named,
         path::{FileBatchPath, VectorStorePath},
         reply,
     },
@@ -47,8 +49,10 @@ async fn create(
     once: Idempotency,
     ApiJson(body): ApiJson<CreateFileBatch>,
 ) -> Result<Response, ApiError> {
+    let named = Named::for_store(body.files.iter().map(|file| &file.file_id));
+    named.expect(&app, &caller).await?;
     let now = app.clock.now();
-    let put = put_files(&app, body.files.into_iter(), now);
+    let put = app.making(now).put_files(body.files.into_iter());
     let batch = FileBatch {
         id: new_id(&*app.ids),
         vector_store_id: path.store.clone(),

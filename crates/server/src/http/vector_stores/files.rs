@@ -14,7 +14,7 @@ use loomgate_wire::{
     request::{CreateVectorStoreFile, ModifyVectorStoreFile, list_query},
 };
 
-use super::{missing, put_files};
+use super::missing;
 use crate::{
     App,
     auth::Caller,
@@ -24,6 +24,7 @@ use crate::{
         access::{Access, Routes},
         idempotency::Idempotency,
         list,
+        named::Named,
         path::{VectorStoreFilePath, VectorStorePath},
         reply,
     },
@@ -51,6 +52,8 @@ async fn create(
     once: Idempotency,
     ApiJson(body): ApiJson<CreateVectorStoreFile>,
 ) -> Result<Response, ApiError> {
+    let named = Named::for_store([&body.file_id]);
+    named.expect(&app, &caller).await?;
     let now = app.clock.now();
     let file = VectorStoreFile {
         file_id: body.file_id.clone(),
@@ -63,7 +66,7 @@ async fn create(
         usage_bytes: 0,
     };
     let (reply, receipt) = once.reply(&object::VectorStoreFile::from(&file))?;
-    let put = put_files(&app, std::iter::once(body), now);
+    let put = app.making(now).put_files(std::iter::once(body));
     let files = app.store.vector_store_files();
     let put = files.put(&caller.workspace, &path.store, put, receipt);
     put.await?.ok_or_else(|| ApiError::not_found(&path.store))?;

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use loomgate_domain::{MessageId, Metadata, Order, PageRequest, RunId, Thread, limit::Owed};
-use loomgate_store::{Error, IfLocked, NewRun, NewRunThread, Options, RunChange, Store};
+use loomgate_store::{
+    Error, IfLocked, NewRun, NewRunThread, Options, RunChange, Store, ThreadStores,
+};
 use loomgate_testkit::postgres::Database;
 use tokio::task::JoinSet;
 
@@ -70,6 +72,7 @@ async fn of_runs_created_at_once_one_gets_the_thread() {
             events: None,
             at_ms: NOW_MS,
             if_locked: IfLocked::Refuse,
+            stores: ThreadStores::default(),
             receipt: None,
         };
         store.runs().create(&ws(), new).await
