@@ -112,6 +112,8 @@ pub(crate) struct Running {
     pub(crate) ws: WorkspaceId,
     pub(crate) fence: i64,
     pub(crate) stop: CancellationToken,
+    /// It waits for something else than a model, and takes no place (`places.rs`).
+    pub(crate) rests: bool,
 }
 
 impl Engine {

@@ -96,6 +96,15 @@ impl Executor {
             self.draft.tell_event(&Event::Run(RunEvent::Cancelling));
             return self.stop_run().await;
         }
+        if SearchTool::of(&self.draft.run).is_some() {
+            let began = {
+                let beginning = sources::begin(&self.shared, &self.guard, &self.draft.run);
+                self.undisturbed(beginning).await
+            };
+            if self.searchable(began).await?.is_none() {
+                return Ok(());
+            }
+        }
         let mut broken = 0;
         loop {
             if self.draft.is_called() && !self.carry_out_calls().await? {
@@ -309,22 +318,13 @@ impl Executor {
     /// ended, or waits for its client.
     async fn carry_out_calls(&mut self) -> Result<bool, Fault> {
         let pending: Vec<FileSearchCall> = search::pending(self.draft.calls()).cloned().collect();
-        let place = (&self.guard.ws, &self.guard.thread);
         let found = {
-            let searching = sources::search(&self.shared, place, &self.draft.run, &pending);
+            let run = &self.draft.run;
+            let searching = sources::search(&self.shared, &self.guard, run, &pending);
             self.undisturbed(searching).await
         };
-        let found = match found {
-            Ok(Ok(found)) => found,
-            Ok(Err(Unsearchable::Store(error))) => return Err(error.into()),
-            Ok(Err(Unsearchable::Expired(store))) => {
-                self.fail(failure::expired_store(&store)).await?;
-                return Ok(false);
-            }
-            Err(interrupt) => {
-                self.interrupted(None, &interrupt).await?;
-                return Ok(false);
-            }
+        let Some(found) = self.searchable(found).await? else {
+            return Ok(false);
         };
         for (call, results) in pending.iter().zip(found) {
             self.draft.write_results(call.block, results);
@@ -340,6 +340,22 @@ impl Executor {
         self.draft.step(now, Input::RequireAction(functions))?;
         self.settle(Some(before)).await?;
         Ok(false)
+    }
+
+    /// What came of looking into the run's vector stores. `None`: the run has ended over it.
+    async fn searchable<T>(
+        &mut self,
+        outcome: Result<Result<T, Unsearchable>, Interrupt>,
+    ) -> Result<Option<T>, Fault> {
+        match outcome {
+            Ok(Ok(found)) => return Ok(Some(found)),
+            Ok(Err(Unsearchable::Store(error))) => return Err(error.into()),
+            Ok(Err(Unsearchable::Expired(store))) => {
+                self.fail(failure::expired_store(&store)).await?;
+            }
+            Err(interrupt) => self.interrupted(None, &interrupt).await?,
+        }
+        Ok(None)
     }
 
     async fn fail(&mut self, failure: Failure) -> Result<(), Fault> {

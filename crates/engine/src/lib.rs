@@ -33,6 +33,7 @@ mod indexing;
 mod log;
 mod making;
 mod model;
+mod places;
 mod recorder;
 mod retrieval;
 mod search;

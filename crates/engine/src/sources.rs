@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use loomgate_domain::{
-    Run, ThreadId, VectorStoreId, WorkspaceId,
+    Run, Timestamp, VectorStoreId,
     run::{FileSearchCall, SearchResult},
     tool::ToolResources,
     vector_store::VectorStoreStatus,
 };
 use loomgate_search::fuse::{Ranker, RankingOptions};
-use tokio::time::Instant;
+use loomgate_store::Guard;
 
 use crate::{
     engine::Shared,
@@ -18,10 +18,12 @@ use crate::{
     search::SearchTool,
 };
 
-/// How long a run waits for files of its thread's store that are being indexed.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// How often it looks meanwhile.
-const LOOK: Duration = Duration::from_millis(200);
+/// For how many seconds from its beginning a run waits for files of its thread's store that are being
+/// indexed. Counted from what is stored: whoever takes the run over does not begin to wait anew.
+const PATIENCE_S: u32 = 60;
+/// How soon it looks again meanwhile: another process may index them. Doubled each time, from the first
+/// to the last.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// Why a run can not search.
 #[derive(Debug)]
@@ -38,14 +40,38 @@ impl From<loomgate_store::Error> for Unsearchable {
     }
 }
 
+/// What a run may search is used from now on, and does not expire meanwhile. Errors:
+/// [`Unsearchable::Expired`] where the thread's store has expired already.
+pub(crate) async fn begin(shared: &Shared, guard: &Guard, run: &Run) -> Result<(), Unsearchable> {
+    let stores = shared.store.vector_stores();
+    let mut used = Vec::new();
+    let now = shared.clock.now();
+    let of_thread = of_thread(shared, guard).await?;
+    for id in &of_thread {
+        let found = stores.get(&guard.ws, id).await?;
+        if found.is_some_and(|store| store.has_expired(now)) {
+            return Err(Unsearchable::Expired(id.clone()));
+        }
+    }
+    for id in of_thread.into_iter().chain(of_run(run)) {
+        if !used.contains(&id) {
+            used.push(id);
+        }
+    }
+    if !used.is_empty() {
+        stores.touch(&guard.ws, used, now).await?;
+    }
+    Ok(())
+}
+
 /// Carries searches of a run out; gives the results of each.
 pub(crate) async fn search(
     shared: &Shared,
-    (workspace, thread): (&WorkspaceId, &ThreadId),
+    guard: &Guard,
     run: &Run,
     calls: &[FileSearchCall],
 ) -> Result<Vec<Vec<SearchResult>>, Unsearchable> {
-    let stores = stores(shared, (workspace, thread), run).await?;
+    let stores = stores(shared, guard, run).await?;
     let most = SearchTool::of(run).map_or(0, |tool| tool.results);
     let mut found = Vec::with_capacity(calls.len());
     for call in calls {
@@ -56,15 +82,7 @@ pub(crate) async fn search(
             ranking: ranking(call),
             most,
         };
-        found.push(retrieval::search(&shared.store, workspace, search).await?);
-    }
-    if !stores.is_empty() {
-        let now = shared.clock.now();
-        shared
-            .store
-            .vector_stores()
-            .touch(workspace, stores, now)
-            .await?;
+        found.push(retrieval::search(&shared.store, &guard.ws, search).await?);
     }
     Ok(found)
 }
@@ -82,52 +100,73 @@ fn ranking(call: &FileSearchCall) -> RankingOptions {
 /// nothing; files of the thread's store that are being indexed are waited for.
 async fn stores(
     shared: &Shared,
-    (workspace, thread): (&WorkspaceId, &ThreadId),
+    guard: &Guard,
     run: &Run,
 ) -> Result<Vec<VectorStoreId>, Unsearchable> {
-    let own = ids(&run.settings.tool_resources);
-    let of_assistant = run
-        .settings
-        .vector_stores
-        .iter()
-        .cloned()
-        .map(VectorStoreId::trusted);
-    let record = shared.store.threads().get(workspace, thread).await?;
-    let of_thread = record
-        .map(|thread| ids(&thread.tool_resources))
-        .unwrap_or_default();
-    let mut stores = Vec::new();
-    for id in own.into_iter().chain(of_assistant) {
-        let found = shared.store.vector_stores().get(workspace, &id).await?;
+    let mut usable = Vec::new();
+    let stores = shared.store.vector_stores();
+    for id in of_run(run) {
+        let found = stores.get(&guard.ws, &id).await?;
         let is_usable = found.is_some_and(|store| !store.has_expired(shared.clock.now()));
-        if is_usable && !stores.contains(&id) {
-            stores.push(id);
+        if is_usable && !usable.contains(&id) {
+            usable.push(id);
         }
     }
-    let until = Instant::now() + PATIENCE;
-    for id in of_thread {
-        loop {
-            let found = shared.store.vector_stores().get(workspace, &id).await?;
-            match found.map(|store| store.status(shared.clock.now())) {
-                None => break,
-                Some(VectorStoreStatus::Expired) => return Err(Unsearchable::Expired(id)),
-                Some(VectorStoreStatus::InProgress) if Instant::now() < until => {
-                    tokio::time::sleep(LOOK).await;
-                }
-                Some(VectorStoreStatus::InProgress | VectorStoreStatus::Completed) => {
-                    if !stores.contains(&id) {
-                        stores.push(id);
-                    }
-                    break;
-                }
-            }
+    let began = run.state.started_at().unwrap_or(run.created_at);
+    let until = began.plus(PATIENCE_S);
+    for id in of_thread(shared, guard).await? {
+        if is_ready(shared, guard, &id, until).await? && !usable.contains(&id) {
+            usable.push(id);
         }
     }
-    Ok(stores)
+    Ok(usable)
+}
+
+/// Waits until nothing of a store is being indexed, or the time is over; meanwhile the run rests. False:
+/// there is no such store.
+async fn is_ready(
+    shared: &Shared,
+    guard: &Guard,
+    id: &VectorStoreId,
+    until: Timestamp,
+) -> Result<bool, Unsearchable> {
+    let (mut pause, longest) = LOOKS;
+    let mut rest = None;
+    loop {
+        let now = shared.clock.now();
+        let found = shared.store.vector_stores().get(&guard.ws, id).await?;
+        match found.map(|store| store.status(now)) {
+            None => return Ok(false),
+            Some(VectorStoreStatus::Expired) => return Err(Unsearchable::Expired(id.clone())),
+            Some(VectorStoreStatus::Completed) => return Ok(true),
+            Some(VectorStoreStatus::InProgress) if now >= until => return Ok(true),
+            Some(VectorStoreStatus::InProgress) => {}
+        }
+        rest.get_or_insert_with(|| shared.rest(guard));
+        tokio::time::sleep(pause).await;
+        pause = longest.min(pause * 2);
+    }
+}
+
+/// The stores that a run was made with: those of its request, then those of its assistant.
+fn of_run(run: &Run) -> impl Iterator<Item = VectorStoreId> {
+    let assistants = run.settings.vector_stores.iter().cloned();
+    let of_assistant = assistants.map(VectorStoreId::trusted);
+    ids(&run.settings.tool_resources)
+        .into_iter()
+        .chain(of_assistant)
+}
+
+/// The stores that its thread names now.
+async fn of_thread(shared: &Shared, guard: &Guard) -> Result<Vec<VectorStoreId>, Unsearchable> {
+    let threads = shared.store.threads();
+    let record = threads.get(&guard.ws, &guard.thread).await?;
+    Ok(record
+        .map(|thread| ids(&thread.tool_resources))
+        .unwrap_or_default())
 }
 
 fn ids(resources: &ToolResources) -> Vec<VectorStoreId> {
-    let stores = resources.file_search.iter();
-    let ids = stores.flat_map(|resources| resources.vector_store_ids.iter().cloned());
-    ids.map(VectorStoreId::trusted).collect()
+    let ids = resources.vector_store_ids().iter();
+    ids.map(|id| VectorStoreId::trusted(id.as_str())).collect()
 }

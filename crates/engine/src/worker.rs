@@ -68,12 +68,7 @@ async fn claim_loop(shared: Arc<Shared>) {
         if let Err(error) = stop_cancelled(&shared).await {
             tracing::error!(%error, "looking for cancelled runs failed");
         }
-        let running = shared.running.lock().len();
-        let free = shared
-            .settings
-            .concurrency
-            .saturating_sub(running)
-            .min(BATCH);
+        let free = shared.free_places().min(BATCH);
         if free > 0 {
             match claim(&shared, free).await {
                 Ok(claimed) if claimed == free => continue,
@@ -176,6 +171,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, claimed: Claimed) {
         ws: claim.ws.clone(),
         fence: claim.fence,
         stop: stop.clone(),
+        rests: false,
     };
     shared.running.lock().insert(run.clone(), running);
     let told = draft.committed(claim.run.metadata);
@@ -251,21 +247,8 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
         }
     }
     drop(recorder);
-    if leave(&shared, &guard) {
-        shared.place_free.notify_one();
-    }
+    shared.leave(&guard);
     shared.ended.notify_waiters();
-}
-
-/// Gives a run's place up. Whether the worker waits for one.
-fn leave(shared: &Shared, guard: &Guard) -> bool {
-    let mut running = shared.running.lock();
-    let full = running.len() >= shared.settings.concurrency;
-    let ours = running.get(&guard.run);
-    if ours.is_some_and(|known| known.fence == guard.fence) {
-        running.remove(&guard.run);
-    }
-    full
 }
 
 /// A defect of ours must not leave a thread locked: the run fails.

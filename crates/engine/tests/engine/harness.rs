@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -207,14 +207,23 @@ pub(crate) fn output(id: &str, output: &str) -> ToolOutput {
     }
 }
 
-/// The machine's clock; the engine's expiry tests need one that really goes on.
-struct TestClock;
+/// The machine's clock, and by how much a test has advanced it; the engine's expiry tests need one that
+/// really goes on.
+#[derive(Default)]
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1000, Ordering::Relaxed);
+    }
+}
 
 impl Clock for TestClock {
     fn now_ms(&self) -> i64 {
         #[expect(clippy::disallowed_methods, reason = "this is the tests' Clock")]
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        i64::try_from(since.unwrap().as_millis()).unwrap()
+        let now_ms = i64::try_from(since.unwrap().as_millis()).unwrap();
+        now_ms + self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -241,6 +250,7 @@ pub(crate) struct Bench {
     pub(crate) ws: WorkspaceId,
     pub(crate) thread: ThreadId,
     pub(crate) assistant: AssistantId,
+    pub(crate) clock: Arc<TestClock>,
     ids: Arc<CountingIds>,
     settings: Settings,
 }
@@ -250,15 +260,18 @@ impl Bench {
         Self::with(Limits::default()).await
     }
 
-    /// On SQLite in memory or, with `LOOMGATE_TEST_DATABASE=postgres`, on PostgreSQL.
     pub(crate) async fn with(limits: Limits) -> Self {
-        let options = if postgres::is_wanted() {
+        Self::on(Self::database(), limits).await
+    }
+
+    /// SQLite in memory or, with `LOOMGATE_TEST_DATABASE=postgres`, PostgreSQL.
+    pub(crate) fn database() -> Options {
+        if postgres::is_wanted() {
             let url = PostgresUrl::parse(postgres::Database::new().url()).unwrap();
             Options::postgres(Postgres::at(url))
         } else {
             Options::memory()
-        };
-        Self::on(options, limits).await
+        }
     }
 
     pub(crate) async fn on(options: Options, limits: Limits) -> Self {
@@ -297,7 +310,8 @@ impl Bench {
             .unwrap();
         let model = Arc::new(ScriptedModel::default());
         let ids = Arc::new(CountingIds::default());
-        let engine = engine(&store, &model, &ids, &settings);
+        let clock = Arc::new(TestClock::default());
+        let engine = engine((&store, &model), &clock, &ids, &settings);
         Self {
             store,
             model,
@@ -305,6 +319,7 @@ impl Bench {
             ws,
             thread: thread.id,
             assistant: assistant.id,
+            clock,
             ids,
             settings,
         }
@@ -318,7 +333,8 @@ impl Bench {
 
     /// Another engine on the same store, as another process has. It is not started.
     pub(crate) fn another(&self, settings: &Settings) -> Engine {
-        engine(&self.store, &self.model, &self.ids, settings)
+        let parts = (&self.store, &self.model);
+        engine(parts, &self.clock, &self.ids, settings)
     }
 
     /// A run's stream, opened again.
@@ -448,15 +464,15 @@ impl Bench {
 }
 
 fn engine(
-    store: &Store,
-    model: &Arc<ScriptedModel>,
+    (store, model): (&Store, &Arc<ScriptedModel>),
+    clock: &Arc<TestClock>,
     ids: &Arc<CountingIds>,
     settings: &Settings,
 ) -> Engine {
     Engine::new(
         store.clone(),
         Arc::clone(model) as Arc<dyn ChatModel>,
-        Arc::new(TestClock),
+        Arc::clone(clock) as Arc<dyn Clock>,
         Arc::clone(ids) as Arc<dyn IdGen>,
         settings.clone(),
     )

@@ -16,5 +16,6 @@ mod lines;
 mod locked;
 mod reopen;
 mod replica;
+mod searches;
 mod streams;
 mod survival;

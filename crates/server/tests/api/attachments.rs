@@ -1,6 +1,8 @@
 //! Vector stores that are made along with assistants and threads, files that messages attach for search,
 //! and stores that are named (contract sections 5.3 and 7.3).
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -13,6 +15,7 @@ use crate::{
 };
 
 const STORES: &str = "/v1/vector_stores";
+const DAY: Duration = Duration::from_hours(24);
 
 async fn file(app: &TestApp, name: &str) -> String {
     text(
@@ -309,6 +312,50 @@ async fn files_that_can_not_be_searched_are_refused_before_anything_is_made() {
         let list = ok(&app.get(path).await);
         assert_eq!(list["data"].as_array().unwrap().len(), count, "{path}");
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_thread_whose_store_has_expired_takes_no_files_and_no_search() {
+    let app = TestApp::start().await;
+    let (one, assistant) = (file(&app, "1.md").await, assistant(&app).await);
+    let body = json!({"messages": [attaching(&[&one])]});
+    let (path, made) = thread(&app, &body).await;
+    let id = named(&made);
+    let run = json!({"assistant_id": assistant});
+    let runs = format!("{path}/runs");
+    // A run is a use, although nothing is searched.
+    app.pass(6 * DAY);
+    let used = ok(&app.post(&runs, &run).await);
+    assert_eq!(ended(&app, &used).await["status"], "completed");
+    app.pass(6 * DAY);
+    let used = ok(&app.post(&runs, &run).await);
+    assert_eq!(ended(&app, &used).await["status"], "completed");
+    app.pass(8 * DAY);
+    assert_eq!(store(&app, &id).await["status"], "expired");
+    let expired = format!("Vector store '{id}' has expired.");
+    let (messages, message) = (format!("{path}/messages"), attaching(&[&one]));
+    let refused = app.post(&messages, &message).await;
+    refused.error(400).expect(&expired, None);
+    let with_message =
+        json!({"assistant_id": assistant, "additional_messages": [attaching(&[&one])]});
+    let refused = app.post(&runs, &with_message).await;
+    refused.error(400).expect(&expired, None);
+    let failed = ok(&app.post(&runs, &run).await);
+    let failed = ended(&app, &failed).await;
+    assert_eq!(failed["status"], "failed");
+    let why = failed["last_error"]["message"].as_str().unwrap();
+    assert!(why.starts_with(&expired), "{failed}");
+
+    // What was in it can still be read, and goes into another one.
+    let files = ok(&app.get(&format!("{STORES}/{id}/files")).await);
+    let files = json!({"file_ids": [files["data"][0]["id"]]});
+    let next = text(&ok(&app.post(STORES, &files).await), "id");
+    ok(&app
+        .post(&path, &json!({"tool_resources": naming(&next)}))
+        .await);
+    let ended = ended(&app, &ok(&app.post(&runs, &run).await)).await;
+    assert_eq!(ended["status"], "completed");
     app.stop().await;
 }
 
