@@ -3,6 +3,7 @@
 //! once undisturbed; that no write of the store is left out, by the names that the program itself
 //! holds (`crates/store/src/failpoint.rs`).
 
+mod attachments;
 mod boundary;
 mod case;
 mod command;

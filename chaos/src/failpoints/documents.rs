@@ -127,7 +127,7 @@ async fn cancel(pen: &Pen, batch: &str) -> anyhow::Result<()> {
 }
 
 /// The id of a file of this text.
-async fn document(pen: &mut Pen, name: &str, content: &str) -> anyhow::Result<String> {
+pub(super) async fn document(pen: &mut Pen, name: &str, content: &str) -> anyhow::Result<String> {
     let fields = [
         ("purpose", None, "assistants"),
         ("file", Some(name), content),

@@ -10,7 +10,7 @@ use anyhow::{bail, ensure};
 use serde_json::json;
 
 use super::{
-    command, documents, old,
+    attachments, command, documents, old,
     pen::{Ledger, Pen},
     place::Place,
     records, rounds,
@@ -54,6 +54,7 @@ pub(super) enum Scene {
     Records,
     Files,
     VectorStores,
+    Attachments,
     Administration,
     Relayed,
     Rotated,
@@ -70,7 +71,7 @@ pub(super) struct Played {
 }
 
 impl Scene {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::FirstStart,
         Self::Start,
         Self::Polled,
@@ -83,6 +84,7 @@ impl Scene {
         Self::Records,
         Self::Files,
         Self::VectorStores,
+        Self::Attachments,
         Self::Administration,
         Self::Relayed,
         Self::Rotated,
@@ -105,6 +107,7 @@ impl Scene {
             Self::Records => "records",
             Self::Files => "files",
             Self::VectorStores => "vector stores",
+            Self::Attachments => "attachments",
             Self::Administration => "administration",
             Self::Relayed => "relayed calls",
             Self::Rotated => "`secrets rotate`",
@@ -129,7 +132,9 @@ impl Scene {
     /// What it says of workers, where that is its own.
     pub(super) fn worker(self) -> Option<&'static str> {
         match self {
-            Self::Beside | Self::VectorStores => Some("[worker]\nlease_s = 1\n"),
+            Self::Beside | Self::VectorStores | Self::Attachments => {
+                Some("[worker]\nlease_s = 1\n")
+            }
             Self::Start => Some("[worker]\nlease_s = 2\nstream_retention_s = 0\n"),
             _ => None,
         }
@@ -237,6 +242,7 @@ impl Scene {
             Self::Records => records::records(&mut pen).await?,
             Self::Files => records::files(&mut pen).await?,
             Self::VectorStores => documents::vector_stores(&mut pen).await?,
+            Self::Attachments => attachments::attachments(&mut pen).await?,
             Self::Administration => records::administration(&mut pen).await?,
             Self::Relayed => records::relayed(&mut pen).await?,
             Self::Rotated | Self::Copied | Self::Migrated => {
