@@ -16,13 +16,20 @@
 mod block;
 mod code;
 mod kernel;
+mod stored;
 mod top;
 
 use std::{ops::Range, sync::Arc};
 
 use thiserror::Error;
 
-pub use self::{block::BLOCK_ROWS, code::Code, kernel::cosine, top::Hit};
+pub use self::{
+    block::BLOCK_ROWS,
+    code::Code,
+    kernel::cosine,
+    stored::{from_stored, to_stored},
+    top::Hit,
+};
 use self::{block::Block, top::Top};
 
 /// The widest embedding that is taken: sums of products of codes stay within 32 bits.

@@ -16,8 +16,10 @@ use crate::{
 
 mod lexical;
 mod rows;
+mod vectors;
 
 pub(crate) use rows::{Place, index_copied, remove, write};
+pub use vectors::{Digest, Embedded, EmbeddedFile, NewVector, StoredCode};
 
 #[cfg(test)]
 pub(crate) use {
@@ -26,6 +28,7 @@ pub(crate) use {
     lexical::STATEMENTS as LEXICAL_STATEMENTS,
     rows::POSTGRES_STATEMENTS as ROW_POSTGRES_STATEMENTS,
     rows::SQLITE_STATEMENTS as ROW_SQLITE_STATEMENTS, rows::STATEMENTS as ROW_STATEMENTS,
+    vectors::STATEMENTS as VECTOR_STATEMENTS,
 };
 
 macro_rules! columns {
@@ -63,10 +66,6 @@ statements! {
         WHERE workspace_id = $1 AND store_id = $2 AND file_id = $3 AND shown IS NOT NULL";
     TEXTS = "SELECT start, text FROM chunks \
         WHERE workspace_id = $1 AND entry = $2 AND generation = $3 ORDER BY position";
-    VECTORS = "SELECT chunks.seq, chunks.position, chunk_vectors.vector FROM chunks \
-        JOIN chunk_vectors ON chunk_vectors.seq = chunks.seq \
-        WHERE chunks.workspace_id = $1 AND chunks.entry = $2 AND chunks.generation = $3 \
-        AND chunks.position >= $4 ORDER BY chunks.position LIMIT $5";
 }
 
 /// A chunk to write.
@@ -80,19 +79,8 @@ pub struct NewChunk {
     pub text: String,
     /// The words that it is found by: in lower case, with spaces between them.
     pub words: String,
-    /// Its vector, in the form that whoever searches reads.
-    pub vector: Option<Vec<u8>>,
-}
-
-/// The vector of a chunk that is searched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredVector {
-    /// The chunk.
-    pub chunk: ChunkId,
-    /// Its place among the chunks of its file, from 0.
-    pub position: u32,
-    /// As it was written.
-    pub vector: Vec<u8>,
+    /// Its vector, if it has one.
+    pub vector: Option<NewVector>,
 }
 
 /// A chunk that has words of a query.
@@ -158,33 +146,6 @@ impl Chunks<'_> {
             })
         });
         Ok(whole_text(chunks.await?))
-    }
-
-    /// The vectors of a file in a store, from a position on, `most` at the most.
-    pub async fn vectors(
-        &self,
-        ws: &WorkspaceId,
-        (store, file): (&VectorStoreId, &FileId),
-        from: u32,
-        most: u32,
-    ) -> Result<Vec<StoredVector>, Error> {
-        let (ws, store, file) = (ws.clone(), store.clone(), file.clone());
-        self.0
-            .read(move |tx| {
-                let Some((entry, generation)) = shown_of(tx, &ws, (&store, &file))? else {
-                    return Ok(Vec::new());
-                };
-                let (from, most) = (i64::from(from), i64::from(most));
-                let values = values![&ws, entry, generation, from, most];
-                tx.rows(VECTORS, values, |row| {
-                    Ok(StoredVector {
-                        chunk: ChunkId(row.integer(0)?),
-                        position: small(row, 1)?,
-                        vector: row.bytes(2)?.to_vec(),
-                    })
-                })
-            })
-            .await
     }
 }
 

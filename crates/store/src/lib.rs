@@ -76,7 +76,9 @@ mod plans;
 pub use affinity::Affinity;
 pub use assistants::Assistants;
 pub use blobs::Blobs;
-pub use chunks::{Chunks, LexicalHit, NewChunk, StoredVector};
+pub use chunks::{
+    Chunks, Digest, Embedded, EmbeddedFile, LexicalHit, NewChunk, NewVector, StoredCode,
+};
 pub use configs::Configs;
 pub use counters::Counters;
 pub use driven::{DrivenDatabase, Driver};

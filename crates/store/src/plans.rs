@@ -63,6 +63,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         chunks::STATEMENTS,
         chunks::LEXICAL_STATEMENTS,
         chunks::ROW_STATEMENTS,
+        chunks::VECTOR_STATEMENTS,
         blobs::STATEMENTS,
         configs::STATEMENTS,
         copy::STATEMENTS,

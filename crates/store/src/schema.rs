@@ -21,6 +21,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/sqlite/0008_files.sql"),
         include_str!("../migrations/sqlite/0009_vector_stores.sql"),
         include_str!("../migrations/sqlite/0010_chunks.sql"),
+        include_str!("../migrations/sqlite/0011_embeddings.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/0001_initial.sql"),
@@ -33,6 +34,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/postgres/0008_files.sql"),
         include_str!("../migrations/postgres/0009_vector_stores.sql"),
         include_str!("../migrations/postgres/0010_chunks.sql"),
+        include_str!("../migrations/postgres/0011_embeddings.sql"),
     ],
 };
 

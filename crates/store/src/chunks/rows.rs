@@ -14,7 +14,7 @@ use crate::{
 statements! {
     INSERT = "INSERT INTO chunks (workspace_id, entry, generation, position, start, tokens, text) \
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    INSERT_VECTOR = "INSERT INTO chunk_vectors (seq, vector) VALUES ($1, $2)";
+    INSERT_VECTOR = "INSERT INTO chunk_vectors (seq, vector, digest) VALUES ($1, $2, $3)";
     NUMBERS = "SELECT seq FROM chunks WHERE workspace_id = $1 AND entry = $2 AND generation = $3 \
         AND position >= $4 ORDER BY position";
     OLDEST = "SELECT seq FROM chunks WHERE workspace_id = $1 AND entry = $2 AND generation = $3 \
@@ -77,7 +77,10 @@ pub(crate) fn write(tx: &mut dyn Tx, place: Place<'_>, chunks: &[NewChunk]) -> R
     let vectors: Vec<_> = numbers
         .iter()
         .zip(chunks)
-        .filter_map(|(seq, chunk)| Some(values![*seq, chunk.vector.as_deref()?].to_vec()))
+        .filter_map(|(seq, chunk)| {
+            let vector = chunk.vector.as_ref()?;
+            Some(values![*seq, &vector.bytes[..], &vector.digest[..]].to_vec())
+        })
         .collect();
     tx.execute_all(INSERT_VECTOR, &vectors)?;
     let texts = numbers.iter().zip(chunks);

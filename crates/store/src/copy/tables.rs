@@ -400,6 +400,7 @@ pub(super) static RECORDS: &[Table] = &[
             "usage_bytes",
             "chunks",
             "deleted_at",
+            "version",
         ],
     ),
     table(
@@ -467,7 +468,7 @@ pub(super) static RECORDS: &[Table] = &[
             ],
         )
     },
-    table("chunk_vectors", SEQ, &["seq", "vector"]),
+    table("chunk_vectors", SEQ, &["seq", "vector", "digest"]),
 ];
 
 /// Those of the logs.

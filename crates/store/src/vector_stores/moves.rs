@@ -10,7 +10,8 @@ use crate::{
 statements! {
     MOVE_STORE = "UPDATE vector_stores SET in_progress = in_progress + $1, \
         completed = completed + $2, failed = failed + $3, cancelled = cancelled + $4, \
-        usage_bytes = usage_bytes + $5, chunks = chunks + $6 WHERE workspace_id = $7 AND id = $8";
+        usage_bytes = usage_bytes + $5, chunks = chunks + $6, version = version + 1 \
+        WHERE workspace_id = $7 AND id = $8";
     MOVE_BATCH = "UPDATE vector_store_batches SET in_progress = in_progress + $1, \
         completed = completed + $2, failed = failed + $3, cancelled = cancelled + $4 \
         WHERE workspace_id = $5 AND id = $6";
@@ -78,7 +79,8 @@ impl Moves {
         self.in_progress + self.completed + self.failed + self.cancelled
     }
 
-    /// Moves the counts of a store, which the caller has locked.
+    /// Moves the counts of a store, which the caller has locked, and with them its version: nothing of
+    /// what is searched changes without them.
     pub(super) fn store(
         self,
         tx: &mut dyn Tx,

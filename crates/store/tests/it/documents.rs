@@ -8,8 +8,8 @@ use loomgate_domain::{
     },
 };
 use loomgate_store::{
-    ClaimRequest, Indexed, IndexingClaim, IndexingGuard, LexicalHit, NewChunk, NewVectorStoreFile,
-    PutFiles, Store,
+    ClaimRequest, Digest, Indexed, IndexingClaim, IndexingGuard, LexicalHit, NewChunk, NewVector,
+    NewVectorStoreFile, PutFiles, Store,
 };
 
 use crate::{
@@ -138,6 +138,15 @@ pub(crate) fn terms(text: &str) -> Vec<String> {
     words(text).split(' ').map(str::to_owned).collect()
 }
 
+/// One digest for each text of up to 32 bytes.
+pub(crate) fn digest(text: &str) -> Digest {
+    let mut digest = Digest::default();
+    for (place, byte) in digest.iter_mut().zip(text.bytes()) {
+        *place = byte;
+    }
+    digest
+}
+
 /// Chunks that follow each other without sharing anything.
 pub(crate) fn chunks(texts: &[&str]) -> Vec<NewChunk> {
     let mut start = 0;
@@ -148,7 +157,10 @@ pub(crate) fn chunks(texts: &[&str]) -> Vec<NewChunk> {
             tokens: 3,
             text: (*text).to_owned(),
             words: words(text),
-            vector: Some(text.as_bytes().to_vec()),
+            vector: Some(NewVector {
+                digest: digest(text),
+                bytes: text.as_bytes().to_vec(),
+            }),
         });
         start += text.len() as u64;
     }

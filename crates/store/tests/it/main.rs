@@ -35,5 +35,6 @@ mod runs;
 mod tenants;
 mod uploads;
 mod vector_stores;
+mod vectors;
 mod waiting;
 mod writer;

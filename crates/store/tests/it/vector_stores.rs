@@ -550,13 +550,13 @@ async fn another_workspace_sees_nothing(home: Home) {
     assert_eq!(hits.unwrap(), []);
     assert_eq!(chunks.get(&other, vec![chunk.id]).await.unwrap(), []);
     assert_eq!(chunks.text(&other, &id(1), &id(2)).await.unwrap(), "");
-    assert_eq!(
-        chunks
-            .vectors(&other, (&id(1), &id(2)), 0, 9)
-            .await
-            .unwrap(),
-        []
-    );
+    let vectors = chunks.with_vectors(&other, vec![chunk.id]).await;
+    assert_eq!(vectors.unwrap(), []);
+    assert_eq!(chunks.version(&other, &id(1)).await.unwrap(), None);
+    let embedded = chunks.embedded(&other, &id(1), "a").await;
+    assert_eq!(embedded.unwrap(), None);
+    let accepted = chunks.accepted(&other, &id(1), |_| true).await.unwrap();
+    assert_eq!(accepted.len(), 0);
     assert_eq!(get(&store, 1).await.last_active_at, NOW);
     assert_eq!(chunks.get(&ws(), vec![chunk.id]).await.unwrap(), [chunk]);
 }
