@@ -14,7 +14,9 @@
 //! # }
 //! ```
 //!
-//! Each request, whatever its path, takes the next reply from the queue. When there is none the
+//! [`FakeUpstream::embeds`] has requests for embeddings answered by a function of each text.
+//!
+//! Each other request, whatever its path, takes the next reply from the queue. When there is none the
 //! answer is the one of [`FakeUpstream::always`]; without that it is status 500 with the message
 //! `no reply scripted`: a call that the test did not foresee shows itself.
 
@@ -74,11 +76,15 @@ impl Recorded {
     }
 }
 
+/// The vector of a text.
+pub type Embed = fn(&str) -> Vec<f32>;
+
 /// What the server and its handle share.
 #[derive(Debug)]
 struct Script {
     replies: Mutex<VecDeque<Reply>>,
     always: Mutex<Option<Reply>>,
+    embeds: Mutex<Option<Embed>>,
     requests: Mutex<Vec<Recorded>>,
     /// A permit for each request that `next_request` has not given yet.
     arrived: Semaphore,
@@ -100,6 +106,7 @@ impl FakeUpstream {
         let script = Arc::new(Script {
             replies: Mutex::default(),
             always: Mutex::default(),
+            embeds: Mutex::default(),
             requests: Mutex::default(),
             arrived: Semaphore::new(0),
             given: AtomicUsize::new(0),
@@ -132,6 +139,11 @@ impl FakeUpstream {
     /// The reply when the queue is empty.
     pub fn always(&self, reply: Reply) {
         *lock(&self.script.always) = Some(reply);
+    }
+
+    /// Answers `POST /embeddings` with what this makes of each text, while the queue is empty.
+    pub fn embeds(&self, embed: Embed) {
+        *lock(&self.script.embeds) = Some(embed);
     }
 
     /// How many requests have arrived.
@@ -202,6 +214,9 @@ async fn serve(
 ) -> Response<Body> {
     let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let wants_usage = body["stream_options"]["include_usage"] == true;
+    let embed = *lock(&script.embeds);
+    let embed = embed.filter(|_| uri.path().ends_with("/embeddings"));
+    let embedded = embed.map(|embed| Reply::embeddings(&body, embed));
     lock(&script.requests).push(Recorded {
         method: method.to_string(),
         path: uri.to_string(),
@@ -212,6 +227,7 @@ async fn serve(
     });
     script.arrived.add_permits(1);
     let reply = lock(&script.replies).pop_front();
+    let reply = reply.or(embedded);
     let reply = reply.or_else(|| lock(&script.always).clone());
     let reply = reply.unwrap_or_else(Reply::unscripted);
     body::respond(reply, wants_usage, Unfinished(Some(script))).await

@@ -162,6 +162,24 @@ impl Reply {
         self
     }
 
+    /// What an embedding of each text in a request's `input` makes, ten tokens each.
+    pub(super) fn embeddings(request: &Value, embed: super::Embed) -> Self {
+        let input = &request["input"];
+        let texts = input
+            .as_array()
+            .map_or_else(|| vec![input], |all| all.iter().collect());
+        let data = texts.iter().enumerate().map(|(index, text)| {
+            let embedding = embed(text.as_str().unwrap_or_default());
+            json!({"object": "embedding", "index": index, "embedding": embedding})
+        });
+        let tokens = 10 * texts.len();
+        let body = json!({
+            "object": "list", "data": data.collect::<Vec<_>>(), "model": request["model"],
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens}
+        });
+        Self::status(200, body, &[])
+    }
+
     /// An event stream of exactly these bytes.
     pub fn raw_chunks(chunks: Vec<Bytes>) -> Self {
         Self(Kind::Raw(chunks))
