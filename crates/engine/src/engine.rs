@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{ChatModel, bus::Bus, making::Making, worker};
+use crate::{ChatModel, Embedder, bus::Bus, making::Making, vectors::Vectors, worker};
 
 /// How the engine works.
 #[derive(Debug, Clone)]
@@ -34,6 +34,10 @@ pub struct Settings {
     pub follow: Duration,
     /// How long the events of a run are kept once it has ended.
     pub stream_retention: Duration,
+    /// What makes vectors of questions; without it, files are found by their words alone.
+    pub embedder: Option<Arc<dyn Embedder>>,
+    /// The most bytes of vectors that are kept in memory.
+    pub vector_bytes: usize,
 }
 
 impl Default for Settings {
@@ -48,6 +52,8 @@ impl Default for Settings {
             flush_bytes: 16 * 1024,
             follow: Duration::from_millis(100),
             stream_retention: Duration::from_hours(1),
+            embedder: None,
+            vector_bytes: 512 << 20,
         }
     }
 }
@@ -82,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGen>,
     pub(crate) settings: Settings,
+    /// Search by meaning, where there is an embedder.
+    pub(crate) vectors: Option<Vectors>,
     pub(crate) bus: Arc<Bus>,
     /// Wakes the worker: a place is free.
     pub(crate) place_free: Notify,
@@ -126,6 +134,9 @@ impl Engine {
         settings: Settings,
     ) -> Self {
         let worker = format!("worker_{}", loomgate_domain::id::random_text(&*ids, 16));
+        let embedder = settings.embedder.clone();
+        let vectors =
+            embedder.map(|embedder| Vectors::new(store.clone(), embedder, settings.vector_bytes));
         Self {
             shared: Arc::new(Shared {
                 store,
@@ -133,6 +144,7 @@ impl Engine {
                 clock,
                 ids,
                 settings,
+                vectors,
                 bus: Arc::default(),
                 place_free: Notify::new(),
                 ended: Notify::new(),

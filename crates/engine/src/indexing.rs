@@ -1,14 +1,15 @@
 //! Indexing: files that were put into vector stores become chunks that searches find.
 //!
 //! The queue is the store's (`vector_stores/queue.rs` there): a row of a file in a store is its own
-//! entry, with a lease and a fence as a run has. A worker takes a file, has its text read, cuts it up
-//! and writes the chunks a few at a time, where no search sees them; the commit that ends the work
+//! entry, with a lease and a fence as a run has. A worker takes a file, has its text read, cuts it up,
+//! has the chunks embedded and writes them, a few at a time, where no search sees them; the commit that ends the work
 //! shows all of them. What a worker left half done is begun anew by the next one.
 //!
 //! Invariant: of a file all chunks are found, or none.
 //! Invariant: every file ends `completed`, `failed` or `cancelled`, also one that takes its workers down.
 //! Invariant: a client that goes away, or another file, never changes what becomes of a file.
 
+mod embedding;
 mod pipeline;
 mod worker;
 
@@ -25,7 +26,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::engine::persist;
+use crate::{Embedder, engine::persist};
 
 /// Where the texts of files come from. The server implements it over its files and the readers of
 /// document formats.
@@ -61,6 +62,8 @@ pub struct IndexingSettings {
     pub poll: Duration,
     /// Whether files are indexed here; otherwise by other processes.
     pub workers: bool,
+    /// What makes vectors of chunks; without it they are found by their words alone.
+    pub embedder: Option<Arc<dyn Embedder>>,
 }
 
 impl Default for IndexingSettings {
@@ -71,6 +74,7 @@ impl Default for IndexingSettings {
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(1),
             workers: true,
+            embedder: None,
         }
     }
 }

@@ -6,7 +6,7 @@
 //! applies it to records, commits it, and then tells the streams.
 //!
 //! What it is not: it knows no SQL, no HTTP and no provider. Models come in through
-//! [`ChatModel`].
+//! [`ChatModel`] and [`Embedder`].
 //!
 //! Start at [`Engine`], then read `executor`.
 //!
@@ -24,6 +24,7 @@ mod command;
 mod commands;
 mod context;
 mod draft;
+mod embedder;
 mod engine;
 mod entry;
 mod error;
@@ -41,9 +42,11 @@ mod sources;
 mod subscription;
 mod tokens;
 mod turn;
+mod vectors;
 mod worker;
 
 pub use commands::{Created, RunRequest, RunWay, ThreadTarget};
+pub use embedder::{EmbedError, Embedder, Purpose};
 pub use engine::{Engine, Settings};
 pub use error::{Action, Error};
 pub use indexing::{Documents, Indexer, IndexingSettings, Unreadable};

@@ -1,10 +1,11 @@
 //! Retrieval: the chunks of vector stores that answer questions best. One way for the tool and for
 //! `POST /vector_stores/{id}/search`.
 //!
-//! Each question is asked of the words index; the rankings are fused, and what is left of a result's
-//! score says how much of a question it holds (`loomgate_search::fuse`).
+//! Each question is asked of the words index and, where there is an embedder, of the vectors. The
+//! rankings are fused, all with the same weight; a result's score says how much it has to do with a
+//! question (`loomgate_search::fuse`).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use loomgate_domain::{
     VectorStoreId, WorkspaceId,
@@ -16,10 +17,13 @@ use loomgate_search::{
     fuse::{Evidence, Ranking, RankingOptions, fuse},
     lexical,
 };
-use loomgate_store::Store;
 use serde_json::Value;
 
-use crate::Engine;
+use crate::{
+    Engine,
+    engine::Shared,
+    vectors::{Accept, Wanted},
+};
 
 /// Chunks that each ranking brings for each that is wanted: what one way finds late, another may put
 /// first.
@@ -49,13 +53,13 @@ impl Engine {
         workspace: &WorkspaceId,
         search: Search,
     ) -> Result<Vec<SearchResult>, loomgate_store::Error> {
-        self::search(&self.shared.store, workspace, search).await
+        self::search(&self.shared, workspace, search).await
     }
 }
 
 /// The same, for runs.
 pub(crate) async fn search(
-    store: &Store,
+    shared: &Shared,
     workspace: &WorkspaceId,
     search: Search,
 ) -> Result<Vec<SearchResult>, loomgate_store::Error> {
@@ -66,7 +70,7 @@ pub(crate) async fn search(
         let words = lexical::terms(query);
         let filter = search.filter.clone();
         let accept = move |attributes: &_| passes(filter.as_ref(), attributes);
-        let index = store.chunks();
+        let index = shared.store.chunks();
         let hits = index.lexical(workspace, &search.stores, (words.clone(), most), accept);
         let mut found = Vec::new();
         for hit in hits.await? {
@@ -77,6 +81,21 @@ pub(crate) async fn search(
                 key,
                 evidence: coverage * lexical::LEXICAL_EVIDENCE,
             });
+        }
+        rankings.push(Ranking { weight: 1.0, found });
+    }
+    for nearest in by_meaning(shared, workspace, &search, most).await? {
+        let mut found = Vec::with_capacity(nearest.len());
+        for (chunk, cosine) in nearest {
+            let key = key(chunk.id);
+            // Its attributes may have changed since the files were chosen.
+            if passes(search.filter.as_ref(), &chunk.attributes) {
+                chunks.insert(key, chunk);
+                found.push(Evidence {
+                    key,
+                    evidence: cosine,
+                });
+            }
         }
         rankings.push(Ranking { weight: 1.0, found });
     }
@@ -92,6 +111,27 @@ pub(crate) async fn search(
         })
     });
     Ok(results.collect())
+}
+
+/// For each question the nearest chunks with their cosines; nothing without an embedder.
+async fn by_meaning(
+    shared: &Shared,
+    workspace: &WorkspaceId,
+    search: &Search,
+    most: u32,
+) -> Result<Vec<Vec<(Chunk, f32)>>, loomgate_store::Error> {
+    let Some(vectors) = &shared.vectors else {
+        return Ok(Vec::new());
+    };
+    let filter = search.filter.clone();
+    let wanted = Wanted {
+        stores: &search.stores,
+        queries: &search.queries,
+        accept: filter
+            .map(|filter| -> Accept { Arc::new(move |it: &Attributes| passes(Some(&filter), it)) }),
+        most: most as usize,
+    };
+    vectors.nearest(workspace, &wanted).await
 }
 
 /// With four digits: more say nothing.

@@ -82,7 +82,7 @@ pub(crate) async fn search(
             ranking: ranking(call),
             most,
         };
-        found.push(retrieval::search(&shared.store, &guard.ws, search).await?);
+        found.push(retrieval::search(shared, &guard.ws, search).await?);
     }
     Ok(found)
 }

@@ -5,7 +5,7 @@ use loomgate_search::{ChunkingStrategy, TooManyTokens, chunks, lexical};
 use loomgate_store::{Indexed, IndexingClaim, IndexingGuard, NewChunk};
 use tokio::sync::mpsc;
 
-use super::{Shared, Unreadable};
+use super::{Shared, Unreadable, embedding};
 
 /// Chunks in one transaction: others wait for it.
 const WRITTEN: usize = 64;
@@ -16,6 +16,8 @@ const WAITING: usize = 2;
 pub(super) enum Fault {
     /// The file's own.
     Unreadable(Unreadable),
+    /// What trying again does not help against.
+    Refused(Unreadable),
     /// Somebody else has it now, or nobody wants it any more.
     Lost,
     /// The store's.
@@ -50,25 +52,36 @@ pub(super) async fn index(shared: &Shared, claim: &IndexingClaim) -> Result<(), 
     let (usage_bytes, cut) = tokio::join!(write(shared, guard, received), cutting);
     let usage_bytes = usage_bytes?;
     cut.map_err(|_panic| broken("the text of the file could not be cut up"))??;
+    let embedder = shared.settings.embedder.as_ref();
     let indexed = Indexed {
         usage_bytes,
-        embedding: None,
+        embedding: embedder.map(|embedder| embedder.identity().to_owned()),
     };
     held(queue.complete(guard.clone(), indexed).await?)
 }
 
-/// Writes what comes, and gives its bytes.
+/// Gives what comes its vectors and writes it, and returns its bytes.
 async fn write(
     shared: &Shared,
     guard: &IndexingGuard,
     mut lots: mpsc::Receiver<Vec<NewChunk>>,
 ) -> Result<u64, Fault> {
     let mut bytes = 0;
-    while let Some(lot) = lots.recv().await {
-        bytes += lot.iter().map(|chunk| chunk.text.len() as u64).sum::<u64>();
+    while let Some(mut lot) = lots.recv().await {
+        if let Some(embedder) = &shared.settings.embedder {
+            let workspace = &guard.ws;
+            embedding::give_vectors(&shared.store, &**embedder, workspace, &mut lot).await?;
+        }
+        bytes += lot.iter().map(bytes_of).sum::<u64>();
         held(shared.store.indexing().write(guard.clone(), lot).await?)?;
     }
     Ok(bytes)
+}
+
+/// What a chunk takes: text and vector.
+fn bytes_of(chunk: &NewChunk) -> u64 {
+    let vector = chunk.vector.as_ref().map_or(0, |vector| vector.bytes.len());
+    (chunk.text.len() + vector) as u64
 }
 
 /// Cuts a text up and hands it on in lots, until nobody takes them any more.

@@ -125,7 +125,11 @@ async fn attend(shared: Arc<Shared>, claim: IndexingClaim, stop: CancellationTok
             "a file was indexed",
         ),
         Err(Fault::Lost) => tracing::debug!(file_id = %guard.file_id, "a file is no longer ours"),
-        Err(Fault::Unreadable(unreadable)) => give_up(&shared, &claim, unreadable).await,
+        Err(Fault::Unreadable(unreadable)) => {
+            let is_ours = unreadable.code == IndexingErrorCode::ServerError;
+            give_up(&shared, &claim, unreadable, is_ours).await;
+        }
+        Err(Fault::Refused(refused)) => give_up(&shared, &claim, refused, false).await,
         // Another worker takes it up, once its lease has run out.
         Err(Fault::Store(error)) => {
             tracing::error!(file_id = %guard.file_id, %error, "a file was let go of");
@@ -136,11 +140,10 @@ async fn attend(shared: Arc<Shared>, claim: IndexingClaim, stop: CancellationTok
 }
 
 /// Tries once more what may be better then, and fails the rest.
-async fn give_up(shared: &Shared, claim: &IndexingClaim, unreadable: Unreadable) {
+async fn give_up(shared: &Shared, claim: &IndexingClaim, unreadable: Unreadable, may_pass: bool) {
     let guard = claim.guard.clone();
     let queue = shared.store.indexing();
-    let is_ours = unreadable.code == IndexingErrorCode::ServerError;
-    let settled = if is_ours && claim.attempt < ATTEMPTS {
+    let settled = if may_pass && claim.attempt < ATTEMPTS {
         let pause = PAUSE * 2_u32.pow(claim.attempt.saturating_sub(1));
         let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         tracing::warn!(

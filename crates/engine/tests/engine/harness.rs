@@ -229,7 +229,7 @@ impl Clock for TestClock {
 
 /// Ids that count, shared by all engines of a test.
 #[derive(Default)]
-struct CountingIds(AtomicU64);
+pub(crate) struct CountingIds(AtomicU64);
 
 impl IdGen for CountingIds {
     fn fill(&self, bytes: &mut [u8]) {
@@ -240,6 +240,11 @@ impl IdGen for CountingIds {
             *byte = u8::try_from((n >> shift) & 0x3f).unwrap();
         }
     }
+}
+
+/// A store in memory or, with `LOOMGATE_TEST_DATABASE=postgres`, on PostgreSQL.
+pub(crate) fn store() -> Store {
+    Store::open(Bench::database()).unwrap()
 }
 
 /// Everything that a test needs.

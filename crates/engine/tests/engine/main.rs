@@ -14,6 +14,7 @@ mod faults;
 mod harness;
 mod lines;
 mod locked;
+mod meaning;
 mod reopen;
 mod replica;
 mod searches;

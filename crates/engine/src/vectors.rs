@@ -1,0 +1,268 @@
+//! Search by meaning: the chunks whose vectors are nearest to a question's.
+//!
+//! The codes of a store's vectors are scanned in memory ([`cache`] keeps them); the nearest are ranked
+//! again by the full vectors, which are read from the store together with the chunks. So whatever the
+//! memory holds, a chunk that is not searched any more is not found.
+
+mod cache;
+mod load;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::future::try_join_all;
+use loomgate_domain::{
+    VectorStoreId, WorkspaceId,
+    vector_store::{Attributes, Chunk, ChunkId},
+};
+use loomgate_search::vector::{Candidate, Index, Query, from_stored, merge, rescore};
+use loomgate_store::{EmbeddedFile, Error, Store};
+use tokio::sync::Semaphore;
+
+use crate::{Embedder, Purpose};
+use cache::Cache;
+
+/// How long a search waits for the vectors of its questions.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How much of a question counts, in bytes: of a longer one only the beginning is embedded.
+const QUESTION_BYTES: usize = 8_000;
+/// Up to so many blocks are scanned where the search is: a thread of its own would cost more.
+const FEW_BLOCKS: usize = 4;
+
+/// Which files a search is about, by their attributes.
+pub(crate) type Accept = Arc<dyn Fn(&Attributes) -> bool + Send + Sync>;
+
+/// What vectors are searched for.
+pub(crate) struct Wanted<'a> {
+    /// Where.
+    pub(crate) stores: &'a [VectorStoreId],
+    /// For what; a ranking each.
+    pub(crate) queries: &'a [String],
+    /// Which files count; without it, all.
+    pub(crate) accept: Option<Accept>,
+    /// The most chunks of a ranking.
+    pub(crate) most: usize,
+}
+
+/// Finds chunks by their vectors.
+pub(crate) struct Vectors {
+    store: Store,
+    embedder: Arc<dyn Embedder>,
+    cache: Cache,
+    /// Large scans at the same time: one for each processor.
+    scans: Arc<Semaphore>,
+}
+
+/// A store, ready to be scanned.
+enum View {
+    /// In memory.
+    Index(Index),
+    /// Too large for it: its files are read from the store, page by page.
+    Files(Vec<EmbeddedFile>),
+}
+
+/// The questions of a search, as far as they could be embedded.
+struct Questions {
+    embeddings: Vec<Option<Vec<f32>>>,
+    ready: Vec<Option<Query>>,
+    dimensions: usize,
+}
+
+impl Vectors {
+    /// Keeps up to `bytes` of codes in memory.
+    pub(crate) fn new(store: Store, embedder: Arc<dyn Embedder>, bytes: usize) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            store,
+            embedder,
+            cache: Cache::new(bytes),
+            scans: Arc::new(Semaphore::new(processors)),
+        }
+    }
+
+    /// The nearest chunks of each question with their cosines, best first. Where questions can not be
+    /// embedded there are none, and the log says why: the words still find something.
+    pub(crate) async fn nearest(
+        &self,
+        ws: &WorkspaceId,
+        wanted: &Wanted<'_>,
+    ) -> Result<Vec<Vec<(Chunk, f32)>>, Error> {
+        let Some(questions) = self.questions(ws, wanted.queries).await else {
+            return Ok(wanted.queries.iter().map(|_| Vec::new()).collect());
+        };
+        let mut found: Vec<Vec<Vec<Candidate>>> = vec![Vec::new(); wanted.queries.len()];
+        for store in wanted.stores {
+            let Some(view) = self.view(ws, store, questions.dimensions).await? else {
+                continue;
+            };
+            let accepted = match &wanted.accept {
+                None => None,
+                Some(accept) => {
+                    let accept = Arc::clone(accept);
+                    let files = self.store.chunks();
+                    Some(files.accepted(ws, store, move |it| accept(it)).await?)
+                }
+            };
+            let scanned = match view {
+                View::Index(index) => self.scan(index, &questions, wanted.most, accepted).await,
+                View::Files(files) => {
+                    self.scan_store(ws, files, &questions, (wanted.most, accepted))
+                        .await?
+                }
+            };
+            for (lists, list) in found.iter_mut().zip(scanned) {
+                lists.push(list);
+            }
+        }
+        let ranked = found.into_iter().zip(&questions.embeddings);
+        let ranked = ranked.map(|(lists, embedding)| {
+            let candidates = merge(lists, wanted.most);
+            self.rescored(ws, candidates, embedding.as_deref().unwrap_or_default())
+        });
+        try_join_all(ranked).await
+    }
+
+    /// `None`: none could be embedded.
+    async fn questions(&self, ws: &WorkspaceId, queries: &[String]) -> Option<Questions> {
+        let texts: Vec<&str> = queries
+            .iter()
+            .map(|query| beginning(query.trim()))
+            .filter(|query| !query.is_empty())
+            .collect();
+        if texts.is_empty() {
+            return None;
+        }
+        let made = self.embedder.embed(ws, &texts, Purpose::Search);
+        let problem = match tokio::time::timeout(PATIENCE, made).await {
+            Ok(Ok(made)) if made.len() == texts.len() => {
+                let mut made = made.into_iter();
+                let embeddings: Vec<Option<Vec<f32>>> = queries
+                    .iter()
+                    .map(|query| (!query.trim().is_empty()).then(|| made.next()).flatten())
+                    .collect();
+                let ready: Vec<Option<Query>> = embeddings
+                    .iter()
+                    .map(|embedding| Query::new(embedding.as_deref()?).ok())
+                    .collect();
+                let dimensions = embeddings.iter().flatten().map(Vec::len).next()?;
+                return Some(Questions {
+                    embeddings,
+                    ready,
+                    dimensions,
+                });
+            }
+            Ok(Ok(made)) => format!("{} embeddings for {} texts", made.len(), texts.len()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => format!("no answer within {} s", PATIENCE.as_secs()),
+        };
+        tracing::warn!(
+            embedding = self.embedder.identity(),
+            error = problem,
+            "a question could not be embedded: it is searched for by its words alone",
+        );
+        None
+    }
+
+    /// Scans an index for all questions.
+    async fn scan(
+        &self,
+        index: Index,
+        questions: &Questions,
+        most: usize,
+        accepted: Option<BTreeSet<i64>>,
+    ) -> Vec<Vec<Candidate>> {
+        let ready = questions.ready.clone();
+        let blocks = index.blocks();
+        let scan = move || {
+            let scanned = ready.iter().map(|query| match query {
+                Some(query) => scan_one(&index, query, most, accepted.as_ref()),
+                None => Vec::new(),
+            });
+            scanned.collect::<Vec<_>>()
+        };
+        if blocks <= FEW_BLOCKS {
+            return scan();
+        }
+        // Closed by nobody; without a permit it would only be one scan more.
+        let permit = Arc::clone(&self.scans).acquire_owned().await;
+        let scanned = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            scan()
+        });
+        scanned.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a scan of vectors broke off");
+            vec![Vec::new(); questions.ready.len()]
+        })
+    }
+
+    /// Ranks candidates by their full vectors.
+    async fn rescored(
+        &self,
+        ws: &WorkspaceId,
+        candidates: Vec<Candidate>,
+        embedding: &[f32],
+    ) -> Result<Vec<(Chunk, f32)>, Error> {
+        let ids: Vec<ChunkId> = candidates
+            .iter()
+            .map(|candidate| ChunkId(candidate.key.cast_signed()))
+            .collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut chunks = BTreeMap::new();
+        let mut vectors = Vec::with_capacity(ids.len());
+        for (chunk, stored) in self.store.chunks().with_vectors(ws, ids).await? {
+            let key = chunk.id.0.cast_unsigned();
+            let vector = from_stored(&stored);
+            vectors.extend(
+                vector
+                    .filter(|it| it.len() == embedding.len())
+                    .map(|it| (key, it)),
+            );
+            chunks.insert(key, chunk);
+        }
+        let all = vectors
+            .iter()
+            .map(|(key, vector)| (*key, vector.as_slice()));
+        let hits = rescore(embedding, all, vectors.len()).unwrap_or_else(|error| {
+            tracing::error!(%error, "vectors could not be compared");
+            Vec::new()
+        });
+        let hits = hits.into_iter();
+        Ok(hits
+            .filter_map(|hit| Some((chunks.remove(&hit.key)?, hit.score)))
+            .collect())
+    }
+}
+
+/// Of a question as much as counts.
+fn beginning(question: &str) -> &str {
+    &question[..question.floor_char_boundary(QUESTION_BYTES)]
+}
+
+/// The nearest of an index that is as wide as the question.
+fn scan_one(
+    index: &Index,
+    query: &Query,
+    most: usize,
+    accepted: Option<&BTreeSet<i64>>,
+) -> Vec<Candidate> {
+    let allowed = |group: u64| accepted.is_none_or(|files| files.contains(&group.cast_signed()));
+    let scanned = index.scan(query, most, allowed);
+    scanned.unwrap_or_else(|error| {
+        tracing::error!(%error, "vectors could not be scanned");
+        Vec::new()
+    })
+}
+
+impl fmt::Debug for Vectors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vectors")
+            .field("embedder", &self.embedder)
+            .finish_non_exhaustive()
+    }
+}
