@@ -6,6 +6,7 @@ mod api_keys;
 mod database;
 mod environment;
 mod error;
+mod file_search;
 mod files;
 mod gateway;
 mod indexing;
@@ -30,6 +31,7 @@ pub(crate) use api_keys::{is_workspace, scopes, when_locked};
 pub use database::Database;
 pub use environment::Environment;
 pub use error::ConfigError;
+pub use file_search::{AccountModel, Embeddings, FileSearch};
 pub use files::{Files, FilesPlace};
 pub use indexing::Indexing;
 pub use load::{Flags, Sources, load};
@@ -75,6 +77,8 @@ pub struct Config {
     pub worker: Worker,
     /// How files are made searchable.
     pub indexing: Indexing,
+    /// How they are searched.
+    pub file_search: FileSearch,
     /// The numbers of contract section 12.
     pub limits: Limits,
     /// What is logged, and how.
@@ -160,6 +164,7 @@ impl fmt::Debug for Config {
             .field("saved_configs", &self.saved_configs.keys())
             .field("worker", &self.worker)
             .field("indexing", &self.indexing)
+            .field("file_search", &self.file_search)
             .field("limits", &self.limits)
             .field("log", &self.log)
             .field("notes", &self.notes)

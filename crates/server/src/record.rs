@@ -6,7 +6,7 @@ use bytes::Bytes;
 use loomgate_domain::{
     ApiKeyId, Clock, IdGen, LogId, Run, WorkspaceId,
     feedback::Feedback,
-    id::new_id,
+    id::{new_id, random_text},
     log::{LogRecord, RecordKind, Span, new_log_id},
 };
 use loomgate_gateway::relay::{CacheStatus, End, EndSink, RelayBody, RelayRequest, Report};
@@ -129,6 +129,34 @@ pub(crate) fn model_call(
             logbook.judge(feedback);
         }
         logbook.write(record);
+    })
+}
+
+/// What is told of a call that the server made for itself once it has ended. It has no key: nobody
+/// called.
+pub(crate) fn own_call(services: &Services, workspace: &WorkspaceId, path: &str) -> EndSink {
+    if services.logbook.settings().record == Recording::Off {
+        return Box::new(|_, _| {});
+    }
+    let began_ms = services.clock.now_ms();
+    let most = services.logbook.body_bytes();
+    let (workspace, path) = (workspace.clone(), path.to_owned());
+    let (logbook, ids) = (services.logbook.clone(), Arc::clone(&services.ids));
+    Box::new(move |report, end| {
+        logbook.write(LogRecord {
+            id: new_log_id(began_ms, &*ids),
+            workspace,
+            created_at_ms: began_ms,
+            trace_id: random_text(&*ids, 32),
+            span: Span {
+                name: Some("file search".to_owned()),
+                ..Span::default()
+            },
+            method: "POST".to_owned(),
+            path,
+            response_body: end.body.as_ref().map(|body| redact::shown(body, most)),
+            ..told(report, &end)
+        });
     })
 }
 

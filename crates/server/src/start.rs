@@ -9,7 +9,7 @@ use loomgate_domain::{
     ApiKeyId, Clock, IdGen, Scope, Scopes, WorkspaceId, id,
     key::{ApiKey, KeySettings},
 };
-use loomgate_engine::{Engine, Indexer, IndexingSettings, Settings};
+use loomgate_engine::{Embedder, Engine, Indexer, IndexingSettings, Settings};
 use loomgate_extract::Extractor;
 use loomgate_gateway::{Gateway, price::PriceTable};
 use loomgate_store::{Options, Sharing, Store};
@@ -25,6 +25,7 @@ use crate::{
     content::Content,
     data_dir::{self, DataDir, MasterKeyLock},
     documents::{FileTexts, READER},
+    embeddings,
     ids::SystemIds,
     logbook::{self, Scribe},
     model::GatewayModel,
@@ -67,6 +68,14 @@ pub enum StartError {
     /// The place of the files.
     #[error("the place of the files: {0}")]
     Files(#[from] loomgate_blobs::Error),
+    /// The model of `file_search.embeddings`.
+    #[error("`file_search.embeddings`: the model in {}: {problem}", folder.display())]
+    Embeddings {
+        /// Its folder.
+        folder: PathBuf,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// TLS could not be set up.
     #[error("{0}")]
     Gateway(#[from] loomgate_gateway::Error),
@@ -89,6 +98,10 @@ impl StartError {
             Self::DataDir { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("choose a folder that this user can write to with --data-dir")
             }
+            Self::Embeddings { .. } => Some(
+                "`embeddings = \"local:FOLDER\"` wants a folder with a model of the BERT family, such \
+                 as all-MiniLM-L6-v2; without the option, files are found by their words alone",
+            ),
             Self::OtherKey(_) => Some(
                 "give it those of the other processes, or of the backup: the files `hash-key` and \
                  `master-key` of the data folder, or LOOMGATE_HASH_KEY and LOOMGATE_MASTER_KEY. \
@@ -262,6 +275,8 @@ pub async fn start_at(
     )
     .await?;
     let model = Arc::new(GatewayModel::default());
+    let embeddings = &config.file_search.embeddings;
+    let embeddings = embeddings::Configured::load(embeddings.as_ref()).await?;
     let engine = Engine::new(
         store.clone(),
         model.clone(),
@@ -273,6 +288,8 @@ pub async fn start_at(
             lease: config.worker.lease,
             workers: config.role.works(),
             stream_retention: config.worker.stream_retention,
+            embedder: embeddings.embedder(),
+            vector_bytes: config.file_search.vector_bytes,
             ..Settings::default()
         },
     );
@@ -282,7 +299,7 @@ pub async fn start_at(
         clock: clock.clone(),
         ids: Arc::clone(&foundation.ids),
     };
-    let indexer = indexer(&config, &content)?;
+    let indexer = indexer(&config, &content, embeddings.embedder())?;
     let (logbook, scribe) = logbook::open(config.logs);
     let app = App::new(Services {
         admission: Admission::new(&config.http),
@@ -301,6 +318,7 @@ pub async fn start_at(
         ids: foundation.ids,
     });
     model.connect(app.services());
+    embeddings.connect(app.services());
     app.engine.start().await?;
     app.indexer.start().await?;
     Ok(Started {
@@ -312,7 +330,11 @@ pub async fn start_at(
 }
 
 /// What indexes files, each read by a process of its own.
-fn indexer(config: &Config, content: &Content) -> Result<Indexer, StartError> {
+fn indexer(
+    config: &Config,
+    content: &Content,
+    embedder: Option<Arc<dyn Embedder>>,
+) -> Result<Indexer, StartError> {
     let reader = match &config.indexing.reader {
         Some(program) => program.clone(),
         None => std::env::current_exe()?,
@@ -332,6 +354,7 @@ fn indexer(config: &Config, content: &Content) -> Result<Indexer, StartError> {
         tokens: config.indexing.tokens,
         lease: config.worker.lease,
         workers: config.role.works(),
+        embedder,
         ..IndexingSettings::default()
     };
     Ok(Indexer::new(

@@ -25,12 +25,6 @@ impl ConfigError {
         self
     }
 
-    /// A part of the product that this release does not have.
-    pub(super) fn not_built(what: &str) -> Self {
-        Self::new(format!("{what} is not built yet"))
-            .help("docs/status.md tells what this release has and what comes next")
-    }
-
     /// A value that is none of those that are known.
     pub(super) fn unknown_value(option: &str, got: &str, known: &[&str]) -> Self {
         let error = Self::new(format!("`{option}`: unknown value \"{got}\""));

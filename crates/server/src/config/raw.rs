@@ -33,7 +33,7 @@ pub(super) struct RawConfig {
     pub(super) indexing: RawIndexing,
     pub(super) limits: Limits,
     pub(super) log: RawLog,
-    pub(super) file_search: Option<RawFileSearch>,
+    pub(super) file_search: RawFileSearch,
     pub(super) configs: BTreeMap<String, RawRoutingConfig>,
 }
 
@@ -175,11 +175,13 @@ pub(super) struct RawLog {
     pub(super) level: Option<String>,
 }
 
-/// Known, so that a config for a later release is told what is missing instead of "unknown".
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawFileSearch {
     pub(super) embeddings: Option<String>,
+    pub(super) embedding_dimensions: Option<u64>,
+    pub(super) memory_mb: Option<u64>,
+    pub(super) rewrite_model: Option<String>,
 }
 
 /// A routing config may hold a provider's key.

@@ -157,7 +157,36 @@ fn options_that_make_no_sense_are_refused() {
         ("files_download = 'none'", "known: \"original\", \"all\""),
         (
             "[file_search]\nembeddings = 'x'",
-            "`file_search` is not built yet",
+            "`file_search.embeddings`: \"x\" is not VIRTUAL_KEY/MODEL",
+        ),
+        (
+            "[file_search]\nembeddings = 'main/x'",
+            "`file_search.embeddings`: there is no virtual key `main`",
+        ),
+        (
+            "[file_search]\nembeddings = 'echo/x'",
+            "the provider of the virtual key `echo` has no embeddings",
+        ),
+        (
+            "[file_search]\nembeddings = 'local:'",
+            "the folder is missing behind `local:`",
+        ),
+        (
+            "[file_search]\nembeddings = 'local:x'\nembedding_dimensions = 8",
+            "`file_search.embedding_dimensions` is for the model of an account",
+        ),
+        (
+            "[virtual_keys.main]\nprovider = 'openai'\napi_key = 'sk-x'\n[file_search]\n\
+             embeddings = 'main/x'\nembedding_dimensions = 9000",
+            "has to be between 1 and 8192",
+        ),
+        (
+            "[file_search]\nmemory_mb = 0",
+            "`file_search.memory_mb` has to be at least 1",
+        ),
+        (
+            "[file_search]\nrewrite_model = 'gpt-4o'",
+            "`file_search.rewrite_model`: \"gpt-4o\" is not VIRTUAL_KEY/MODEL",
         ),
         ("listen = 'localhost'", "is not HOST:PORT"),
         ("[log]\nformat = 'xml'", "known: \"text\", \"json\""),

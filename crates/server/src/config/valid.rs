@@ -8,8 +8,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
 use super::{
-    Config, ConfigError, Database, Environment, Files, Http, Indexing, Log, LogFormat, Role,
-    VirtualKeys, Worker, api_keys, gateway,
+    Config, ConfigError, Database, Environment, FileSearch, Files, Http, Indexing, Log, LogFormat,
+    Role, VirtualKeys, Worker, api_keys, gateway,
     raw::{RawConfig, RawHttp, RawLog, RawWorker},
     saved_configs,
 };
@@ -19,7 +19,6 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8787";
 const DEFAULT_DATA_DIR: &str = "loomgate-data";
 
 pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config, ConfigError> {
-    refuse_unbuilt(&raw)?;
     let mut notes = Vec::new();
     let virtual_keys = VirtualKeys::check(
         raw.virtual_keys,
@@ -28,6 +27,7 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
         &mut notes,
     )?;
     let saved_configs = saved_configs::check(raw.configs, &virtual_keys)?;
+    let file_search = FileSearch::check(&raw.file_search, &virtual_keys)?;
     let known = (&virtual_keys, &saved_configs);
     let api_keys = api_keys::check(raw.api_keys, known, environment)?;
     notes.extend(api_keys::without_way(&api_keys, &virtual_keys));
@@ -70,18 +70,12 @@ pub(super) fn check(raw: RawConfig, environment: &Environment) -> Result<Config,
         http: http(&raw.http)?,
         worker: worker(&raw.worker)?,
         indexing: Indexing::check(&raw.indexing, limits.upload_total_bytes)?,
+        file_search,
         limits,
         log: log(raw.log)?,
         hash_key: environment.get("LOOMGATE_HASH_KEY").map(SecretString::from),
         notes,
     })
-}
-
-fn refuse_unbuilt(raw: &RawConfig) -> Result<(), ConfigError> {
-    if raw.file_search.is_some() {
-        return Err(ConfigError::not_built("`file_search`"));
-    }
-    Ok(())
 }
 
 fn listen(listen: Option<String>) -> Result<String, ConfigError> {

@@ -9,7 +9,7 @@ pub(crate) const INDEXING: &str = "[indexing]\nconcurrency = 2";
 pub(crate) const FOOD: &str = "# Food\n\nThe favourite food of the crew is pizza with pineapple.\n";
 
 /// A store with these files, all of them looked at.
-async fn store_of(app: &TestApp, files: &[(&str, &[u8])]) -> Value {
+pub(crate) async fn store_of(app: &TestApp, files: &[(&str, &[u8])]) -> Value {
     let mut ids = Vec::new();
     for (name, bytes) in files {
         ids.push(upload(app, name, "assistants", bytes).await["id"].clone());
@@ -41,7 +41,7 @@ pub(crate) async fn ended(app: &TestApp, run: &Value) -> Value {
 }
 
 /// A run of the model that repeats what a search has found.
-async fn searching(app: &TestApp, store: &Value, lines: &str) -> Value {
+pub(crate) async fn searching(app: &TestApp, store: &Value, lines: &str) -> Value {
     let assistant = json!({
         "model": "echo",
         "tools": [{"type": "file_search"}, {"type": "function", "function": {"name": "clock"}}],

@@ -19,6 +19,8 @@ mod database;
 #[cfg(test)]
 mod file_search;
 #[cfg(test)]
+mod file_search_vectors;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod gateway;

@@ -37,14 +37,10 @@ fn default_file_uncommented() -> String {
 #[test]
 fn the_default_file_is_the_default() {
     assert!(load_with(DEFAULT_FILE, []).is_ok());
-    let told = load_with(&default_file_uncommented(), []).unwrap_err();
-    assert!(told.contains("`file_search` is not built yet"), "{told}");
-    // Without what is not built, and with one of each two options that exclude each other.
+    // With one of each two options that exclude each other.
     let excluded = [
         "endpoint",
         "region",
-        "[file_search]",
-        "embeddings",
         "key_env",
         "api_key_env",
         "resource_name",
@@ -181,6 +177,8 @@ fn numbers_in_the_default_file_are_the_defaults() {
         u64::from(raw.worker.stream_retention_s.unwrap()),
         config.worker.stream_retention.as_secs()
     );
+    let vector_bytes = raw.file_search.memory_mb.unwrap() << 20;
+    assert_eq!(vector_bytes, config.file_search.vector_bytes as u64);
     assert_eq!(raw.log.level.clone().unwrap(), config.log.level);
     let timeouts = loomgate_gateway::Timeouts::default();
     let virtual_key = &raw.virtual_keys["main"];

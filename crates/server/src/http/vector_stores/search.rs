@@ -22,6 +22,7 @@ use crate::{
         path::VectorStorePath,
         reply,
     },
+    rewriting::rewritten,
 };
 
 pub(super) fn routes() -> Routes {
@@ -38,13 +39,16 @@ async fn search(
     path: VectorStorePath,
     ApiJson(body): ApiJson<SearchVectorStore>,
 ) -> Result<Response, ApiError> {
-    if body.rewrite_query {
-        return Err(ApiError::invalid(
-            "'rewrite_query' is not supported by this release of Loomgate.",
-        )
-        .param("rewrite_query")
-        .code("not_supported"));
-    }
+    let model = match &app.config.file_search.rewrite_model {
+        _ if !body.rewrite_query => None,
+        Some(model) => Some(model),
+        None => {
+            let message = "'rewrite_query' is not supported: this server has no model that rewrites \
+                           queries (`file_search.rewrite_model` in its configuration).";
+            let error = ApiError::invalid(message).param("rewrite_query");
+            return Err(error.code("not_supported"));
+        }
+    };
     let filter = body.filters.as_ref();
     let filter = filter.map(|filters| Filter::parse(filters, "filters"));
     let filter = filter.transpose().map_err(not_a_filter)?;
@@ -53,11 +57,16 @@ async fn search(
     if store.has_expired(now) {
         return Err(ApiError::expired(&path.store));
     }
+    let ranking = ranking(&body)?;
+    let queries = match model {
+        Some(model) => rewritten(&app, &caller.workspace, model, &body.queries).await,
+        None => body.queries,
+    };
     let search = Search {
         stores: vec![path.store.clone()],
-        queries: body.queries.clone(),
+        queries: queries.clone(),
         filter,
-        ranking: ranking(&body)?,
+        ranking,
         most: body.max_num_results,
     };
     let found = app.engine.search(&caller.workspace, search).await?;
@@ -71,7 +80,7 @@ async fn search(
         attributes: &result.attributes,
         content: [object::TextPart::new(&result.text)],
     });
-    reply::json(&object::OnePage::results(&body.queries, results.collect()))
+    reply::json(&object::OnePage::results(&queries, results.collect()))
 }
 
 /// The body was checked.
