@@ -5,12 +5,16 @@
 //! has the chunks embedded and writes them, a few at a time, where no search sees them; the commit that ends the work
 //! shows all of them. What a worker left half done is begun anew by the next one.
 //!
+//! Files that were indexed without an embedder, or with another one, get its vectors when nothing else is
+//! to be done (`renewal`).
+//!
 //! Invariant: of a file all chunks are found, or none.
 //! Invariant: every file ends `completed`, `failed` or `cancelled`, also one that takes its workers down.
 //! Invariant: a client that goes away, or another file, never changes what becomes of a file.
 
 mod embedding;
 mod pipeline;
+mod renewal;
 mod worker;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -21,7 +25,7 @@ use loomgate_domain::{
     id::random_text,
     vector_store::{IndexingError, IndexingErrorCode},
 };
-use loomgate_store::{IndexingGuard, Store};
+use loomgate_store::{IndexingGuard, IndexingTask, Store};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -94,6 +98,8 @@ struct Shared {
     settings: IndexingSettings,
     /// This process among the owners of leases.
     worker: String,
+    /// Behind which number there may be files that want other vectors; none: all were looked at.
+    outdated: Mutex<Option<i64>>,
     /// What is being worked on.
     working: Mutex<BTreeMap<Place, Working>>,
     /// Tells that a file is no longer worked on.
@@ -109,6 +115,7 @@ type Place = (WorkspaceId, VectorStoreId, FileId);
 /// A file that this process works on.
 struct Working {
     guard: IndexingGuard,
+    task: IndexingTask,
     /// Fires when the lease is lost, or the process stops.
     stop: CancellationToken,
 }
@@ -121,6 +128,7 @@ impl Indexer {
         settings: IndexingSettings,
     ) -> Self {
         let worker = format!("indexer_{}", random_text(&*ids, 16));
+        let outdated = Mutex::new(settings.embedder.as_ref().map(|_| 0));
         Self {
             shared: Arc::new(Shared {
                 store,
@@ -129,6 +137,7 @@ impl Indexer {
                 ids,
                 settings,
                 worker,
+                outdated,
                 working: Mutex::default(),
                 ended: Notify::new(),
                 tasks: TaskTracker::new(),

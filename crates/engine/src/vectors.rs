@@ -215,7 +215,10 @@ impl Vectors {
         }
         let mut chunks = BTreeMap::new();
         let mut vectors = Vec::with_capacity(ids.len());
-        for (chunk, stored) in self.store.chunks().with_vectors(ws, ids).await? {
+        let embedding_of = self.embedder.identity();
+        let chunks_of = self.store.chunks();
+        let stored = chunks_of.with_vectors(ws, ids, embedding_of).await?;
+        for (chunk, stored) in stored {
             let key = chunk.id.0.cast_unsigned();
             let vector = from_stored(&stored);
             vectors.extend(

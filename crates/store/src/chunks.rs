@@ -19,7 +19,7 @@ mod rows;
 mod vectors;
 
 pub(crate) use rows::{Place, index_copied, remove, write};
-pub use vectors::{Digest, Embedded, EmbeddedFile, NewVector, StoredCode};
+pub use vectors::{Digest, Embedded, EmbeddedFile, NewVector, StoredCode, StoredText};
 
 #[cfg(test)]
 pub(crate) use {

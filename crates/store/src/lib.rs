@@ -77,7 +77,7 @@ pub use affinity::Affinity;
 pub use assistants::Assistants;
 pub use blobs::Blobs;
 pub use chunks::{
-    Chunks, Digest, Embedded, EmbeddedFile, LexicalHit, NewChunk, NewVector, StoredCode,
+    Chunks, Digest, Embedded, EmbeddedFile, LexicalHit, NewChunk, NewVector, StoredCode, StoredText,
 };
 pub use configs::Configs;
 pub use counters::Counters;
@@ -105,8 +105,8 @@ pub use store::{Database, Options, Sharing, Stats, Store};
 pub use threads::{Deleted, ThreadStores, Threads};
 pub use uploads::{Completed, Completion, Uploads};
 pub use vector_stores::{
-    Attaching, FileBatches, Indexed, Indexing, IndexingClaim, IndexingGuard, NewVectorStore,
-    NewVectorStoreFile, PutFiles, VectorStoreFiles, VectorStores,
+    Attaching, FileBatches, Indexed, Indexing, IndexingClaim, IndexingGuard, IndexingTask,
+    NewVectorStore, NewVectorStoreFile, Outdated, PutFiles, VectorStoreFiles, VectorStores,
 };
 pub use virtual_keys::VirtualKeys;
 pub use waiting::{IfLocked, WAITING_MAX};

@@ -14,7 +14,7 @@ use crate::{
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// More than the store has statements, so that none is ever prepared twice.
-pub(crate) const STATEMENT_CACHE: usize = 256;
+pub(crate) const STATEMENT_CACHE: usize = 288;
 
 /// The connection that writes. Creates the file.
 pub(crate) fn writer(path: Option<&Path>, schema: &Schema) -> Result<Connection, Error> {

@@ -24,6 +24,7 @@ mod entry;
 mod files;
 mod moves;
 mod queue;
+mod renewal;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -33,14 +34,15 @@ pub(crate) use attach::{attach, make};
 pub use batches::FileBatches;
 pub(crate) use files::forget_file;
 pub use files::{NewVectorStoreFile, VectorStoreFiles};
-pub use queue::{Indexed, Indexing, IndexingClaim, IndexingGuard};
+pub use queue::{Indexed, Indexing, IndexingClaim, IndexingGuard, IndexingTask};
+pub use renewal::Outdated;
 
 #[cfg(test)]
 pub(crate) use {
     batches::STATEMENTS as BATCH_STATEMENTS, entry::STATEMENTS as ENTRY_STATEMENTS,
     files::STATEMENTS as FILE_STATEMENTS, moves::STATEMENTS as MOVE_STATEMENTS,
     queue::POSTGRES_STATEMENTS as QUEUE_POSTGRES_STATEMENTS, queue::STATEMENTS as QUEUE_STATEMENTS,
-    sweep::STATEMENTS as SWEEP_STATEMENTS,
+    renewal::STATEMENTS as RENEWAL_STATEMENTS, sweep::STATEMENTS as SWEEP_STATEMENTS,
 };
 
 macro_rules! columns {
@@ -65,7 +67,7 @@ statements! {
         WHERE workspace_id = $2 AND id = $3 AND deleted_at IS NULL";
     // Nobody is to index what was in it.
     UNWANTED = "UPDATE vector_store_files SET lease_owner = NULL, lease_until = NULL \
-        WHERE workspace_id = $1 AND store_id = $2 AND status = 'in_progress'";
+        WHERE workspace_id = $1 AND store_id = $2 AND lease_until IS NOT NULL";
     CURSOR = "SELECT seq FROM vector_stores \
         WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL";
     LIST_ASC = concat!("SELECT ", columns!(), " FROM vector_stores WHERE workspace_id = $1 \

@@ -1,34 +1,31 @@
-//! Vectors for chunks on their way into the store.
+//! Vectors for chunks.
 
 use std::collections::BTreeMap;
 
 use loomgate_domain::{WorkspaceId, vector_store::IndexingErrorCode};
 use loomgate_search::vector::to_stored;
-use loomgate_store::{Digest, NewChunk, NewVector, Store};
+use loomgate_store::{Digest, NewVector, Store};
 
 use super::{Unreadable, pipeline::Fault};
 use crate::{EmbedError, Embedder, Purpose};
 
-/// Gives each chunk its vector. What the workspace has a vector of already, from this file as it was
+/// The vector of each text. What the workspace has a vector of already, from this file as it was
 /// before, from an attempt that failed half way, or from another file, is not embedded again.
-/// Blank chunks have none.
-pub(super) async fn give_vectors(
+/// Blank texts have none.
+pub(super) async fn vectors(
     store: &Store,
     embedder: &dyn Embedder,
     workspace: &WorkspaceId,
-    lot: &mut [NewChunk],
-) -> Result<(), Fault> {
-    let is_blank = |chunk: &NewChunk| chunk.text.trim().is_empty();
-    let digest_of = |chunk: &NewChunk| digest(embedder.identity(), &chunk.text);
-    let chunks = lot.iter().filter(|chunk| !is_blank(chunk));
+    texts: &[&str],
+) -> Result<Vec<Option<NewVector>>, Fault> {
+    let digest_of = |text: &str| digest(embedder.identity(), text);
+    let written = texts.iter().filter(|text| !text.trim().is_empty());
     // Each text once.
-    let texts: BTreeMap<Digest, &str> = chunks
-        .map(|chunk| (digest_of(chunk), chunk.text.as_str()))
-        .collect();
-    let digests: Vec<Digest> = texts.keys().copied().collect();
+    let each: BTreeMap<Digest, &str> = written.map(|text| (digest_of(text), *text)).collect();
+    let digests: Vec<Digest> = each.keys().copied().collect();
     let known = store.chunks().known_vectors(workspace, digests).await?;
     let (mut vectors, mut missing) = (BTreeMap::new(), Vec::new());
-    for ((digest, text), vector) in texts.into_iter().zip(known) {
+    for ((digest, text), vector) in each.into_iter().zip(known) {
         match vector {
             Some(vector) => {
                 vectors.insert(digest, vector);
@@ -55,14 +52,12 @@ pub(super) async fn give_vectors(
             vectors.insert(digest, stored);
         }
     }
-    for chunk in lot.iter_mut() {
-        let digest = digest_of(chunk);
-        chunk.vector = vectors.get(&digest).map(|bytes| NewVector {
-            digest,
-            bytes: bytes.clone(),
-        });
-    }
-    Ok(())
+    let of = |text: &&str| {
+        let digest = digest_of(text);
+        let bytes = vectors.get(&digest)?.clone();
+        Some(NewVector { digest, bytes })
+    };
+    Ok(texts.iter().map(of).collect())
 }
 
 /// What a vector is of. The length keeps the two parts apart.

@@ -2,7 +2,7 @@
 
 use loomgate_domain::vector_store::{Chunking, IndexingErrorCode};
 use loomgate_search::{ChunkingStrategy, TooManyTokens, chunks, lexical};
-use loomgate_store::{Indexed, IndexingClaim, IndexingGuard, NewChunk};
+use loomgate_store::{Indexed, IndexingClaim, IndexingGuard, NewChunk, NewVector};
 use tokio::sync::mpsc;
 
 use super::{Shared, Unreadable, embedding};
@@ -69,19 +69,24 @@ async fn write(
     let mut bytes = 0;
     while let Some(mut lot) = lots.recv().await {
         if let Some(embedder) = &shared.settings.embedder {
-            let workspace = &guard.ws;
-            embedding::give_vectors(&shared.store, &**embedder, workspace, &mut lot).await?;
+            let texts: Vec<&str> = lot.iter().map(|chunk| &*chunk.text).collect();
+            let made = embedding::vectors(&shared.store, &**embedder, &guard.ws, &texts).await?;
+            for (chunk, vector) in lot.iter_mut().zip(made) {
+                chunk.vector = vector;
+            }
         }
-        bytes += lot.iter().map(bytes_of).sum::<u64>();
+        bytes += lot
+            .iter()
+            .map(|chunk| bytes_of(&chunk.text, chunk.vector.as_ref()))
+            .sum::<u64>();
         held(shared.store.indexing().write(guard.clone(), lot).await?)?;
     }
     Ok(bytes)
 }
 
 /// What a chunk takes: text and vector.
-fn bytes_of(chunk: &NewChunk) -> u64 {
-    let vector = chunk.vector.as_ref().map_or(0, |vector| vector.bytes.len());
-    (chunk.text.len() + vector) as u64
+pub(super) fn bytes_of(text: &str, vector: Option<&NewVector>) -> u64 {
+    (text.len() + vector.map_or(0, |vector| vector.bytes.len())) as u64
 }
 
 /// Cuts a text up and hands it on in lots, until nobody takes them any more.
@@ -120,7 +125,7 @@ fn cut(
     Ok(())
 }
 
-fn held(is_held: bool) -> Result<(), Fault> {
+pub(super) fn held(is_held: bool) -> Result<(), Fault> {
     if is_held { Ok(()) } else { Err(Fault::Lost) }
 }
 

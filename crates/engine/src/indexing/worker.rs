@@ -4,12 +4,13 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use loomgate_domain::vector_store::IndexingErrorCode;
-use loomgate_store::{ClaimRequest, IndexingClaim, IndexingGuard};
+use loomgate_store::{ClaimRequest, IndexingClaim, IndexingGuard, IndexingTask};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Place, Shared, Unreadable, Working,
     pipeline::{self, Fault, broken},
+    renewal,
 };
 
 /// How often a file is tried whose failure is this machine's. A file that takes its process down
@@ -42,7 +43,10 @@ async fn claim_loop(shared: Arc<Shared>) {
         if free > 0 {
             match claim(&shared, free).await {
                 Ok(claimed) if claimed == free => continue,
-                Ok(_) => {}
+                Ok(claimed) => match renewal::claim(&shared, free - claimed).await {
+                    Ok(claims) => begin(&shared, claims),
+                    Err(error) => tracing::error!(%error, "taking files to embed failed"),
+                },
                 Err(error) => tracing::error!(%error, "taking files to index failed"),
             }
         }
@@ -79,24 +83,34 @@ async fn pause(shared: &Shared) -> Duration {
 
 /// Takes up to `max` files and begins with them. Returns how many.
 async fn claim(shared: &Arc<Shared>, max: usize) -> Result<usize, loomgate_store::Error> {
-    let request = ClaimRequest {
+    let claims = shared.store.indexing().claim(request(shared, max)).await?;
+    let count = claims.len();
+    begin(shared, claims);
+    Ok(count)
+}
+
+/// What is said of this process when it takes files.
+pub(super) fn request(shared: &Shared, max: usize) -> ClaimRequest {
+    ClaimRequest {
         worker: shared.worker.clone(),
         now_ms: shared.clock.now_ms(),
         lease_ms: lease_ms(shared),
         max: u32::try_from(max).unwrap_or(u32::MAX),
-    };
-    let claims = shared.store.indexing().claim(request).await?;
-    let count = claims.len();
+    }
+}
+
+/// Begins with files that were taken.
+fn begin(shared: &Arc<Shared>, claims: Vec<IndexingClaim>) {
     for claim in claims {
         let stop = shared.draining.child_token();
         let working = Working {
             guard: claim.guard.clone(),
+            task: claim.task,
             stop: stop.clone(),
         };
         shared.working.lock().insert(place(&claim.guard), working);
         shared.tasks.spawn(attend(Arc::clone(shared), claim, stop));
     }
-    Ok(count)
 }
 
 /// Sees the work on a file through: its faults, its panics, and the process's own end.
@@ -107,7 +121,13 @@ async fn attend(shared: Arc<Shared>, claim: IndexingClaim, stop: CancellationTok
         // Whoever took it did not come to its end.
         Err(Fault::Unreadable(broken("the file was given up")))
     } else {
-        let work = AssertUnwindSafe(pipeline::index(&shared, &claim)).catch_unwind();
+        let work = async {
+            match claim.task {
+                IndexingTask::Index => pipeline::index(&shared, &claim).await,
+                IndexingTask::Renew => renewal::renew(&shared, guard).await,
+            }
+        };
+        let work = AssertUnwindSafe(work).catch_unwind();
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(Fault::Lost),
@@ -122,6 +142,7 @@ async fn attend(shared: Arc<Shared>, claim: IndexingClaim, stop: CancellationTok
             vector_store_id = %guard.vector_store_id,
             file_id = %guard.file_id,
             duration_ms = shared.clock.now_ms() - began,
+            task = ?claim.task,
             "a file was indexed",
         ),
         Err(Fault::Lost) => tracing::debug!(file_id = %guard.file_id, "a file is no longer ours"),
@@ -144,7 +165,11 @@ async fn give_up(shared: &Shared, claim: &IndexingClaim, unreadable: Unreadable,
     let guard = claim.guard.clone();
     let queue = shared.store.indexing();
     let settled = if may_pass && claim.attempt < ATTEMPTS {
-        let pause = PAUSE * 2_u32.pow(claim.attempt.saturating_sub(1));
+        let first = match claim.task {
+            IndexingTask::Index => PAUSE,
+            IndexingTask::Renew => renewal::PAUSE,
+        };
+        let pause = first * 2_u32.pow(claim.attempt.saturating_sub(1));
         let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         tracing::warn!(
             file_id = %guard.file_id,
@@ -155,6 +180,13 @@ async fn give_up(shared: &Shared, claim: &IndexingClaim, unreadable: Unreadable,
         );
         let at_ms = shared.clock.now_ms().saturating_add(pause_ms);
         queue.retry(guard, at_ms).await
+    } else if claim.task == IndexingTask::Renew {
+        tracing::warn!(
+            file_id = %guard.file_id,
+            error = %unreadable,
+            "a file that is searched gets no vectors until the next start",
+        );
+        queue.leave_renewal(guard).await
     } else {
         tracing::info!(file_id = %guard.file_id, error = %unreadable, "a file can not be indexed");
         queue.fail(guard, unreadable.into()).await

@@ -398,12 +398,6 @@ async fn no_text_is_embedded_twice() {
     library.index(3, &"same ".repeat(1_000)).await;
     let same: usize = embedder.asked().iter().sum();
     assert!((1..=3).contains(&same), "{same}");
-    // Another model knows nothing of it.
-    indexer.drain().await.unwrap();
-    let other = Subjects::new("other");
-    let indexer = library.indexer(Some(&other)).await;
-    library.index(2, &paragraphs(0..100)).await;
-    assert_eq!(other.asked().iter().sum::<usize>(), chunks);
     indexer.drain().await.unwrap();
 }
 
@@ -464,10 +458,79 @@ async fn files_without_vectors_and_those_of_other_models_are_found_by_words() {
     assert_eq!(library.names(&engine, "a dog").await, [""; 0]);
     let found = library.names(&engine, "kitten whiskers").await;
     assert_eq!(found, ["1.txt", "2.txt"]);
-    // Put into the store once more, they are found by what they mean.
+}
+
+#[tokio::test]
+async fn files_get_the_vectors_of_the_model_that_is_configured_now() {
+    let library = Library::new().await;
+    let indexer = library.indexer(None).await;
+    for n in 1..=5 {
+        library
+            .index(n, &format!("{PETS} {}", paragraphs(0..70)))
+            .await;
+    }
+    indexer.drain().await.unwrap();
+    let before = library.file(1).await.usage_bytes;
+    for name in ["first", "second"] {
+        let embedder = Subjects::new(name);
+        let engine = library.engine(Some(&embedder), MIB);
+        assert_eq!(library.names(&engine, "a dog").await, [""; 0], "{name}");
+        let indexer = library.indexer(Some(&embedder)).await;
+        while library.names(&engine, "a dog").await.len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        while library.file(5).await.usage_bytes == before {
+            tokio::task::yield_now().await;
+        }
+        // A new one is not kept waiting, and the texts of all files are the same.
+        library.index(6, FOOD).await;
+        let made: usize = embedder.asked().iter().sum();
+        assert!((60..120).contains(&made), "{name}: {made}");
+        for n in 1..=5 {
+            let file = library.done(n).await;
+            assert_eq!(file.status, IndexingStatus::Completed);
+            assert!(file.usage_bytes > before);
+        }
+        indexer.drain().await.unwrap();
+        // At the next start there is nothing to do.
+        let indexer = library.indexer(Some(&embedder)).await;
+        library.index(6, "A voyage by train.").await;
+        assert_eq!(embedder.asked(), [1], "{name}");
+        indexer.drain().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_searched_stays_so_while_its_vectors_can_not_be_made() {
+    let library = Library::new().await;
+    let indexer = library.indexer(None).await;
+    library.index(1, PETS).await;
+    library.index(2, "A pet is good company.").await;
+    indexer.drain().await.unwrap();
+    let embedder = Subjects::new("subjects");
+    let engine = library.engine(Some(&embedder), MIB);
+    let down = EmbedError::Unavailable("It is down.".into());
+    let refused = EmbedError::Refused("The text is too long.".into());
+    embedder
+        .faults
+        .lock()
+        .extend([Some(down.clone()), Some(refused), Some(down)]);
     let indexer = library.indexer(Some(&embedder)).await;
-    library.index(2, PETS).await;
-    assert_eq!(library.names(&engine, "a dog").await, ["2.txt"]);
+    while embedder.asked.lock().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(library.names(&engine, "long whiskers").await, ["1.txt"]);
+    // The pause before the next attempt, however far the worker has come.
+    while library.names(&engine, "a dog").await.is_empty() {
+        library.clock.0.fetch_add(5_000, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(library.names(&engine, "a dog").await, ["1.txt"]);
+    assert_eq!(embedder.asked(), [1, 1, 1, 1]);
+    for n in 1..=2 {
+        assert_eq!(library.file(n).await.status, IndexingStatus::Completed);
+        assert_eq!(library.file(n).await.last_error, None);
+    }
     indexer.drain().await.unwrap();
 }
 

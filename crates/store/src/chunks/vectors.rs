@@ -36,7 +36,9 @@ statements! {
         shown!("JOIN"), " JOIN chunk_vectors ON chunk_vectors.seq = chunks.seq \
         WHERE chunks.workspace_id = $1 AND chunks.seq IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, \
         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, \
-        $29, $30, $31, $32, $33)");
+        $29, $30, $31, $32, $33) AND vector_store_files.embedding = $34");
+    TEXTS_OF_CHUNKS = "SELECT seq, position, text FROM chunks WHERE workspace_id = $1 AND entry = $2 \
+        AND generation = $3 AND position >= $4 ORDER BY position LIMIT $5";
     KNOWN = "SELECT chunk_vectors.vector FROM chunk_vectors \
         JOIN chunks ON chunks.seq = chunk_vectors.seq \
         WHERE chunk_vectors.digest = $1 AND chunks.workspace_id = $2 LIMIT 1";
@@ -72,6 +74,17 @@ pub struct EmbeddedFile {
     pub generation: i64,
     /// How many chunks it has.
     pub chunks: u64,
+}
+
+/// The text of a chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredText {
+    /// The chunk.
+    pub chunk: ChunkId,
+    /// Its place among the chunks of its file, from 0.
+    pub position: u32,
+    /// The text.
+    pub text: String,
 }
 
 /// The code of a chunk.
@@ -171,14 +184,39 @@ impl Chunks<'_> {
             .await
     }
 
+    /// The texts of a file's chunks, of one generation, from a position on, `most` at the most.
+    pub async fn texts(
+        &self,
+        ws: &WorkspaceId,
+        (entry, generation): (i64, i64),
+        from: u32,
+        most: u32,
+    ) -> Result<Vec<StoredText>, Error> {
+        let ws = ws.clone();
+        self.0
+            .read(move |tx| {
+                let (from, most) = (i64::from(from), i64::from(most));
+                let values = values![&ws, entry, generation, from, most];
+                tx.rows(TEXTS_OF_CHUNKS, values, |row| {
+                    Ok(StoredText {
+                        chunk: ChunkId(row.integer(0)?),
+                        position: small(row, 1)?,
+                        text: row.text(2)?.to_owned(),
+                    })
+                })
+            })
+            .await
+    }
+
     /// Chunks by their ids, with their vectors, in no order; those that are not searched any more, or
-    /// have no vector, are left out.
+    /// have no vector that `embedding` made, are left out.
     pub async fn with_vectors(
         &self,
         ws: &WorkspaceId,
         ids: Vec<ChunkId>,
+        embedding: &str,
     ) -> Result<Vec<(Chunk, Vec<u8>)>, Error> {
-        let ws = ws.clone();
+        let (ws, embedding) = (ws.clone(), embedding.to_owned());
         self.0
             .read(move |tx| {
                 let mut found = Vec::with_capacity(ids.len());
@@ -187,6 +225,7 @@ impl Chunks<'_> {
                     values.extend(some.iter().map(|id| Value::Integer(id.0)));
                     // No chunk has this number.
                     values.resize(1 + AT_ONCE, Value::Integer(0));
+                    values.extend_from_slice(values![&embedding]);
                     let more = tx.rows(CANDIDATES, &values, |row| {
                         Ok((read(row)?, row.bytes(COLUMNS)?.to_vec()))
                     })?;

@@ -12,6 +12,8 @@ statements! {
         completed = completed + $2, failed = failed + $3, cancelled = cancelled + $4, \
         usage_bytes = usage_bytes + $5, chunks = chunks + $6, version = version + 1 \
         WHERE workspace_id = $7 AND id = $8";
+    OTHER_VECTORS = "UPDATE vector_stores SET version = version + 1 \
+        WHERE workspace_id = $1 AND id = $2";
     MOVE_BATCH = "UPDATE vector_store_batches SET in_progress = in_progress + $1, \
         completed = completed + $2, failed = failed + $3, cancelled = cancelled + $4 \
         WHERE workspace_id = $5 AND id = $6";
@@ -122,4 +124,14 @@ impl Moves {
         tx.execute(MOVE_BATCH, values)?;
         Ok(())
     }
+}
+
+/// Tells searches that a store's chunks have other vectors than before. The caller has locked it.
+pub(super) fn other_vectors(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    store: &VectorStoreId,
+) -> Result<(), Error> {
+    tx.execute(OTHER_VECTORS, values![ws, store])?;
+    Ok(())
 }

@@ -20,6 +20,15 @@ use crate::{
     tx::{Dialect, Row, Tx, Value, postgres_statements, statements, values},
 };
 
+/// What is read of a file that was taken.
+macro_rules! claimed {
+    () => {
+        "seq, workspace_id, store_id, file_id, fence, attempt, written, chunk_tokens, \
+         overlap_tokens, status"
+    };
+}
+pub(super) use claimed;
+
 /// Leases that have ended, and waits that are over, go back to where new files stand.
 macro_rules! void {
     ($locking:literal) => {
@@ -42,8 +51,8 @@ macro_rules! claim {
             $locking,
             ") UPDATE vector_store_files SET fence = fence + 1, attempt = attempt + 1, \
              lease_owner = $2, lease_until = $3 WHERE seq IN (SELECT seq FROM next) \
-             RETURNING seq, workspace_id, store_id, file_id, fence, attempt, written, \
-             chunk_tokens, overlap_tokens"
+             RETURNING ",
+            claimed!()
         )
     };
 }
@@ -59,7 +68,7 @@ statements! {
         WHERE lease_until > 0 AND lease_owner IS NOT NULL";
     RETRY = "UPDATE vector_store_files SET lease_owner = NULL, lease_until = $1 \
         WHERE workspace_id = $2 AND store_id = $3 AND file_id = $4 AND fence = $5 \
-        AND status = 'in_progress'";
+        AND lease_until IS NOT NULL";
     WROTE = "UPDATE vector_store_files SET written = written + $1 \
         WHERE seq = $2 AND workspace_id = $3";
     AFRESH = "UPDATE vector_store_files SET generation = generation + 1, written = 0 \
@@ -86,6 +95,17 @@ pub struct IndexingClaim {
     pub written: u64,
     /// How its text is cut up.
     pub chunking: Chunking,
+    /// What is wanted.
+    pub task: IndexingTask,
+}
+
+/// What is wanted of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexingTask {
+    /// Its text is to be read, cut up and written.
+    Index,
+    /// It is searched already, and its chunks want other vectors.
+    Renew,
 }
 
 /// A lease on a file in a store.
@@ -199,7 +219,7 @@ impl Indexing<'_> {
     pub async fn write(&self, guard: IndexingGuard, more: Vec<NewChunk>) -> Result<bool, Error> {
         self.0
             .write(move |tx| {
-                let Some((scope, entry)) = held(tx, &guard)? else {
+                let Some((scope, entry)) = held(tx, &guard, IndexingStatus::InProgress)? else {
                     return Ok(false);
                 };
                 let place = chunks::Place {
@@ -221,7 +241,7 @@ impl Indexing<'_> {
     pub async fn restart(&self, guard: IndexingGuard) -> Result<bool, Error> {
         self.0
             .write(move |tx| {
-                let Some((_, entry)) = held(tx, &guard)? else {
+                let Some((_, entry)) = held(tx, &guard, IndexingStatus::InProgress)? else {
                     return Ok(false);
                 };
                 if entry.written > 0 {
@@ -269,20 +289,23 @@ impl Indexing<'_> {
 }
 
 impl IndexingGuard {
-    fn place(&self) -> (&WorkspaceId, &VectorStoreId, &FileId) {
+    pub(super) fn place(&self) -> (&WorkspaceId, &VectorStoreId, &FileId) {
         (&self.ws, &self.vector_store_id, &self.file_id)
     }
 }
 
 /// The file that a lease is about, locked, and its store's number. `None`: the lease is lost.
-fn held(tx: &mut dyn Tx, guard: &IndexingGuard) -> Result<Option<(i64, Entry)>, Error> {
+pub(super) fn held(
+    tx: &mut dyn Tx,
+    guard: &IndexingGuard,
+    status: IndexingStatus,
+) -> Result<Option<(i64, Entry)>, Error> {
     let (ws, store, file) = guard.place();
     let Some(scope) = tx.row(SCOPE, values![ws, store], |row| row.integer(0))? else {
         return Ok(None);
     };
     let entry = entry::lock(tx, (ws, store), file)?;
-    let held = entry
-        .filter(|entry| entry.fence == guard.fence && entry.status == IndexingStatus::InProgress);
+    let held = entry.filter(|entry| entry.fence == guard.fence && entry.status == status);
     Ok(held.map(|entry| (scope, entry)))
 }
 
@@ -292,7 +315,7 @@ fn end_work(tx: &mut dyn Tx, guard: &IndexingGuard, end: End<'_>) -> Result<bool
     if super::lock(tx, ws, store)?.is_none() {
         return Ok(false);
     }
-    let Some((_, entry)) = held(tx, guard)? else {
+    let Some((_, entry)) = held(tx, guard, IndexingStatus::InProgress)? else {
         return Ok(false);
     };
     entry.settle(tx, ws, end)?.store(tx, ws, store)?;
@@ -309,7 +332,7 @@ fn free(tx: &mut dyn Tx, sql: &'static str, values: &[Value<'_>]) -> Result<u64,
 }
 
 /// A file that was taken, and its number.
-fn taken(row: &dyn Row) -> Result<(i64, IndexingClaim), Error> {
+pub(super) fn taken(row: &dyn Row) -> Result<(i64, IndexingClaim), Error> {
     let claim = IndexingClaim {
         guard: IndexingGuard {
             ws: row.id(1)?,
@@ -322,6 +345,12 @@ fn taken(row: &dyn Row) -> Result<(i64, IndexingClaim), Error> {
         chunking: Chunking {
             max_tokens: small(row, 7)?,
             overlap_tokens: small(row, 8)?,
+        },
+        task: match entry::status(row.text(9)?)? {
+            IndexingStatus::Completed => IndexingTask::Renew,
+            IndexingStatus::InProgress | IndexingStatus::Failed | IndexingStatus::Cancelled => {
+                IndexingTask::Index
+            }
         },
     };
     Ok((row.integer(0)?, claim))

@@ -4,7 +4,7 @@ use loomgate_domain::{
     FileId,
     vector_store::{ChunkId, IndexingStatus},
 };
-use loomgate_store::{IndexingClaim, Store};
+use loomgate_store::{IndexingClaim, IndexingTask, Store};
 
 use crate::{
     documents::{
@@ -45,6 +45,7 @@ async fn nothing_is_found_before_all_of_it_is(home: Home) {
             attempt: 1,
             written: 0,
             chunking,
+            task: IndexingTask::Index,
         },
     ] = &claims[..]
     else {

@@ -31,6 +31,7 @@ mod postgres;
 mod queue;
 mod receipts;
 mod records;
+mod renewal;
 mod runs;
 mod tenants;
 mod uploads;

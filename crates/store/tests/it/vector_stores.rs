@@ -550,7 +550,7 @@ async fn another_workspace_sees_nothing(home: Home) {
     assert_eq!(hits.unwrap(), []);
     assert_eq!(chunks.get(&other, vec![chunk.id]).await.unwrap(), []);
     assert_eq!(chunks.text(&other, &id(1), &id(2)).await.unwrap(), "");
-    let vectors = chunks.with_vectors(&other, vec![chunk.id]).await;
+    let vectors = chunks.with_vectors(&other, vec![chunk.id], "a").await;
     assert_eq!(vectors.unwrap(), []);
     assert_eq!(chunks.version(&other, &id(1)).await.unwrap(), None);
     let embedded = chunks.embedded(&other, &id(1), "a").await;
