@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{ChatModel, Embedder, bus::Bus, making::Making, vectors::Vectors, worker};
+use crate::{ChatModel, Embedder, Reranker, bus::Bus, making::Making, vectors::Vectors, worker};
 
 /// How the engine works.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct Settings {
     pub stream_retention: Duration,
     /// What makes vectors of questions; without it, files are found by their words alone.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// What has the last word on what was found; without it, the fused ranking stands.
+    pub reranker: Option<Arc<dyn Reranker>>,
     /// The most bytes of vectors that are kept in memory.
     pub vector_bytes: usize,
 }
@@ -53,6 +55,7 @@ impl Default for Settings {
             follow: Duration::from_millis(100),
             stream_retention: Duration::from_hours(1),
             embedder: None,
+            reranker: None,
             vector_bytes: 512 << 20,
         }
     }

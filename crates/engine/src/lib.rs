@@ -6,7 +6,7 @@
 //! applies it to records, commits it, and then tells the streams.
 //!
 //! What it is not: it knows no SQL, no HTTP and no provider. Models come in through
-//! [`ChatModel`] and [`Embedder`].
+//! [`ChatModel`], [`Embedder`] and [`Reranker`].
 //!
 //! Start at [`Engine`], then read `executor`.
 //!
@@ -36,6 +36,7 @@ mod making;
 mod model;
 mod places;
 mod recorder;
+mod reranker;
 mod retrieval;
 mod search;
 mod sources;
@@ -52,5 +53,6 @@ pub use error::{Action, Error};
 pub use indexing::{Documents, Indexer, IndexingSettings, Unreadable};
 pub use making::{Making, NewThread, posted, waiting};
 pub use model::{ChatModel, ChatStream, ModelError, ModelErrorKind, ModelTurn, Receipt};
-pub use retrieval::Search;
+pub use reranker::Reranker;
+pub use retrieval::{Search, Weights};
 pub use subscription::Subscription;

@@ -2,11 +2,12 @@
 //! `POST /vector_stores/{id}/search`.
 //!
 //! Each question is asked of the words index and, where there is an embedder, of the vectors. The
-//! rankings are fused, all with the same weight; a result's score says how much it has to do with a
-//! question (`loomgate_search::fuse`).
+//! rankings are fused by reciprocal rank; where there is a reranker, it judges the first of what comes out. A
+//! result's score says how much it has to do with a question (`loomgate_search::fuse`).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures::future::try_join_all;
 use loomgate_domain::{
     VectorStoreId, WorkspaceId,
     run::SearchResult,
@@ -14,13 +15,13 @@ use loomgate_domain::{
 };
 use loomgate_search::{
     filter::Filter,
-    fuse::{Evidence, Ranking, RankingOptions, fuse},
+    fuse::{Evidence, Fused, Ranker, Ranking, RankingOptions, fuse, rerank},
     lexical,
 };
 use serde_json::Value;
 
 use crate::{
-    Engine,
+    Engine, Reranker,
     engine::Shared,
     vectors::{Accept, Wanted},
 };
@@ -30,6 +31,29 @@ use crate::{
 const CANDIDATES: u32 = 4;
 /// The most chunks of a ranking.
 const MOST_CANDIDATES: u32 = 200;
+
+/// The most chunks that are judged for a question: each costs a model's reading.
+const JUDGED: usize = 50;
+/// How long a search waits for that.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How much the two ways to find count against each other. Not negative.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Weights {
+    /// What chunks mean.
+    pub embedding: f64,
+    /// The words in them.
+    pub text: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self {
+            embedding: 1.0,
+            text: 1.0,
+        }
+    }
+}
 
 /// What is looked for, and where.
 #[derive(Debug, Clone)]
@@ -42,6 +66,8 @@ pub struct Search {
     pub filter: Option<Filter>,
     /// How results are ranked and cut.
     pub ranking: RankingOptions,
+    /// What counts how much.
+    pub weights: Weights,
     /// The most results.
     pub most: u32,
 }
@@ -82,7 +108,8 @@ pub(crate) async fn search(
                 evidence: coverage * lexical::LEXICAL_EVIDENCE,
             });
         }
-        rankings.push(Ranking { weight: 1.0, found });
+        let weight = search.weights.text;
+        rankings.push(Ranking { weight, found });
     }
     for nearest in by_meaning(shared, workspace, &search, most).await? {
         let mut found = Vec::with_capacity(nearest.len());
@@ -97,9 +124,15 @@ pub(crate) async fn search(
                 });
             }
         }
-        rankings.push(Ranking { weight: 1.0, found });
+        let weight = search.weights.embedding;
+        rankings.push(Ranking { weight, found });
     }
-    let ranked = search.ranking.cut(fuse(&rankings), search.most as usize);
+    let mut ranked = fuse(&rankings);
+    if let (Ranker::Auto, Some(reranker)) = (search.ranking.ranker, &shared.settings.reranker) {
+        ranked.truncate(JUDGED.min(most as usize).max(search.most as usize));
+        ranked = judged(&**reranker, workspace, &search.queries, (ranked, &chunks)).await;
+    }
+    let ranked = search.ranking.cut(ranked, search.most as usize);
     let results = ranked.into_iter().filter_map(|fused| {
         let chunk = chunks.remove(&fused.key)?;
         Some(SearchResult {
@@ -132,6 +165,53 @@ async fn by_meaning(
         most: most as usize,
     };
     vectors.nearest(workspace, &wanted).await
+}
+
+/// The ranking that a model makes of one, for all questions. Where it makes none, that one stands, and the
+/// log says why.
+async fn judged(
+    reranker: &dyn Reranker,
+    workspace: &WorkspaceId,
+    queries: &[String],
+    (ranked, chunks): (Vec<Fused>, &HashMap<u64, Chunk>),
+) -> Vec<Fused> {
+    let found = ranked.iter();
+    let found = found.filter_map(|fused| Some((fused.key, &*chunks.get(&fused.key)?.text)));
+    let (keys, passages): (Vec<u64>, Vec<&str>) = found.unzip();
+    if passages.is_empty() {
+        return ranked;
+    }
+    let questions = queries.iter().filter(|query| !query.trim().is_empty());
+    let judgements = questions.map(|query| reranker.judge(workspace, query, &passages));
+    let judgements = tokio::time::timeout(PATIENCE, try_join_all(judgements)).await;
+    let judgements = judgements.unwrap_or_else(|_elapsed| {
+        let seconds = PATIENCE.as_secs();
+        Err(format!("no answer within {seconds} s"))
+    });
+    match judgements {
+        Ok(all) if all.iter().all(|one| one.len() == passages.len()) => {
+            // A passage is wanted that answers any of the questions.
+            let most = |place: usize| all.iter().map(|one| one[place]).fold(0.0, f32::max);
+            let each = keys.into_iter().enumerate();
+            rerank(each.map(|(place, key)| Evidence {
+                key,
+                evidence: most(place),
+            }))
+        }
+        Ok(_) => {
+            tracing::warn!(
+                "a reranking model did not judge all passages: the fused ranking stands"
+            );
+            ranked
+        }
+        Err(error) => {
+            tracing::warn!(
+                error,
+                "passages could not be judged: the fused ranking stands"
+            );
+            ranked
+        }
+    }
 }
 
 /// With four digits: more say nothing.

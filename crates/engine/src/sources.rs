@@ -14,7 +14,7 @@ use loomgate_store::Guard;
 
 use crate::{
     engine::Shared,
-    retrieval::{self, Search},
+    retrieval::{self, Search, Weights},
     search::SearchTool,
 };
 
@@ -80,6 +80,7 @@ pub(crate) async fn search(
             queries: call.queries.clone(),
             filter: None,
             ranking: ranking(call),
+            weights: weights(call),
             most,
         };
         found.push(retrieval::search(shared, &guard.ws, search).await?);
@@ -94,6 +95,24 @@ fn ranking(call: &FileSearchCall) -> RankingOptions {
         ranker: Ranker::Auto,
         score_threshold: 0.0,
     })
+}
+
+/// `hybrid_search` of a tool, which is taken as it comes: weights that are none leave both the same.
+fn weights(call: &FileSearchCall) -> Weights {
+    let hybrid = call.ranking_options.hybrid_search.as_ref();
+    let weight = |name: &str| {
+        let weight = hybrid.and_then(|hybrid| hybrid.get(name)?.as_f64());
+        weight.unwrap_or(1.0).max(0.0)
+    };
+    let weights = Weights {
+        embedding: weight("embedding_weight"),
+        text: weight("text_weight"),
+    };
+    if weights.embedding + weights.text > 0.0 {
+        weights
+    } else {
+        Weights::default()
+    }
 }
 
 /// The stores that can be searched. Those that are gone, and assistants' stores whose time is over, have
@@ -169,4 +188,41 @@ async fn of_thread(shared: &Shared, guard: &Guard) -> Result<Vec<VectorStoreId>,
 fn ids(resources: &ToolResources) -> Vec<VectorStoreId> {
     let ids = resources.vector_store_ids().iter();
     ids.map(|id| VectorStoreId::trusted(id.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use loomgate_domain::tool;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn weights_are_those_of_the_tool_as_far_as_they_are_some() {
+        for (hybrid, expected) in [
+            (None, (1.0, 1.0)),
+            (Some(json!({})), (1.0, 1.0)),
+            (
+                Some(json!({"embedding_weight": 0.5, "text_weight": 2})),
+                (0.5, 2.0),
+            ),
+            (Some(json!({"text_weight": 0})), (1.0, 0.0)),
+            (
+                Some(json!({"embedding_weight": -1, "text_weight": 0})),
+                (1.0, 1.0),
+            ),
+        ] {
+            let call = FileSearchCall {
+                block: 0,
+                queries: Vec::new(),
+                ranking_options: tool::RankingOptions {
+                    hybrid_search: hybrid,
+                    ..tool::RankingOptions::default()
+                },
+                results: None,
+            };
+            let Weights { embedding, text } = weights(&call);
+            assert_eq!((embedding, text), expected);
+        }
+    }
 }

@@ -41,6 +41,7 @@ mod own_calls;
 mod recent;
 mod record;
 mod redact;
+mod reranking;
 mod rewriting;
 mod routing;
 mod saved_config;

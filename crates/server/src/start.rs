@@ -9,7 +9,7 @@ use loomgate_domain::{
     ApiKeyId, Clock, IdGen, Scope, Scopes, WorkspaceId, id,
     key::{ApiKey, KeySettings},
 };
-use loomgate_engine::{Embedder, Engine, Indexer, IndexingSettings, Settings};
+use loomgate_engine::{Embedder, Engine, Indexer, IndexingSettings, Reranker, Settings};
 use loomgate_extract::Extractor;
 use loomgate_gateway::{Gateway, price::PriceTable};
 use loomgate_store::{Options, Sharing, Store};
@@ -29,6 +29,7 @@ use crate::{
     ids::SystemIds,
     logbook::{self, Scribe},
     model::GatewayModel,
+    reranking::ProviderReranker,
     routing::Accounts,
     telemetry::Metrics,
 };
@@ -277,6 +278,8 @@ pub async fn start_at(
     let model = Arc::new(GatewayModel::default());
     let embeddings = &config.file_search.embeddings;
     let embeddings = embeddings::Configured::load(embeddings.as_ref()).await?;
+    let rerank_model = config.file_search.rerank_model.clone();
+    let reranker = rerank_model.map(|model| Arc::new(ProviderReranker::new(model)));
     let engine = Engine::new(
         store.clone(),
         model.clone(),
@@ -289,6 +292,7 @@ pub async fn start_at(
             workers: config.role.works(),
             stream_retention: config.worker.stream_retention,
             embedder: embeddings.embedder(),
+            reranker: reranker.clone().map(|it| it as Arc<dyn Reranker>),
             vector_bytes: config.file_search.vector_bytes,
             ..Settings::default()
         },
@@ -319,6 +323,9 @@ pub async fn start_at(
     });
     model.connect(app.services());
     embeddings.connect(app.services());
+    if let Some(reranker) = &reranker {
+        reranker.connect(app.services());
+    }
     app.engine.start().await?;
     app.indexer.start().await?;
     Ok(Started {

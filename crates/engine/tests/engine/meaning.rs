@@ -22,7 +22,7 @@ use loomgate_domain::{
 };
 use loomgate_engine::{
     Documents, EmbedError, Embedder, Engine, Indexer, IndexingSettings, Purpose, Search, Settings,
-    Unreadable,
+    Unreadable, Weights,
 };
 use loomgate_search::{filter::Filter, fuse::RankingOptions};
 use loomgate_store::{NewVectorStoreFile, PutFiles, Store};
@@ -289,6 +289,7 @@ impl Library {
             queries: vec![query.to_owned()],
             filter,
             ranking: RankingOptions::new("auto", 0.5).unwrap(),
+            weights: Weights::default(),
             most: 3,
         };
         let found = engine.search(&self.ws, search).await.unwrap();

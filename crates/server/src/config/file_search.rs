@@ -9,6 +9,7 @@ use super::{ConfigError, VirtualKeys, raw::RawFileSearch};
 
 /// What stands before the folder of a model.
 const LOCAL: &str = "local:";
+const RERANK: &str = "file_search.rerank_model";
 const DEFAULT_MEMORY_MB: u64 = 512;
 
 /// What the config says of searches.
@@ -18,6 +19,8 @@ pub struct FileSearch {
     pub embeddings: Option<Embeddings>,
     /// The most bytes of vectors that are kept in memory.
     pub vector_bytes: usize,
+    /// What judges what was found; none: the fused ranking stands.
+    pub rerank_model: Option<AccountModel>,
     /// What rewrites questions; none: `rewrite_query` is refused.
     pub rewrite_model: Option<AccountModel>,
 }
@@ -54,14 +57,20 @@ impl FileSearch {
             Some(0) => return Err(ConfigError::at_least_one("file_search.memory_mb")),
             value => value.unwrap_or(DEFAULT_MEMORY_MB),
         };
+        let model = |text: &Option<String>, option| {
+            let text = text.as_deref();
+            text.map(|text| account_model(text, option, virtual_keys))
+                .transpose()
+        };
+        let rerank_model = model(&raw.rerank_model, RERANK)?;
+        if let Some(model) = &rerank_model {
+            may_rerank(model, virtual_keys)?;
+        }
         Ok(Self {
             embeddings: embeddings(raw, virtual_keys)?,
+            rerank_model,
             vector_bytes: usize::try_from(memory_mb << 20).unwrap_or(usize::MAX),
-            rewrite_model: raw
-                .rewrite_model
-                .as_deref()
-                .map(|text| account_model(text, "file_search.rewrite_model", virtual_keys))
-                .transpose()?,
+            rewrite_model: model(&raw.rewrite_model, "file_search.rewrite_model")?,
         })
     }
 }
@@ -118,6 +127,23 @@ fn embeddings(
         ));
     }
     Ok(Some(Embeddings::Provider { model, dimensions }))
+}
+
+/// The form of `POST /rerank` is none of OpenAI's, but servers that speak its API have it.
+fn may_rerank(model: &AccountModel, virtual_keys: &VirtualKeys) -> Result<(), ConfigError> {
+    let target = virtual_keys.get(&model.account).map(|key| &key.target);
+    let may = target.is_none_or(|target| match &target.provider {
+        Provider::Echo => false,
+        Provider::Http(account) => account.api == Api::OpenAi,
+    });
+    if may {
+        return Ok(());
+    }
+    let account = &model.account;
+    let problem =
+        format!("`{RERANK}`: the provider of the virtual key `{account}` has no `POST /rerank`");
+    Err(ConfigError::new(problem)
+        .help("name the virtual key of a server that has it beside OpenAI's API, such as vLLM"))
 }
 
 fn account_model(

@@ -181,6 +181,7 @@ pub(super) struct RawFileSearch {
     pub(super) embeddings: Option<String>,
     pub(super) embedding_dimensions: Option<u64>,
     pub(super) memory_mb: Option<u64>,
+    pub(super) rerank_model: Option<String>,
     pub(super) rewrite_model: Option<String>,
 }
 

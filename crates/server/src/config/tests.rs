@@ -185,6 +185,10 @@ fn options_that_make_no_sense_are_refused() {
             "`file_search.memory_mb` has to be at least 1",
         ),
         (
+            "[file_search]\nrerank_model = 'echo/x'",
+            "the provider of the virtual key `echo` has no `POST /rerank`",
+        ),
+        (
             "[file_search]\nrewrite_model = 'gpt-4o'",
             "`file_search.rewrite_model`: \"gpt-4o\" is not VIRTUAL_KEY/MODEL",
         ),

@@ -49,6 +49,9 @@ async fn metrics(State(app): State<App>) -> impl IntoResponse {
     metrics::counter!("loomgate_store_commits_total").absolute(written.commits);
     metrics::counter!("loomgate_store_jobs_total").absolute(written.jobs);
     metrics::gauge!("loomgate_runs_in_progress").set(to_f64(app.engine.running()));
+    // 0: by words alone.
+    let by_meaning = app.config.file_search.embeddings.is_some();
+    metrics::gauge!("loomgate_file_search_by_meaning").set(f64::from(u8::from(by_meaning)));
     ([(header::CONTENT_TYPE, kind)], app.metrics.render())
 }
 

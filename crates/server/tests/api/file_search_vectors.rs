@@ -178,12 +178,58 @@ async fn vectors_outlive_a_restart() {
     let app = TestApp::start_in(folder, upstream, OPTIONS).await;
     assert_eq!(names(&app, &store, "a dog").await, ["pets.txt"]);
     assert_eq!(embedded(&app.upstream, before), [["a dog"]]);
-    // With another model, what this one has made is left alone, and the words are searched.
+    // Another model makes its own of what is there, in the background.
     let (folder, upstream) = app.end().await;
     let options = OPTIONS.replace("embed-small", "embed-large");
     let app = TestApp::start_in(folder, upstream, &options).await;
-    assert_eq!(names(&app, &store, "a dog").await, [""; 0]);
     assert_eq!(names(&app, &store, "long whiskers").await, ["pets.txt"]);
+    while names(&app, &store, "a dog").await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let requests = app.upstream.requests();
+    let text = json!([std::str::from_utf8(PETS).unwrap()]);
+    let by_large = requests
+        .iter()
+        .filter(|it| it.body["model"] == "embed-large");
+    assert_eq!(by_large.filter(|it| it.body["input"] == text).count(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_has_the_last_word_on_what_was_found() {
+    let options = "[indexing]\nconcurrency = 2\n[file_search]\nrerank_model = 'scripted/judge'\n";
+    let upstream = FakeUpstream::start().await;
+    let app = TestApp::start_in(tempfile::tempdir().unwrap(), upstream, options).await;
+    let files: [(&str, &[u8]); 2] = [("one.txt", b"A cat sleeps."), ("two.txt", b"The cat eats.")];
+    let store = store_of(&app, &files).await;
+    let search = async |ranking: Value| {
+        let body = json!({"query": "cat", "ranking_options": ranking});
+        found(&ok(&app.post(&path(&store, "search"), &body).await))
+    };
+    let fused = search(json!({"ranker": "none", "score_threshold": 0})).await;
+    assert_eq!((fused.len(), app.upstream.count()), (2, 0));
+    let judged = json!({"results": [
+        {"index": 1, "relevance_score": 0.75}, {"index": 0, "relevance_score": 0.25}]});
+    for (threshold, expected) in [(0.0, 2), (0.5, 1)] {
+        app.upstream.push(Reply::status(200, judged.clone(), &[]));
+        let ranked = search(json!({"ranker": "auto", "score_threshold": threshold})).await;
+        let by_model = [(fused[1].0.clone(), 0.75), (fused[0].0.clone(), 0.25)];
+        assert_eq!(ranked, by_model[..expected]);
+    }
+    let request = app.upstream.requests().remove(0);
+    assert_eq!(request.path, "/v1/rerank");
+    assert_eq!(
+        (&request.body["model"], &request.body["query"]),
+        (&json!("judge"), &json!("cat"))
+    );
+    assert_eq!(request.body["documents"].as_array().unwrap().len(), 2);
+    // Without its word, the fused ranking stands.
+    let refusal = json!({"error": {"message": "no such model"}});
+    app.upstream.push(Reply::status(404, refusal, &[]));
+    assert_eq!(search(json!({"score_threshold": 0})).await, fused);
+    app.upstream
+        .push(Reply::status(200, json!({"results": []}), &[]));
+    assert_eq!(search(json!({"score_threshold": 0})).await, fused);
     app.stop().await;
 }
 

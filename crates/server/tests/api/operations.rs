@@ -35,6 +35,8 @@ async fn metrics_count_requests_by_route() {
     app.get("/v1/nowhere").await;
     let metrics = app.get("/metrics").await;
     assert_eq!(metrics.status, 200);
+    let by_words = "loomgate_file_search_by_meaning 0";
+    assert!(metrics.text.contains(by_words), "{}", metrics.text);
     assert!(
         metrics
             .header("content-type")

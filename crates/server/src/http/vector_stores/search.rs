@@ -1,7 +1,7 @@
 //! `/v1/vector_stores/{vector_store_id}/search` (contract section 11.8).
 
 use axum::{extract::State, response::Response};
-use loomgate_engine::Search;
+use loomgate_engine::{Search, Weights};
 use loomgate_search::{
     filter::{Filter, FilterError},
     fuse::RankingOptions,
@@ -67,6 +67,7 @@ async fn search(
         queries: queries.clone(),
         filter,
         ranking,
+        weights: Weights::default(),
         most: body.max_num_results,
     };
     let found = app.engine.search(&caller.workspace, search).await?;
