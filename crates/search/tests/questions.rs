@@ -1,7 +1,5 @@
 //! The questions that `examples/search_quality.rs` asks still have their answers in the documentation.
 
-#![expect(clippy::panic, reason = "a test")]
-
 use std::{collections::HashMap, fs, path::Path};
 
 #[test]
