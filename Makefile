@@ -82,8 +82,10 @@ suites-of-chaos:
 	@echo '== Chaos, and aborts at commits (docs/reliability.md)'
 	@$(TESTED_CHAOS) --seconds 30
 	@$(TESTED_CHAOS) failpoints --one-in 2
+	@$(TESTED_CHAOS) documents --seconds 15
 	@$(TESTED_CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" --database postgres --replicas 2 --seconds 25
 	@$(TESTED_CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" --database postgres failpoints --one-in 4
+	@$(TESTED_CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" --database postgres --replicas 2 documents --seconds 15
 
 .PHONY: check
 check: cargo ## formatting, lints, dependency rules, unused dependencies

@@ -91,6 +91,24 @@ impl Api {
         }
     }
 
+    /// The same of what is no JSON.
+    pub(crate) async fn bytes(&self, path: &str) -> anyhow::Result<Bytes> {
+        let full = format!("/v1{path}");
+        loop {
+            if let Some(response) = self.send(Method::GET, &full, None, &[]).await {
+                let status = response.status().as_u16();
+                match timeout(PATIENCE, response.into_body().collect()).await {
+                    Ok(Ok(body)) if status == 200 => return Ok(body.to_bytes()),
+                    Ok(Ok(_)) if !matches!(status, 502..=504) => {
+                        anyhow::bail!("GET {path}: {status}")
+                    }
+                    _ => {}
+                }
+            }
+            self.pause().await;
+        }
+    }
+
     /// Whether the server says that it is ready.
     pub(crate) async fn is_ready(&self) -> bool {
         let response = self.send(Method::GET, "/ready", None, &[]).await;

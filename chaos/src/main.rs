@@ -3,8 +3,8 @@
 //! `loomgate-chaos` puts real `loomgate serve` processes under the load of clients that write down
 //! what was acknowledged, kills, freezes and restarts them, lets their model break in many ways, and
 //! then holds what the API and the database say against what was written down. `loomgate-chaos
-//! resume` measures how long runs take to go on after a kill. Both print tables that
-//! `docs/reliability.md` holds.
+//! resume` measures how long runs take to go on after a kill, `loomgate-chaos documents` does the same as the storm over files
+//! and vector stores. All print tables that `docs/reliability.md` holds.
 //!
 //! What it is not: part of the product. It shares no code with the server.
 //!
@@ -20,9 +20,11 @@ mod client;
 mod cluster;
 mod database;
 mod disturb;
+mod documents;
 mod doors;
 mod events;
 mod failpoints;
+mod form;
 mod ground;
 mod history;
 mod line;
@@ -59,6 +61,8 @@ enum What {
     Transactions(transactions::Options),
     /// Aborts the server at every commit, and checks what is left.
     Failpoints(failpoints::Options),
+    /// Kills servers while files are uploaded, indexed and deleted, and checks rows and bytes.
+    Documents(documents::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -79,6 +83,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 Ok(true)
             }
             Some(What::Failpoints(options)) => failpoints::run(&options, &storm, out).await,
+            Some(What::Documents(options)) => documents::run(&options, &storm, out).await,
         }
     };
     let is_good = runtime.block_on(async {

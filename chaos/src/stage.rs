@@ -174,7 +174,8 @@ impl Stage {
         }
     }
 
-    fn data(&self) -> PathBuf {
+    /// What servers keep in files, of which an embedded database is one.
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{Answer, Api},
     database::Database,
+    form::{FORM, form},
     history::text,
 };
 
@@ -104,29 +105,6 @@ fn covers(found: &Value, fields: &Value) -> bool {
             .all(|(name, value)| covers(&found[name], value)),
         other => found == other,
     }
-}
-
-const FORM: &str = "multipart/form-data; boundary=chaos-boundary";
-
-/// Name, file name and value of each field.
-fn form(fields: &[(&str, Option<&str>, &str)]) -> String {
-    let mut form = String::new();
-    for (name, file, value) in fields {
-        let file = file.map(|file| format!("; filename=\"{file}\""));
-        let file = file.unwrap_or_default();
-        for piece in [
-            "--chaos-boundary\r\nContent-Disposition: form-data; name=\"",
-            name,
-            "\"",
-            &file,
-            "\r\n\r\n",
-            value,
-            "\r\n",
-        ] {
-            form.push_str(piece);
-        }
-    }
-    form + "--chaos-boundary--\r\n"
 }
 
 /// A client that writes.
