@@ -115,6 +115,10 @@ bench-modify-run: bench-build ## measure Modify Run against its goals (about 2 m
 bench-relay: bench-build ## measure relayed calls against their goals (about 15 minutes once built)
 	$(BENCH) relay $(MEASURED) --portkey bench/peers/portkey/start.sh $(ARGS)
 
+.PHONY: bench-file-search
+bench-file-search: bench-build ## measure file search (about 5 minutes once built), into docs/file-search-figures.md
+	$(BENCH) file-search $(MEASURED) --document docs/file-search-figures.md $(ARGS)
+
 .PHONY: search-quality
 search-quality: cargo ## measure how well questions find their passages (1 minute once built), into docs/search-quality.md
 	scripts/search-quality.sh

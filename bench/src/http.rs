@@ -36,6 +36,23 @@ pub(crate) fn encode_with(
     .into_bytes()
 }
 
+/// The same with a body of another kind.
+pub(crate) fn encode_bytes(
+    method: &str,
+    path: &str,
+    key: &str,
+    (kind, body): (&str, &[u8]),
+) -> Vec<u8> {
+    let mut request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n\
+         content-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    request
+}
+
 impl Connection {
     /// Connects, without delay of small packets.
     pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {

@@ -3,8 +3,10 @@
 //! `loomgate-bench modify-run` measures Modify Run over HTTP at 1 and 64 connections beside the
 //! raw store doing the same transaction. `loomgate-bench relay` measures relayed calls beside the
 //! upstream called directly and beside a relay without logic. Both print tables that
-//! `docs/performance.md` holds.
+//! `docs/performance.md` holds. `loomgate-bench file-search` measures ingestion and searches, and writes
+//! `docs/file-search-figures.md`.
 
+mod file_search;
 mod http;
 mod modify_run;
 mod relay;
@@ -30,6 +32,8 @@ enum What {
     ModifyRun(modify_run::Options),
     /// Relayed calls: direct, through a bare relay, through Loomgate, in interleaved blocks.
     Relay(relay::Options),
+    /// Ingestion, searches of 100,000 chunks beside the bare scan, memory, starts, lists.
+    FileSearch(file_search::Options),
     /// What `relay` starts: passes everything on to an address, without a thought.
     #[command(hide = true)]
     BareRelay(relay::bare::Options),
@@ -49,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         match &what {
             What::ModifyRun(options) => modify_run::run(options, out).await,
             What::Relay(options) => relay::run(options, out).await,
+            What::FileSearch(options) => file_search::run(options, out).await,
             What::BareRelay(options) => relay::bare::serve(options, out).await,
         }
     })

@@ -1,0 +1,245 @@
+//! File search: how fast files are indexed, how long searches of 100,000 chunks take beside the bare scan of as many
+//! vectors, and what the server needs for it.
+
+mod client;
+mod corpus;
+mod embeddings;
+mod report;
+mod scan;
+
+use std::{
+    fmt::Write as _,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use loomgate_bench::document;
+use loomgate_search::{ChunkingStrategy, chunks};
+use serde_json::json;
+use tokio::process::Command;
+
+use self::{client::Client, corpus::Corpus, embeddings::StandIn, report::Figures, scan::Scan};
+use crate::server::Server;
+
+/// Objects of a page.
+const PAGE: usize = 20;
+/// How often each page is read.
+const READS: usize = 200;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The program to measure; a release build.
+    #[arg(long, default_value = "target/release/loomgate")]
+    binary: PathBuf,
+    /// Chunks that are searched, at least.
+    #[arg(long, default_value_t = 100_000)]
+    chunks: u32,
+    /// Bytes of a file.
+    #[arg(long, default_value_t = 50_000)]
+    file_bytes: usize,
+    /// Tokens of a chunk; none are shared.
+    #[arg(long, default_value_t = 300)]
+    chunk_tokens: usize,
+    /// Searches that are measured.
+    #[arg(long, default_value_t = 300)]
+    searches: usize,
+    /// Starts after a kill that are measured.
+    #[arg(long, default_value_t = 7)]
+    starts: usize,
+    /// Write the page here.
+    #[arg(long)]
+    document: Option<PathBuf>,
+}
+
+pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stand_in = StandIn::start().await?;
+    let mut config = "default_virtual_key = \"model\"\n".to_owned();
+    write!(
+        config,
+        "[virtual_keys.model]\nprovider = \"openai\"\nbase_url = \"http://{}/v1\"\napi_key = \"sk-stand-in-000000\"\n",
+        stand_in.address
+    )?;
+    let with_vectors = format!("{config}[file_search]\nembeddings = \"model/stand-in\"\n");
+    let has_vectors = accepts(&options.binary, folder.path(), &with_vectors).await?;
+    let config = if has_vectors { with_vectors } else { config };
+
+    let mut figures = Figures {
+        has_vectors,
+        chunk_tokens: options.chunk_tokens,
+        ..Figures::default()
+    };
+    let (texts, mut corpus) = texts(options, &mut figures)?;
+    writeln!(
+        out,
+        "file-search: {} files, {} chunks",
+        figures.files, figures.chunks
+    )?;
+    let server = start(options, folder.path(), &config).await?;
+    let store = ingest(&server, &texts, &mut figures).await?;
+    drop(texts);
+    writeln!(
+        out,
+        "file-search: indexed in {:.0} s",
+        figures.indexing.as_secs_f64()
+    )?;
+    search(&server, &store, options, (&mut corpus, &mut figures)).await?;
+    list(&server, &store, &mut figures).await?;
+    restart(
+        server,
+        folder.path(),
+        &config,
+        options,
+        (&store, &mut corpus, &mut figures),
+    )
+    .await?;
+
+    let build = options.binary.parent().and_then(Path::file_name);
+    let build = build.map_or_else(|| "unknown".into(), |build| build.to_string_lossy());
+    let text = figures.write(&document::machine(), &build)?;
+    out.write_all(text.as_bytes())?;
+    if let Some(path) = &options.document {
+        std::fs::write(path, &text)?;
+    }
+    Ok(())
+}
+
+/// Whether the program understands a configuration.
+async fn accepts(binary: &Path, folder: &Path, config: &str) -> anyhow::Result<bool> {
+    let file = folder.join("check.toml");
+    std::fs::write(&file, config)?;
+    let mut command = Command::new(binary);
+    command.arg("check-config").arg("--config").arg(&file);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(command.status().await?.success())
+}
+
+async fn start(options: &Options, folder: &Path, config: &str) -> anyhow::Result<Server> {
+    Server::start(&options.binary, folder, config, None).await
+}
+
+/// Texts that have so many chunks.
+fn texts(options: &Options, figures: &mut Figures) -> anyhow::Result<(Arc<[String]>, Corpus)> {
+    let mut corpus = Corpus::new(7);
+    let strategy = ChunkingStrategy::new(options.chunk_tokens, 0)?;
+    let mut texts = Vec::new();
+    while figures.chunks < options.chunks {
+        let text = corpus.text(options.file_bytes);
+        for chunk in chunks(&text, strategy, usize::MAX) {
+            chunk?;
+            figures.chunks += 1;
+        }
+        figures.bytes += text.len();
+        texts.push(text);
+    }
+    figures.files = texts.len();
+    Ok((texts.into(), corpus))
+}
+
+async fn ingest(
+    server: &Server,
+    texts: &Arc<[String]>,
+    figures: &mut Figures,
+) -> anyhow::Result<String> {
+    let process = &server.process;
+    figures.resident[0] = process.resident()?;
+    let began = Instant::now();
+    let files = client::upload_all(server, texts).await?;
+    figures.upload = began.elapsed();
+    let mut client = Client::of(server).await?;
+    let store = client.store().await?;
+    let sizes = json!({"max_chunk_size_tokens": figures.chunk_tokens, "chunk_overlap_tokens": 0});
+    let chunking = json!({"type": "static", "static": sizes});
+    let (began, cpu) = (Instant::now(), process.cpu()?);
+    client.index(&store, &files, &chunking).await?;
+    figures.indexing = began.elapsed();
+    figures.indexing_cpu = process.cpu()?.saturating_sub(cpu);
+    figures.resident[1] = process.resident()?;
+    Ok(store)
+}
+
+/// Searches, in turns with the bare scan.
+async fn search(
+    server: &Server,
+    store: &str,
+    options: &Options,
+    (corpus, figures): (&mut Corpus, &mut Figures),
+) -> anyhow::Result<()> {
+    let scan = Scan::new(figures.chunks)?;
+    figures.scan_bytes = scan.bytes();
+    let mut client = Client::of(server).await?;
+    // The first ones find nothing in any cache.
+    for _ in 0..20 {
+        let question = corpus.question();
+        client.search(store, &question).await?;
+        scan.time(&question)?;
+    }
+    for _ in 0..options.searches {
+        let question = corpus.question();
+        let (began, cpu) = (Instant::now(), server.process.cpu()?);
+        let found = client.search(store, &question).await?;
+        figures.searches.push(began.elapsed());
+        figures.search_cpu += server.process.cpu()?.saturating_sub(cpu);
+        ensure!(found == 10, "{question}: {found} results");
+        figures.scans.push(scan.time(&question)?);
+    }
+    figures.resident[2] = server.process.resident()?;
+    Ok(())
+}
+
+/// Reads pages at the beginning, in the middle and at the end.
+async fn list(server: &Server, store: &str, figures: &mut Figures) -> anyhow::Result<()> {
+    let mut client = Client::of(server).await?;
+    let in_store = format!("{store}/files");
+    for (name, list) in [("files of a store", &*in_store), ("all files", "/v1/files")] {
+        let first = format!("{list}?limit={PAGE}&order=asc");
+        let mut starts = vec![first.clone()];
+        loop {
+            let page = client.get(&starts[starts.len() - 1]).await?;
+            if page["has_more"] != true {
+                break;
+            }
+            let last = page["last_id"].as_str().context("no last_id")?;
+            starts.push(format!("{first}&after={last}"));
+        }
+        // The last page may be a short one.
+        let last = starts.len().saturating_sub(2);
+        let mut times = [const { Vec::new() }; 3];
+        for _ in 0..READS {
+            for (page, times) in [0, last / 2, last].into_iter().zip(&mut times) {
+                let began = Instant::now();
+                client.get(&starts[page]).await?;
+                times.push(began.elapsed());
+            }
+        }
+        figures.pages.push((name, times));
+    }
+    Ok(())
+}
+
+/// Kills the server and starts it again, a few times.
+async fn restart(
+    mut server: Server,
+    folder: &Path,
+    config: &str,
+    options: &Options,
+    (store, corpus, figures): (&str, &mut Corpus, &mut Figures),
+) -> anyhow::Result<()> {
+    for _ in 0..options.starts {
+        server.process.kill().await?;
+        let began = Instant::now();
+        server = start(options, folder, config).await?;
+        let listening = began.elapsed();
+        let mut client = Client::of(&server).await?;
+        let found = client.search(store, &corpus.question()).await?;
+        let answered: Duration = began.elapsed();
+        ensure!(found == 10, "{found} results after a restart");
+        figures.ready.push([listening, answered]);
+        figures.resident[3] = server.process.resident()?;
+    }
+    Ok(())
+}

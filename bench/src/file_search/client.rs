@@ -1,0 +1,123 @@
+//! Calls of the measurement: uploads, stores, searches, pages.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::{
+    http::{Connection, encode, encode_bytes},
+    server::Server,
+};
+
+/// Uploads at the same time.
+const UPLOADERS: usize = 8;
+/// The most files that a batch takes, well within its limit.
+const BATCH: usize = 500;
+const FORM: &str = "multipart/form-data; boundary=loomgate-bench";
+
+pub(super) struct Client {
+    connection: Connection,
+    key: String,
+}
+
+impl Client {
+    pub(super) async fn of(server: &Server) -> anyhow::Result<Self> {
+        Ok(Self {
+            connection: Connection::open(server.process.address).await?,
+            key: server.key.clone(),
+        })
+    }
+
+    pub(super) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
+        let request = encode("GET", path, &self.key, "");
+        Ok(serde_json::from_slice(
+            self.connection.send(&request).await?,
+        )?)
+    }
+
+    pub(super) async fn post(&mut self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = encode("POST", path, &self.key, &body.to_string());
+        Ok(serde_json::from_slice(
+            self.connection.send(&request).await?,
+        )?)
+    }
+
+    async fn upload(&mut self, text: &str) -> anyhow::Result<String> {
+        let body = format!(
+            "--loomgate-bench\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nassistants\r\n\
+             --loomgate-bench\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n\
+             {text}\r\n--loomgate-bench--\r\n"
+        );
+        let request = encode_bytes("POST", "/v1/files", &self.key, (FORM, body.as_bytes()));
+        let made: Value = serde_json::from_slice(self.connection.send(&request).await?)?;
+        id(&made)
+    }
+
+    /// Makes an empty store; its path.
+    pub(super) async fn store(&mut self) -> anyhow::Result<String> {
+        let made = self.post("/v1/vector_stores", &json!({})).await?;
+        Ok(format!("/v1/vector_stores/{}", id(&made)?))
+    }
+
+    /// Has files indexed, and waits until all are.
+    pub(super) async fn index(
+        &mut self,
+        store: &str,
+        files: &[String],
+        chunking: &Value,
+    ) -> anyhow::Result<()> {
+        for files in files.chunks(BATCH) {
+            let body = json!({"file_ids": files, "chunking_strategy": chunking});
+            self.post(&format!("{store}/file_batches"), &body).await?;
+        }
+        loop {
+            let counts = self.get(store).await?["file_counts"].take();
+            if counts["in_progress"] == 0 {
+                ensure!(
+                    counts["completed"] == files.len(),
+                    "not all were indexed: {counts}"
+                );
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(super) async fn search(&mut self, store: &str, question: &str) -> anyhow::Result<usize> {
+        let body = json!({"query": question, "max_num_results": 10});
+        let page = self.post(&format!("{store}/search"), &body).await?;
+        Ok(page["data"].as_array().map_or(0, Vec::len))
+    }
+}
+
+/// Uploads texts, several at a time; their ids.
+pub(super) async fn upload_all(
+    server: &Server,
+    texts: &Arc<[String]>,
+) -> anyhow::Result<Vec<String>> {
+    let mut uploads = JoinSet::new();
+    for uploader in 0..UPLOADERS {
+        let mut client = Client::of(server).await?;
+        let texts = Arc::clone(texts);
+        uploads.spawn(async move {
+            let mut files = Vec::new();
+            for text in texts.iter().skip(uploader).step_by(UPLOADERS) {
+                files.push(client.upload(text).await?);
+            }
+            anyhow::Ok(files)
+        });
+    }
+    let mut all = Vec::with_capacity(texts.len());
+    while let Some(files) = uploads.join_next().await {
+        all.extend(files??);
+    }
+    Ok(all)
+}
+
+/// The id of something that was made.
+fn id(made: &Value) -> anyhow::Result<String> {
+    let id = made["id"].as_str().map(str::to_owned);
+    id.with_context(|| format!("no id: {made}"))
+}
