@@ -524,6 +524,18 @@ pub(super) static LOGS: &[Table] = &[
         ],
     ),
     table("log_exports", SEQ, &["seq", "workspace_id", "id", "record"]),
+    table(
+        "log_receipts",
+        TEXTS,
+        &[
+            "workspace_id",
+            "idempotency_key",
+            "fingerprint",
+            "request_id",
+            "answer",
+            "created_at",
+        ],
+    ),
 ];
 
 #[cfg(test)]

@@ -121,7 +121,8 @@ async fn fill_logs(store: &Store) {
         .map(|n| record(&ws(), n))
         .chain([full(21)])
         .collect();
-    store.logs().insert(records, None).await.unwrap();
+    let kept = Some((ws(), receipt("logged")));
+    store.logs().insert(records, kept).await.unwrap();
     let feedback = Feedback {
         id: id(1),
         workspace: ws(),
