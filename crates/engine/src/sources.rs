@@ -97,7 +97,7 @@ fn ranking(call: &FileSearchCall) -> RankingOptions {
     })
 }
 
-/// `hybrid_search` of a tool, which is taken as it comes: weights that are none leave both the same.
+/// `hybrid_search` of a tool; one of before it was checked, without weights, leaves both the same.
 fn weights(call: &FileSearchCall) -> Weights {
     let hybrid = call.ranking_options.hybrid_search.as_ref();
     let weight = |name: &str| {

@@ -126,7 +126,8 @@ pub fn fuse(rankings: &[Ranking]) -> Vec<Fused> {
             standing.add(number, ranking.weight, rank, found.evidence);
         }
     }
-    let mut standings: Vec<Standing> = standings.into_values().collect();
+    let standings = standings.into_values().map(Standing::add_up);
+    let mut standings: Vec<Standing> = standings.collect();
     standings.sort_by(Standing::compare);
     descending(
         standings
@@ -149,6 +150,9 @@ pub fn rerank(judged: impl IntoIterator<Item = Evidence>) -> Vec<Fused> {
 /// What is known of a chunk.
 struct Standing {
     key: u64,
+    /// What each ranking gives it.
+    shares: Vec<f64>,
+    /// All of that, once it is known.
     sum: f64,
     best_rank: u32,
     evidence: f32,
@@ -160,6 +164,7 @@ impl Standing {
     fn new(key: u64) -> Self {
         Self {
             key,
+            shares: Vec::new(),
             sum: 0.0,
             best_rank: u32::MAX,
             evidence: 0.0,
@@ -171,9 +176,16 @@ impl Standing {
         if self.named_by.replace(ranking) == Some(ranking) {
             return;
         }
-        self.sum += weight / (RANK_CONSTANT + f64::from(rank));
+        self.shares.push(weight / (RANK_CONSTANT + f64::from(rank)));
         self.best_rank = self.best_rank.min(rank);
         self.evidence = self.evidence.max(bounded(evidence));
+    }
+
+    /// Adds up from the least on: the order of the rankings must not show in the last digit.
+    fn add_up(mut self) -> Self {
+        self.shares.sort_by(f64::total_cmp);
+        self.sum = self.shares.iter().sum();
+        self
     }
 
     fn compare(&self, other: &Self) -> Ordering {
@@ -252,6 +264,20 @@ mod tests {
         let other = ranking(1.0, &[(6, 0.3), (5, 0.3)]);
         assert_eq!(keys(&fuse(&[one.clone(), other.clone()])), [5, 6]);
         assert_eq!(keys(&fuse(&[other, one])), [5, 6]);
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_the_order_of_the_rankings() {
+        // 1/61 + 1/62 + 1/61 and 1/61 + 1/61 + 1/62 differ in the last digit when added as they come.
+        let orders: [&[(u64, f32)]; 5] = [
+            &[(6, 0.3)],
+            &[(5, 0.3), (6, 0.3)],
+            &[(6, 0.3)],
+            &[(5, 0.3)],
+            &[(9, 0.3), (5, 0.3)],
+        ];
+        let rankings = orders.map(|order| ranking(1.0, order));
+        assert_eq!(keys(&fuse(&rankings)), [5, 6, 9]);
     }
 
     #[test]

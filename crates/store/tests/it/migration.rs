@@ -24,6 +24,7 @@ CREATE TABLE log_details AS
     LEFT JOIN log_bodies ON log_bodies.workspace_id = logs.workspace_id AND log_bodies.id = logs.id;
 ALTER TABLE logs DROP COLUMN details;
 DROP TABLE log_bodies;
+DROP TABLE log_receipts;
 ";
 
 /// What the first release left behind.

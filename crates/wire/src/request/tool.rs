@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::shape::{
-    Array, Cap, Field, Format, Rule, STRING, Shape, Tagged, Variant, Violation, filled, inline,
-    one_of,
+    Array, Cap, Field, Format, Object, Rule, STRING, Shape, Tagged, Variant, Violation, filled,
+    inline, one_of,
 };
 
 /// The tools of an assistant.
@@ -77,11 +77,40 @@ static RANKING: Shape = inline(&[
     ),
     Field::optional(
         "hybrid_search",
-        &Shape::AnyObject,
-        "Echoed by assistants; accepted back as it came.",
+        &HYBRID_SEARCH,
+        "How the two rankings are weighed; both the same by default.",
     )
     .nullable(),
 ]);
+
+static HYBRID_SEARCH: Shape = Shape::Object(Object {
+    name: "",
+    doc: "",
+    fields: &[
+        Field::required("embedding_weight", &WEIGHT, "Of the ranking by meaning."),
+        Field::required("text_weight", &WEIGHT, "Of the ranking by words."),
+    ],
+    rule: Some(SOME_WEIGHT),
+});
+
+static WEIGHT: Shape = Shape::Number {
+    min: Some(0.0),
+    max: None,
+};
+
+const SOME_WEIGHT: Rule = Rule {
+    broken: |weights| {
+        let is_zero = |weight: &Value| weight.as_f64() == Some(0.0);
+        let all = weights.as_object()?.values().all(is_zero);
+        all.then_some(Violation {
+            at: "",
+            text: |path| format!("Invalid '{path}': at least one weight must be greater than 0."),
+            code: "invalid_value",
+        })
+    },
+    schema: r#"{"anyOf": [{"properties": {"embedding_weight": {"exclusiveMinimum": 0}}},
+        {"properties": {"text_weight": {"exclusiveMinimum": 0}}}]}"#,
+};
 
 static RANKER: Shape = one_of(&["auto", "default_2024_08_21"]);
 

@@ -10,7 +10,7 @@ use loomgate_wire::{
 };
 use serde_json::{Value, json};
 
-use crate::problem;
+use crate::{problem, read};
 
 fn told<T: Request>(body: &Value, message: &str, param: &str, code: &'static str) {
     let expected = Problem {
@@ -308,6 +308,34 @@ fn rules_over_several_fields() {
         &json!({"tool_resources": {"file_search": {"vector_stores": []}}}),
         "Unknown parameter: 'tool_resources.file_search.vector_stores'.",
         "tool_resources.file_search.vector_stores",
+        "unknown_parameter",
+    );
+}
+
+#[test]
+fn weights_of_the_rankings() {
+    let tools = |weights: Value| {
+        let ranking = json!({"score_threshold": 0, "hybrid_search": weights});
+        json!({"tools": [{"type": "file_search", "file_search": {"ranking_options": ranking}}]})
+    };
+    let path = "tools[0].file_search.ranking_options.hybrid_search";
+    read::<ModifyAssistant>(&tools(json!({"embedding_weight": 0, "text_weight": 2.5}))).unwrap();
+    told::<ModifyAssistant>(
+        &tools(json!({"embedding_weight": 0, "text_weight": 0})),
+        &format!("Invalid '{path}': at least one weight must be greater than 0."),
+        path,
+        "invalid_value",
+    );
+    told::<ModifyAssistant>(
+        &tools(json!({"embedding_weight": 1})),
+        &format!("Missing required parameter: '{path}.text_weight'."),
+        &format!("{path}.text_weight"),
+        "missing_required_parameter",
+    );
+    told::<ModifyAssistant>(
+        &tools(json!({"embedding_weight": 1, "text_weight": 1, "weight": 1})),
+        &format!("Unknown parameter: '{path}.weight'."),
+        &format!("{path}.weight"),
         "unknown_parameter",
     );
 }
