@@ -97,6 +97,18 @@ impl Database {
         .await
     }
 
+    /// Files that are said to have vectors of a model, and whose chunks have not all one.
+    pub(crate) async fn half_embedded(&self) -> anyhow::Result<Vec<String>> {
+        self.texts(
+            "SELECT file_id FROM vector_store_files WHERE embedding IS NOT NULL AND shown IS NOT NULL \
+             AND shown_chunks <> (SELECT COUNT(*) FROM chunks \
+             JOIN chunk_vectors ON chunk_vectors.seq = chunks.seq \
+             WHERE chunks.entry = vector_store_files.seq \
+             AND chunks.generation = vector_store_files.shown)",
+        )
+        .await
+    }
+
     /// Vector stores whose counts are not those of their files.
     pub(crate) async fn counted_wrongly(&self) -> anyhow::Result<Vec<String>> {
         let count = |status| {

@@ -12,6 +12,7 @@ mod old;
 mod pen;
 mod place;
 mod records;
+mod renewal;
 mod rounds;
 mod scene;
 mod table;

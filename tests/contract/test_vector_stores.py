@@ -154,11 +154,15 @@ def test_a_file_that_can_not_be_read_fails_by_itself(api: Client) -> None:
 
 
 def test_a_kind_of_file_that_is_not_read_is_named(api: Client) -> None:
-    place = filled(api, file(api, "a.png", b"\x89PNG"))
-    (failed,) = api.ok("GET", f"{place}/files")["data"]
-    error = failed["last_error"]
-    assert error["code"] == "unsupported_file"
-    assert error["message"].startswith("Files with extensions [.png] are not supported for retrieval.")
+    image, place = file(api, "a.png", b"\x89PNG"), f"/vector_stores/{store(api)}"
+    told = "Files with extensions [.png] are not supported for retrieval. docs/vector-stores.md names those that are."
+    for path, body in (
+        ("/vector_stores", {"file_ids": [image]}),
+        (f"{place}/files", {"file_id": image}),
+        (f"{place}/file_batches", {"file_ids": [image]}),
+    ):
+        refused(api.post(path, body), (told, "file_ids", "unsupported_file"))
+    assert api.ok("GET", f"{place}/files")["data"] == []
 
 
 def test_unknown_files_are_named_and_nothing_is_put(api: Client) -> None:
@@ -342,7 +346,8 @@ BAD_SEARCHES = [
      not_supported("ranking_options.ranker", "default_2024_08_21", "'none', 'auto', and 'default-2024-11-15'")),
     ({"query": "a", "ranking_options": {"score_threshold": 1.1}}, decimal_above("ranking_options.score_threshold", 1, 1.1)),
     ({"query": "a", "rewrite_query": True},
-     ("'rewrite_query' is not supported by this release of Loomgate.", "rewrite_query", "not_supported")),
+     ("'rewrite_query' is not supported: this server has no model that rewrites queries (`file_search.rewrite_model` in "
+      "its configuration).", "rewrite_query", "not_supported")),
     ({"query": "a", "filters": {}}, missing("filters.type")),
     ({"query": "a", "filters": {"type": "like"}}, not_supported("filters.type", "like", EVERY_FILTER)),
     ({"query": "a", "filters": {"type": "eq", "value": 1}}, missing("filters.key")),

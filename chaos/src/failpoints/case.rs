@@ -195,6 +195,9 @@ pub(super) async fn check(played: Played, place: &mut Place) -> anyhow::Result<V
     for file in database.half_searchable().await? {
         broken.push(format!("{file} is in a vector store by halves"));
     }
+    for file in database.half_embedded().await? {
+        broken.push(format!("{file} has vectors by halves"));
+    }
     for store in database.counted_wrongly().await? {
         broken.push(format!("{store} has other files than it counts"));
     }

@@ -13,7 +13,7 @@ use super::{case::crossed, pen::Pen, place::Place, records::of};
 use crate::{api::Answer, history::text};
 
 /// Chunks as small as they may be, so that a file has many.
-fn small_chunks() -> Value {
+pub(super) fn small_chunks() -> Value {
     json!({"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}})
 }
 
@@ -138,7 +138,7 @@ pub(super) async fn document(pen: &mut Pen, name: &str, content: &str) -> anyhow
 }
 
 /// A text of about so many words.
-fn long_text(words: u32) -> String {
+pub(super) fn long_text(words: u32) -> String {
     let mut text = String::new();
     for number in 0..words / 2 {
         // Writing to a String can not fail.

@@ -64,6 +64,11 @@ impl Place {
         self.stage.environment.clone_from(&self.calm);
     }
 
+    /// Lets processes do without a variable, until it is armed or disarmed again.
+    pub(super) fn unset(&mut self, name: &str) {
+        self.stage.environment.retain(|(set, _)| *set != name);
+    }
+
     /// Starts the server.
     pub(super) async fn start(&mut self) -> anyhow::Result<()> {
         self.stage.start(SERVER, Role::All).await?;

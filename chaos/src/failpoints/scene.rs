@@ -13,7 +13,7 @@ use super::{
     attachments, command, documents, old,
     pen::{Ledger, Pen},
     place::Place,
-    records, rounds,
+    records, renewal, rounds,
 };
 use crate::{
     api::Api,
@@ -55,6 +55,7 @@ pub(super) enum Scene {
     Files,
     VectorStores,
     Attachments,
+    Renewed,
     Administration,
     Relayed,
     Rotated,
@@ -71,7 +72,7 @@ pub(super) struct Played {
 }
 
 impl Scene {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::FirstStart,
         Self::Start,
         Self::Polled,
@@ -85,6 +86,7 @@ impl Scene {
         Self::Files,
         Self::VectorStores,
         Self::Attachments,
+        Self::Renewed,
         Self::Administration,
         Self::Relayed,
         Self::Rotated,
@@ -108,6 +110,7 @@ impl Scene {
             Self::Files => "files",
             Self::VectorStores => "vector stores",
             Self::Attachments => "attachments",
+            Self::Renewed => "other embeddings",
             Self::Administration => "administration",
             Self::Relayed => "relayed calls",
             Self::Rotated => "`secrets rotate`",
@@ -132,7 +135,7 @@ impl Scene {
     /// What it says of workers, where that is its own.
     pub(super) fn worker(self) -> Option<&'static str> {
         match self {
-            Self::Beside | Self::VectorStores | Self::Attachments => {
+            Self::Beside | Self::VectorStores | Self::Attachments | Self::Renewed => {
                 Some("[worker]\nlease_s = 1\n")
             }
             Self::Start => Some("[worker]\nlease_s = 2\nstream_retention_s = 0\n"),
@@ -144,13 +147,14 @@ impl Scene {
     pub(super) fn environment(self) -> Vec<(&'static str, String)> {
         match self {
             Self::Relayed => vec![("LOOMGATE_LOGS__RECORD", "all".to_owned())],
+            Self::Renewed => vec![(renewal::EMBEDDINGS, "model/embedder".to_owned())],
             _ => Vec::new(),
         }
     }
 
     /// Whether what is crossed while the server starts belongs to the scene.
     pub(super) fn is_about_start(self) -> bool {
-        matches!(self, Self::FirstStart | Self::Start)
+        matches!(self, Self::FirstStart | Self::Start | Self::Renewed)
     }
 
     /// What its server crosses by itself, sooner or later: it is not stopped before.
@@ -161,6 +165,7 @@ impl Scene {
                 "vector_stores::queue::Indexing::restart",
                 "vector_stores::queue::Indexing::retry",
             ],
+            Self::Renewed => &renewal::BOUNDARIES,
             _ => &[],
         }
     }
@@ -174,10 +179,14 @@ impl Scene {
         }
         // How far it has come is seen by what it crosses.
         place.arm(None);
+        if self == Self::Renewed {
+            place.unset(renewal::EMBEDDINGS);
+        }
         place.start().await?;
         stage::assistant(&place.api(ADMIN)).await?;
         match self {
             Self::Start => leave_work(place).await?,
+            Self::Renewed => renewal::leave_without_vectors(place).await?,
             _ if self.is_command() => ledger = command::fill(place).await?,
             _ => {}
         }
@@ -243,6 +252,7 @@ impl Scene {
             Self::Files => records::files(&mut pen).await?,
             Self::VectorStores => documents::vector_stores(&mut pen).await?,
             Self::Attachments => attachments::attachments(&mut pen).await?,
+            Self::Renewed => renewal::renewed(&mut pen).await?,
             Self::Administration => records::administration(&mut pen).await?,
             Self::Relayed => records::relayed(&mut pen).await?,
             Self::Rotated | Self::Copied | Self::Migrated => {

@@ -23,6 +23,9 @@ use crate::question::{Question, Usage};
 const EVEN: Duration = Duration::from_millis(3);
 const SLOW: Duration = Duration::from_millis(1_500);
 
+/// What it makes no vectors of.
+pub(crate) const UNEMBEDDABLE: &str = "There are no vectors of this.";
+
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
@@ -142,6 +145,13 @@ async fn converse(
         return answer(&mut stream, "200 OK", thread).await;
     }
     let body: Value = serde_json::from_slice(request.body())?;
+    if request.path().ends_with("/embeddings") {
+        let Some(made) = embeddings(&body) else {
+            let refusal = r#"{"error":{"message":"not that"}}"#;
+            return answer(&mut stream, "400 Bad Request", refusal).await;
+        };
+        return answer(&mut stream, "200 OK", &made.to_string()).await;
+    }
     let Some(turn) = Turn::of(&body) else {
         return answer(
             &mut stream,
@@ -179,6 +189,19 @@ async fn converse(
     send(&mut stream, &end).await?;
     stream.write_all(b"0\r\n\r\n").await?;
     Ok(())
+}
+
+/// Vectors of texts, the same for the same text; none where there is one that it refuses.
+fn embeddings(body: &Value) -> Option<Value> {
+    let texts = body["input"].as_array()?.iter();
+    let vector = |text: &Value| {
+        let text = text.as_str().filter(|text| *text != UNEMBEDDABLE)?;
+        let sum: u64 = text.bytes().map(u64::from).sum();
+        let numbers = json!([1, text.len() % 89, sum % 97, sum % 13]);
+        Some(json!({"object": "embedding", "embedding": numbers}))
+    };
+    let data: Vec<Value> = texts.map(vector).collect::<Option<_>>()?;
+    Some(json!({"object": "list", "model": "embedder", "data": data}))
 }
 
 /// How long it thinks.

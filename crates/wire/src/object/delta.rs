@@ -1,7 +1,7 @@
 //! The shapes of stream deltas (contract sections 10.2 and 10.3). They are written by
 //! [`crate::event`]; here is what the API document says of them.
 
-use super::kind;
+use super::{kind, step::SEARCHED};
 use crate::shape::{Field, STRING, Shape, Tagged, Variant, inline, list, object};
 
 const INDEX: Field = Field::required(
@@ -87,21 +87,37 @@ static DETAILS: Shape = Shape::Tagged(Tagged {
 static CALL: Shape = Shape::Tagged(Tagged {
     name: "ToolCallDelta",
     doc: "A piece of one call.",
-    variants: &[Variant {
-        tag: "function",
-        doc: "A function that the client carries out.",
-        fields: &[
-            INDEX,
-            Field::optional("id", &STRING, "Id of the call, with its first piece."),
-            Field::required(
-                "function",
-                &inline(&[
-                    Field::optional("name", &STRING, "With the first piece."),
-                    Field::required("arguments", &STRING, "More JSON text."),
-                    Field::optional("output", &STRING, "Null, with the first piece.").nullable(),
-                ]),
-                "The function.",
-            ),
-        ],
-    }],
+    variants: &[
+        Variant {
+            tag: "function",
+            doc: "A function that the client carries out.",
+            fields: &[
+                INDEX,
+                Field::optional("id", &STRING, "Id of the call, with its first piece."),
+                Field::required(
+                    "function",
+                    &inline(&[
+                        Field::optional("name", &STRING, "With the first piece."),
+                        Field::required("arguments", &STRING, "More JSON text."),
+                        Field::optional("output", &STRING, "Null, with the first piece.")
+                            .nullable(),
+                    ]),
+                    "The function.",
+                ),
+            ],
+        },
+        Variant {
+            tag: "file_search",
+            doc: "A search in vector stores, carried out here.",
+            fields: &[
+                INDEX,
+                Field::optional("id", &STRING, "Id of the call."),
+                Field::required(
+                    "file_search",
+                    &SEARCHED,
+                    "As it begins: nothing was found yet. The results stand in the completed step.",
+                ),
+            ],
+        },
+    ],
 });

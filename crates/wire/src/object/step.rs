@@ -389,29 +389,27 @@ static CALL: Shape = Shape::Tagged(Tagged {
             doc: "A search in vector stores, carried out here.",
             fields: &[
                 Field::required("id", &STRING, "The call's id."),
-                Field::required(
-                    "file_search",
-                    &inline(&[
-                        Field::required(
-                            "ranking_options",
-                            &inline(&[
-                                Field::required("ranker", &STRING, "The ranker's name."),
-                                Field::required(
-                                    "score_threshold",
-                                    &NUMBER,
-                                    "Results of a lower score were left out.",
-                                ),
-                            ]),
-                            "How it was ranked.",
-                        ),
-                        Field::required("results", &list(&FOUND), "What was found, best first."),
-                    ]),
-                    "What was found.",
-                ),
+                Field::required("file_search", &SEARCHED, "What was found."),
             ],
         },
     ],
 });
+
+pub(super) static SEARCHED: Shape = inline(&[
+    Field::required(
+        "ranking_options",
+        &inline(&[
+            Field::required("ranker", &STRING, "The ranker's name."),
+            Field::required(
+                "score_threshold",
+                &NUMBER,
+                "Results of a lower score were left out.",
+            ),
+        ]),
+        "How it was ranked.",
+    ),
+    Field::required("results", &list(&FOUND), "What was found, best first."),
+]);
 
 static FOUND: Shape = inline(&[
     Field::required("file_id", &STRING, "The file."),
