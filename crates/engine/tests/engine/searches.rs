@@ -137,14 +137,20 @@ fn told(bench: &Bench) -> String {
     }
 }
 
-#[tokio::test]
-async fn files_of_the_thread_are_waited_for_without_a_place() {
+/// A run whose search waits for a file of its thread.
+async fn waiting() -> (Bench, Run) {
     let bench = Bench::idle(Bench::database(), settings()).await;
     bench.engine.start().await.unwrap();
     file(&bench).await;
     searches(&bench);
     let run = create(&bench, attaching(&bench)).await;
     assert_eq!(search_of(&bench, &run).await, None);
+    (bench, run)
+}
+
+#[tokio::test]
+async fn files_of_the_thread_are_waited_for_without_a_place() {
+    let (bench, run) = waiting().await;
     // The only place is free for another run meanwhile, and is so once more behind it.
     for _ in 0..2 {
         bench.model.says(&["Hello."]);
@@ -184,12 +190,7 @@ async fn files_of_the_thread_are_waited_for_without_a_place() {
 
 #[tokio::test]
 async fn a_run_that_waits_is_cancelled_at_once() {
-    let bench = Bench::idle(Bench::database(), settings()).await;
-    bench.engine.start().await.unwrap();
-    file(&bench).await;
-    searches(&bench);
-    let run = create(&bench, attaching(&bench)).await;
-    assert_eq!(search_of(&bench, &run).await, None);
+    let (bench, run) = waiting().await;
     let engine = &bench.engine;
     let cancelled = engine.cancel(&bench.ws, &bench.thread, &run.id).await;
     cancelled.unwrap();
@@ -200,12 +201,7 @@ async fn a_run_that_waits_is_cancelled_at_once() {
 
 #[tokio::test]
 async fn a_minute_is_all_that_files_are_waited_for() {
-    let bench = Bench::idle(Bench::database(), settings()).await;
-    bench.engine.start().await.unwrap();
-    file(&bench).await;
-    searches(&bench);
-    let run = create(&bench, attaching(&bench)).await;
-    assert_eq!(search_of(&bench, &run).await, None);
+    let (bench, run) = waiting().await;
     bench.model.says(&["I do not know."]);
     bench.clock.advance(60);
     let ended = bench.settled(&run.id).await;

@@ -23,7 +23,7 @@ async fn count(app: &TestApp, path: &str) -> usize {
 }
 
 #[track_caller]
-fn assert_replay(again: &Answer, first: &Answer) {
+pub(crate) fn assert_replay(again: &Answer, first: &Answer) {
     assert_eq!((again.status, &again.text), (first.status, &first.text));
     assert_eq!(again.header("content-type"), first.header("content-type"));
     assert_eq!(again.header("idempotent-replayed"), "true");

@@ -8,6 +8,7 @@ use super::{CANARY, MANAGER_A, all_but_admin, get, logs::custom, ok, refused, st
 use crate::{
     app::{Answer, KEY_A, TestApp, client},
     database::kept_below,
+    idempotency::assert_replay,
     program::{Program, run},
 };
 
@@ -17,16 +18,6 @@ async fn create(app: &TestApp, by: &str, key: &str, path: &str, body: &Value) ->
     let request = app.bare(Method::POST, path).json(body);
     let request = request.header("x-portkey-api-key", by);
     Answer::of(request.header("idempotency-key", key)).await
-}
-
-#[track_caller]
-fn assert_replay(again: &Answer, first: &Answer) {
-    assert_eq!((again.status, &again.text), (200, &first.text));
-    assert_eq!(again.header("content-type"), first.header("content-type"));
-    assert_eq!(again.header("idempotent-replayed"), "true");
-    let original = first.header("x-request-id");
-    assert_eq!(again.header("original-request"), original);
-    assert!(!first.headers.contains_key("idempotent-replayed"));
 }
 
 #[tokio::test]
