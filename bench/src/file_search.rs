@@ -22,7 +22,7 @@ use loomgate_search::{ChunkingStrategy, chunks};
 use serde_json::json;
 use tokio::process::Command;
 
-use self::{client::Client, corpus::Corpus, embeddings::StandIn, report::Figures, scan::Scan};
+use self::{client::Client, corpus::Corpus, report::Figures, scan::Scan};
 use crate::server::Server;
 
 /// Objects of a page.
@@ -57,7 +57,7 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let stand_in = StandIn::start().await?;
+    let stand_in = embeddings::start().await?;
     let mut config = "default_virtual_key = \"model\"\n".to_owned();
     write!(
         config,

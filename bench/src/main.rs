@@ -11,6 +11,7 @@ mod http;
 mod modify_run;
 mod relay;
 mod server;
+mod stand_in;
 
 use clap::{Parser, Subcommand};
 use loomgate_bench::process;

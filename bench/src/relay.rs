@@ -29,11 +29,11 @@ use self::{
     call::{CALLS, Call, Kind},
     load::{Destination, Load},
     report::{Cell, Datum, Report},
-    stand_in::StandIn,
 };
 use crate::{
     http::{Connection, encode},
     server::Server,
+    stand_in::StandIn,
 };
 
 /// The core of the load generator and the stand-in.
@@ -163,7 +163,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
 impl Stage {
     async fn set(options: &Options, folder: &tempfile::TempDir) -> anyhow::Result<Self> {
         let own = std::env::current_exe()?;
-        let stand_in = StandIn::start().await?;
+        let stand_in = stand_in::start().await?;
         let upstream = stand_in.address.to_string();
         let arguments = ["bare-relay", "--upstream", &upstream];
         let bare = Process::start(&own, &arguments, Some(RELAY_CORE)).await?;

@@ -1,39 +1,22 @@
 //! A provider of embeddings that costs little: the vector of a text follows from its bytes.
 
-use std::{convert::Infallible, fmt::Write as _, net::SocketAddr};
+use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::{
-    Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
-};
-use hyper_util::rt::TokioIo;
+use http_body_util::BodyExt as _;
+use hyper::{Request, body::Incoming};
 use loomgate_bench::statistics::Dice;
 use serde_json::Value;
-use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::stand_in::StandIn;
 
 /// Numbers of a vector: as many as those of all-MiniLM-L6-v2.
 pub(super) const DIMENSIONS: usize = 384;
 
-/// Serves until it is dropped.
-pub(super) struct StandIn {
-    pub(super) address: SocketAddr,
-    _serving: JoinSet<anyhow::Result<()>>,
-}
-
-impl StandIn {
-    /// On a free port.
-    pub(super) async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let mut serving = JoinSet::new();
-        serving.spawn(serve(listener));
-        Ok(Self {
-            address,
-            _serving: serving,
-        })
-    }
+/// Starts it.
+pub(super) async fn start() -> anyhow::Result<StandIn> {
+    StandIn::start(embed).await
 }
 
 /// The vector of a text.
@@ -48,36 +31,7 @@ pub(super) fn vector(text: &str) -> Vec<f32> {
     (0..DIMENSIONS).map(|_| number()).collect()
 }
 
-async fn serve(listener: TcpListener) -> anyhow::Result<()> {
-    let mut connections = JoinSet::new();
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        connections.spawn(async move {
-            let connection =
-                http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
-            // A client that went away is no fault of anybody's.
-            let _ = connection.await;
-        });
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut response = match embed(request).await {
-        Ok(answer) => Response::new(Full::from(answer)),
-        Err(reason) => {
-            let mut refusal = Response::new(Full::from(reason.to_string()));
-            *refusal.status_mut() = StatusCode::BAD_REQUEST;
-            refusal
-        }
-    };
-    let json = header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    Ok(response)
-}
-
-async fn embed(request: Request<Incoming>) -> anyhow::Result<String> {
+async fn embed(request: Request<Incoming>) -> anyhow::Result<Bytes> {
     let body = request.into_body().collect().await?.to_bytes();
     let body: Value = serde_json::from_slice(&body)?;
     let texts: Vec<&str> = match &body["input"] {
@@ -97,5 +51,5 @@ async fn embed(request: Request<Incoming>) -> anyhow::Result<String> {
         .context("writing to a String")?;
     }
     answer.push_str(r#"],"usage":{"prompt_tokens":1,"total_tokens":1}}"#);
-    Ok(answer)
+    Ok(answer.into())
 }

@@ -6,14 +6,14 @@ use hyper::{
     Request, Response, Uri,
     body::Incoming,
     http::uri::{Authority, Scheme},
-    server::conn::http1,
-    service::service_fn,
 };
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioTimer},
 };
 use tokio::net::TcpListener;
+
+use crate::stand_in;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -35,20 +35,10 @@ pub(crate) async fn serve(options: &Options, out: &mut impl Write) -> anyhow::Re
         .pool_timer(TokioTimer::new())
         .build(connector);
     let authority: Authority = options.upstream.to_string().parse()?;
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let (client, authority) = (client.clone(), authority.clone());
-        connections.spawn(async move {
-            let service =
-                service_fn(move |request| pass_on(client.clone(), authority.clone(), request));
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            // A client that went away is no fault of anybody's.
-            let _ = connection.await;
-        });
-        while connections.try_join_next().is_some() {}
-    }
+    stand_in::serve(listener, move |request| {
+        pass_on(client.clone(), authority.clone(), request)
+    })
+    .await
 }
 
 async fn pass_on(
