@@ -9,7 +9,8 @@ use crate::{
     Attaching, Error,
     page::{List, page},
     pool::Pool,
-    receipts, runs, threads,
+    receipts, runs,
+    threads::{self, WithoutRoom},
     tx::{Row, Tx, Visit, statements, to_json, values},
     waiting::{self, IfLocked},
 };
@@ -111,7 +112,7 @@ impl Messages<'_> {
                     (None, _) => {
                         let place = (&ws, &message.thread_id);
                         let messages = std::slice::from_ref(&message);
-                        post(tx, place, messages, attaching.as_ref())?;
+                        post(tx, place, messages, attaching.as_ref(), WithoutRoom::Refuse)?;
                     }
                     (Some(run), IfLocked::Refuse) => return Err(Error::ActiveRun { run }),
                     (Some(_), IfLocked::Enqueue) => {
@@ -294,11 +295,12 @@ pub(crate) fn post(
     place: (&WorkspaceId, &ThreadId),
     messages: &[Message],
     attaching: Option<&Attaching>,
+    without_room: WithoutRoom,
 ) -> Result<(), Error> {
     for message in messages {
         insert(tx, place.0, message)?;
     }
-    threads::attach(tx, place, messages, attaching)
+    threads::attach(tx, place, messages, attaching, without_room)
 }
 
 fn write(

@@ -21,7 +21,8 @@ use crate::{
     Error, EventRow, ThreadStores, events, messages,
     page::{List, page},
     pool::Pool,
-    receipts, threads,
+    receipts,
+    threads::{self, WithoutRoom},
     tx::{Row, Tx, statements, to_json, values},
     waiting::{self, IfLocked},
 };
@@ -212,7 +213,10 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
             let active = active(tx, ws, &run.thread_id)?;
             waits = active.is_some();
             match (active, new.if_locked) {
-                (None, _) => messages::post(tx, (ws, &run.thread_id), messages, attaching)?,
+                (None, _) => {
+                    let place = (ws, &run.thread_id);
+                    messages::post(tx, place, messages, attaching, WithoutRoom::Refuse)?;
+                }
                 (Some(run), IfLocked::Refuse) => return Err(Error::ActiveRun { run }),
                 (Some(_), IfLocked::Enqueue) => {
                     waiting::expect_room(tx, ws, &run.thread_id, messages.len() + 1)?;

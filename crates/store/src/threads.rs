@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use loomgate_domain::{
     FileId, Message, Receipt, RunId, Thread, ThreadId, Timestamp, VectorStoreId, WorkspaceId,
-    limits::CODE_INTERPRETER_FILES,
+    limits::CODE_INTERPRETER_FILES, tool::ToolResources,
 };
 
 use crate::{
@@ -163,7 +163,8 @@ pub(crate) fn insert(
     if let Some(store) = &stores.made {
         vector_stores::make(tx, ws, store)?;
     }
-    messages::post(tx, (ws, &thread.id), first, stores.attaching.as_ref())
+    let (place, attaching) = ((ws, &thread.id), stores.attaching.as_ref());
+    messages::post(tx, place, first, attaching, WithoutRoom::Refuse)
 }
 
 /// Writes what a thread became, which is locked; `files`: those that it used so far.
@@ -175,16 +176,39 @@ fn put(tx: &mut dyn Tx, ws: &WorkspaceId, thread: &Thread, files: &[String]) -> 
     files::set_used(tx, ws, thread.id.as_str(), files, used)
 }
 
+/// What becomes of messages whose files find no room with a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WithoutRoom {
+    /// They are refused.
+    Refuse,
+    /// They were promised: that tool goes without their files.
+    GoWithout,
+}
+
+impl WithoutRoom {
+    fn settle<T>(self, handed: Result<T, Error>) -> Result<Option<T>, Error> {
+        match handed {
+            Err(Error::TooManyFiles | Error::StoreExpired(_) | Error::StoreFull)
+                if self == Self::GoWithout =>
+            {
+                Ok(None)
+            }
+            handed => handed.map(Some),
+        }
+    }
+}
+
 /// Hands files that messages attach to the tools of their thread (contract section 7.3); those that are
 /// gone are left out.
 ///
-/// Errors: [`Error::TooManyFiles`], [`Error::StoreExpired`], [`Error::StoreFull`]; then nothing was
-/// written.
+/// Errors, where messages are refused: [`Error::TooManyFiles`], [`Error::StoreExpired`],
+/// [`Error::StoreFull`]; then nothing was written.
 pub(crate) fn attach(
     tx: &mut dyn Tx,
     (ws, id): (&WorkspaceId, &ThreadId),
     messages: &[Message],
     attaching: Option<&Attaching>,
+    without_room: WithoutRoom,
 ) -> Result<(), Error> {
     let run: Vec<&str> = messages
         .iter()
@@ -205,13 +229,10 @@ pub(crate) fn attach(
     let named: BTreeSet<&str> = run.iter().chain(&search).copied().collect();
     let there = lock_files(tx, ws, &named, at)?;
     let before = thread.tool_resources.file_ids().to_vec();
-    for file in run {
-        if there.contains(file) {
-            thread.tool_resources.add_file(file);
-        }
-    }
-    if thread.tool_resources.file_ids().len() > CODE_INTERPRETER_FILES {
-        return Err(Error::TooManyFiles);
+    let run = run.into_iter().filter(|file| there.contains(file));
+    let with_files = with_files(&thread.tool_resources, run);
+    if let Some(with_files) = without_room.settle(with_files)? {
+        thread.tool_resources = with_files;
     }
     if let Some(attaching) = attaching {
         let of_thread = thread.tool_resources.vector_store_ids().first();
@@ -219,11 +240,25 @@ pub(crate) fn attach(
         let files = search.intersection(&there).copied();
         let files: Vec<_> = files.map(FileId::trusted).collect();
         let place = (ws, of_thread.as_ref());
-        if let Some(made) = vector_stores::attach(tx, place, attaching, (&files, at))? {
+        let made = vector_stores::attach(tx, place, attaching, (&files, at));
+        if let Some(made) = without_room.settle(made)?.flatten() {
             thread.tool_resources.set_vector_store(made.as_str());
         }
     }
     put(tx, ws, &thread, &before)
+}
+
+/// Resources with more files for the `code_interpreter`. Error: [`Error::TooManyFiles`].
+fn with_files<'f>(
+    resources: &ToolResources,
+    files: impl Iterator<Item = &'f str>,
+) -> Result<ToolResources, Error> {
+    let mut resources = resources.clone();
+    files.for_each(|file| resources.add_file(file));
+    if resources.file_ids().len() > CODE_INTERPRETER_FILES {
+        return Err(Error::TooManyFiles);
+    }
+    Ok(resources)
 }
 
 /// Keeps files from being deleted until the transaction ends. Returns those that are there.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attaching, Error, messages, runs,
+    threads::WithoutRoom,
     tx::{Row, Tx, from_json, statements, to_json, values},
 };
 
@@ -116,11 +117,8 @@ pub(crate) fn take(tx: &mut dyn Tx, ws: &WorkspaceId, thread: &ThreadId) -> Resu
         match next {
             Next::Message(waiting) => {
                 let Waiting { message, attaching } = *waiting;
-                match messages::post(tx, (ws, thread), &[message], attaching.as_ref()) {
-                    // The message was promised; there is just no room for its files any more.
-                    Err(Error::TooManyFiles | Error::StoreExpired(_) | Error::StoreFull) => {}
-                    posted => posted?,
-                }
+                let (place, attaching) = ((ws, thread), attaching.as_ref());
+                messages::post(tx, place, &[message], attaching, WithoutRoom::GoWithout)?;
             }
             Next::Run { expires_at } => {
                 return runs::activate(tx, ws, &RunId::trusted(id), expires_at);

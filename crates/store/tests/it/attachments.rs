@@ -355,7 +355,11 @@ async fn a_waiting_message_is_posted_whatever_became_of_its_files(home: Home) {
         created_at: NOW.plus(86_400),
         ..attached(6, &[2])
     };
-    for new in [(attached(5, &[2, 3]), narrow), (late, Some(attaching(8)))] {
+    let mut both = attached(5, &[2, 3]);
+    both.attachments[1]
+        .tools
+        .push(AttachmentTool::CodeInterpreter);
+    for new in [(both, narrow), (late, Some(attaching(8)))] {
         let messages = store.messages();
         let posted = messages.create(&ws(), new, IfLocked::Enqueue, None).await;
         posted.unwrap().unwrap();
@@ -367,4 +371,7 @@ async fn a_waiting_message_is_posted_whatever_became_of_its_files(home: Home) {
     assert_eq!(listed, [id(6), id(5)]);
     assert_eq!(counted(get(&store, 1).await.file_counts), [1, 0, 0, 0]);
     assert_eq!(find(&store, 8).await, None);
+    // One tool has no room; the other one has.
+    let on = store.threads().get(&ws(), &id(1)).await.unwrap().unwrap();
+    assert_eq!(on.tool_resources.file_ids(), ["file-3"]);
 }
