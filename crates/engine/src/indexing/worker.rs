@@ -69,7 +69,8 @@ async fn pause(shared: &Shared) -> Duration {
     let poll = poll + poll * u32::from(random[0]) / 512;
     match shared.store.indexing().next_wake().await {
         Ok(Some(due_ms)) => {
-            let wait = u64::try_from(due_ms - shared.clock.now_ms()).unwrap_or(0);
+            // Taken once that millisecond has passed.
+            let wait = u64::try_from(due_ms + 1 - shared.clock.now_ms()).unwrap_or(0);
             // What is due already is in somebody's hands.
             if wait == 0 {
                 poll

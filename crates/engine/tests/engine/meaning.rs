@@ -266,6 +266,15 @@ impl Library {
         }
     }
 
+    /// Waits until nothing is in hand and a file has `pause` to wait, and has that time pass.
+    async fn next_attempt(&self, pause: Duration) {
+        let due_ms = self.clock.now_ms() + i64::try_from(pause.as_millis()).unwrap();
+        while self.store.indexing().next_wake().await.unwrap() != Some(due_ms) {
+            tokio::task::yield_now().await;
+        }
+        self.clock.0.store(due_ms + 1, Ordering::SeqCst);
+    }
+
     /// Puts a text into the store, and waits until it is searched.
     async fn index(&self, n: u32, text: &str) {
         self.put(n, text, Attributes::default()).await;
@@ -415,12 +424,8 @@ async fn a_provider_that_fails_is_asked_again_for_the_rest() {
     while embedder.asked.lock().len() < 2 {
         tokio::task::yield_now().await;
     }
-    // The pause before the next attempt, however far the worker has come.
-    while library.file(1).await.status == IndexingStatus::InProgress {
-        library.clock.0.fetch_add(500, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    assert_eq!(library.file(1).await.status, IndexingStatus::Completed);
+    library.next_attempt(Duration::from_secs(2)).await;
+    assert_eq!(library.done(1).await.status, IndexingStatus::Completed);
     let lots = embedder.asked();
     assert_eq!(lots.len(), 3, "{lots:?}");
     assert_eq!(lots[1], lots[2], "of what was embedded nothing is again");
@@ -521,10 +526,10 @@ async fn a_file_that_is_searched_stays_so_while_its_vectors_can_not_be_made() {
         tokio::task::yield_now().await;
     }
     assert_eq!(library.names(&engine, "long whiskers").await, ["1.txt"]);
-    // The pause before the next attempt, however far the worker has come.
+    library.next_attempt(Duration::from_mins(1)).await;
+    library.next_attempt(Duration::from_mins(2)).await;
     while library.names(&engine, "a dog").await.is_empty() {
-        library.clock.0.fetch_add(5_000, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::task::yield_now().await;
     }
     assert_eq!(library.names(&engine, "a dog").await, ["1.txt"]);
     assert_eq!(embedder.asked(), [1, 1, 1, 1]);
