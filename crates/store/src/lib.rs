@@ -58,6 +58,7 @@ pub mod receipts;
 pub mod runs;
 mod schema;
 mod sqlite;
+mod statistics;
 pub mod steps;
 pub mod store;
 pub mod threads;

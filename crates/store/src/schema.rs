@@ -2,7 +2,7 @@
 
 use rusqlite::{Batch, Connection, fallible_iterator::FallibleIterator as _};
 
-use crate::{Error, failpoint, postgres::Steps};
+use crate::{Error, failpoint, postgres::Steps, statistics};
 
 /// What keeps the assistants, the runs, and everything else that must not be lost: "Loom".
 pub(crate) static RECORDS: Schema = Schema {
@@ -187,6 +187,9 @@ fn apply(
             }
             transaction.execute("INSERT INTO schema_version VALUES ($1)", [version])?;
         }
+    }
+    if purpose != Purpose::Source {
+        statistics::settle(&transaction)?;
     }
     failpoint::point(format_args!("migration of {name} before its commit"));
     transaction.commit()?;

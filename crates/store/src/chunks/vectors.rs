@@ -39,9 +39,9 @@ statements! {
         $29, $30, $31, $32, $33) AND vector_store_files.embedding = $34");
     TEXTS_OF_CHUNKS = "SELECT seq, position, text FROM chunks WHERE workspace_id = $1 AND entry = $2 \
         AND generation = $3 AND position >= $4 ORDER BY position LIMIT $5";
-    KNOWN = "SELECT chunk_vectors.vector FROM chunk_vectors \
-        JOIN chunks ON chunks.seq = chunk_vectors.seq \
-        WHERE chunk_vectors.digest = $1 AND chunks.workspace_id = $2 LIMIT 1";
+    // By the digest first: a join may as well begin with all chunks of the workspace.
+    KNOWN = "SELECT vector FROM chunk_vectors WHERE digest = $1 AND (SELECT workspace_id \
+        FROM chunks WHERE chunks.seq = chunk_vectors.seq) = $2 LIMIT 1";
 }
 
 /// What a vector is of: a digest of the text and of what embedded it.

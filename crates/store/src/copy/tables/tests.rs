@@ -9,11 +9,13 @@ use crate::{Options, Postgres, PostgresUrl, Store, schema};
 type Columns = BTreeMap<String, Vec<String>>;
 
 /// Tables that say how the others are, and those that follow from others.
-const NOT_COPIED: [&str; 9] = [
+const NOT_COPIED: [&str; 11] = [
     "schema_version",
     "logs_schema_version",
     "schema_lock",
     "sqlite_sequence",
+    "sqlite_stat1",
+    "sqlite_stat4",
     "chunk_terms",
     "chunk_terms_data",
     "chunk_terms_idx",
