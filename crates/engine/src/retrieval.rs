@@ -90,43 +90,27 @@ pub(crate) async fn search(
     search: Search,
 ) -> Result<Vec<SearchResult>, loomgate_store::Error> {
     let most = search.most.saturating_mul(CANDIDATES).min(MOST_CANDIDATES);
+    let words = search.queries.iter();
+    let words =
+        try_join_all(words.map(|query| by_words(shared, workspace, (&search, query), most)));
+    let meaning = by_meaning(shared, workspace, &search, most);
+    let (words, meaning) = tokio::try_join!(words, meaning)?;
+    let Weights { embedding, text } = search.weights;
+    let words = words.into_iter().map(|found| (text, found));
+    let meaning = meaning.into_iter().map(|found| (embedding, found));
     let mut chunks: HashMap<u64, Chunk> = HashMap::new();
-    let mut rankings = Vec::new();
-    for query in &search.queries {
-        let words = lexical::terms(query);
-        let filter = search.filter.clone();
-        let accept = move |attributes: &_| passes(filter.as_ref(), attributes);
-        let index = shared.store.chunks();
-        let hits = index.lexical(workspace, &search.stores, (words.clone(), most), accept);
-        let mut found = Vec::new();
-        for hit in hits.await? {
-            let coverage = lexical::coverage(&words, &hit.chunk.text);
-            let key = key(hit.chunk.id);
-            chunks.insert(key, hit.chunk);
-            found.push(Evidence {
-                key,
-                evidence: coverage * lexical::LEXICAL_EVIDENCE,
-            });
-        }
-        let weight = search.weights.text;
-        rankings.push(Ranking { weight, found });
-    }
-    for nearest in by_meaning(shared, workspace, &search, most).await? {
-        let mut found = Vec::with_capacity(nearest.len());
-        for (chunk, cosine) in nearest {
-            let key = key(chunk.id);
-            // Its attributes may have changed since the files were chosen.
-            if passes(search.filter.as_ref(), &chunk.attributes) {
+    let rankings: Vec<Ranking> = words
+        .chain(meaning)
+        .map(|(weight, found)| {
+            let found = found.into_iter().map(|(chunk, evidence)| {
+                let key = key(chunk.id);
                 chunks.insert(key, chunk);
-                found.push(Evidence {
-                    key,
-                    evidence: cosine,
-                });
-            }
-        }
-        let weight = search.weights.embedding;
-        rankings.push(Ranking { weight, found });
-    }
+                Evidence { key, evidence }
+            });
+            let found = found.collect();
+            Ranking { weight, found }
+        })
+        .collect();
     let mut ranked = fuse(&rankings);
     if let (Ranker::Auto, Some(reranker)) = (search.ranking.ranker, &shared.settings.reranker) {
         ranked.truncate(JUDGED.min(most as usize).max(search.most as usize));
@@ -146,25 +130,54 @@ pub(crate) async fn search(
     Ok(results.collect())
 }
 
+/// Chunks, best first, each with what it can show for itself.
+type Found = Vec<(Chunk, f32)>;
+
+/// The chunks that have words of a question.
+async fn by_words(
+    shared: &Shared,
+    workspace: &WorkspaceId,
+    (search, query): (&Search, &str),
+    most: u32,
+) -> Result<Found, loomgate_store::Error> {
+    let words = lexical::terms(query);
+    let filter = search.filter.clone();
+    let accept = move |attributes: &_| passes(filter.as_ref(), attributes);
+    let index = shared.store.chunks();
+    let hits = index.lexical(workspace, &search.stores, (words.clone(), most), accept);
+    let hits = hits.await?.into_iter().map(|hit| {
+        let coverage = lexical::coverage(&words, hit.held);
+        (hit.chunk, coverage * lexical::LEXICAL_EVIDENCE)
+    });
+    Ok(hits.collect())
+}
+
 /// For each question the nearest chunks with their cosines; nothing without an embedder.
 async fn by_meaning(
     shared: &Shared,
     workspace: &WorkspaceId,
     search: &Search,
     most: u32,
-) -> Result<Vec<Vec<(Chunk, f32)>>, loomgate_store::Error> {
+) -> Result<Vec<Found>, loomgate_store::Error> {
     let Some(vectors) = &shared.vectors else {
         return Ok(Vec::new());
     };
-    let filter = search.filter.clone();
+    let filter = search.filter.as_ref();
+    let accept = filter.cloned().map(|filter| -> Accept {
+        Arc::new(move |attributes: &_| passes(Some(&filter), attributes))
+    });
     let wanted = Wanted {
         stores: &search.stores,
         queries: &search.queries,
-        accept: filter
-            .map(|filter| -> Accept { Arc::new(move |it: &Attributes| passes(Some(&filter), it)) }),
+        accept,
         most: most as usize,
     };
-    vectors.nearest(workspace, &wanted).await
+    let mut nearest = vectors.nearest(workspace, &wanted).await?;
+    for found in &mut nearest {
+        // Attributes may have changed since the files were chosen.
+        found.retain(|(chunk, _)| passes(filter, &chunk.attributes));
+    }
+    Ok(nearest)
 }
 
 /// The ranking that a model makes of one, for all questions. Where it makes none, that one stands, and the

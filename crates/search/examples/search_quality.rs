@@ -7,7 +7,7 @@
 //! Each line of QUESTIONS has a question, the file of `DOCS_FOLDER` that answers it, and words of the passage that does, with
 //! tabs between them. Every chunk of that file that holds the words is relevant. Prints a table in Markdown.
 //!
-//! The lexical ranking is BM25 (k1 1.2, b 0.75) over [`lexical::index_text`], without stems: close to what the engines of
+//! The lexical ranking is BM25 (k1 1.2, b 0.75) over [`lexical::index_text`]: close to what the engines of
 //! the store do, which this crate may not use.
 
 #![expect(clippy::print_stdout, reason = "prints figures")]
@@ -123,7 +123,12 @@ impl Set {
             let words = lexicon.search(&question.text);
             let terms = lexical::terms(&question.text);
             let lexical_evidence = |key: u64| {
-                lexical::LEXICAL_EVIDENCE * lexical::coverage(&terms, texts[key as usize])
+                let text = lexical::index_text(texts[key as usize]);
+                let held: HashSet<&str> = text.split(' ').collect();
+                let bits = (0..).zip(&terms);
+                let bits = bits.filter(|(_, term)| held.contains(&***term));
+                let held = bits.fold(0, |held, (place, _)| held | 1_u64 << place);
+                lexical::LEXICAL_EVIDENCE * lexical::coverage(&terms, held)
             };
             let found = words.iter().map(|&key| Evidence {
                 key,

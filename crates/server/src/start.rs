@@ -1,6 +1,7 @@
 //! From a configuration to the parts of a running server: the composition root.
 
 pub(crate) mod marks;
+mod words;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -253,6 +254,7 @@ pub async fn start_at(
 ) -> Result<Started, StartError> {
     let foundation = Foundation::lay(&config)?;
     let store = foundation.store(Sharing::Server)?;
+    words::renew(&store).await?;
     let blobs = foundation.blobs(&config)?;
     marks::expect_hash_key(&foundation, &store).await?;
     let vault = Arc::new(Vault::new(foundation.master_keys(&config)?));

@@ -3,6 +3,8 @@
 //! A chunk is searched while the file that it is from shows its generation; what is written under
 //! another is seen by nobody.
 
+use std::{collections::HashMap, ops::ControlFlow};
+
 use loomgate_domain::{
     FileId, VectorStoreId, WorkspaceId,
     vector_store::{Attributes, Chunk, ChunkId, chunk::whole_text},
@@ -11,10 +13,12 @@ use loomgate_domain::{
 use crate::{
     Error,
     pool::Pool,
-    tx::{Row, Tx, statements, values},
+    tx::{Row, Tx, Value, statements, values},
 };
 
 mod lexical;
+mod postings;
+mod renewal;
 mod rows;
 mod vectors;
 
@@ -24,8 +28,9 @@ pub use vectors::{Digest, Embedded, EmbeddedFile, NewVector, StoredCode, StoredT
 #[cfg(test)]
 pub(crate) use {
     lexical::POSTGRES_STATEMENTS as LEXICAL_POSTGRES_STATEMENTS,
-    lexical::SQLITE_STATEMENTS as LEXICAL_SQLITE_STATEMENTS,
     lexical::STATEMENTS as LEXICAL_STATEMENTS,
+    postings::SQLITE_STATEMENTS as POSTING_SQLITE_STATEMENTS,
+    renewal::STATEMENTS as RENEWAL_STATEMENTS,
     rows::POSTGRES_STATEMENTS as ROW_POSTGRES_STATEMENTS,
     rows::SQLITE_STATEMENTS as ROW_SQLITE_STATEMENTS, rows::STATEMENTS as ROW_STATEMENTS,
     vectors::STATEMENTS as VECTOR_STATEMENTS,
@@ -42,26 +47,33 @@ use columns;
 /// How many `columns!` names: where those that follow it begin.
 const COLUMNS: usize = 9;
 
-/// From a chunk to its file, unless it is none that is searched. SQLite keeps the order of tables
-/// that are joined by `CROSS JOIN`.
+/// From a chunk to its file, unless it is none that is searched.
 macro_rules! shown {
-    ($join:literal) => {
-        concat!(
-            $join,
-            " vector_store_files ON vector_store_files.seq = chunks.entry \
-             AND vector_store_files.workspace_id = chunks.workspace_id \
-             AND vector_store_files.shown = chunks.generation ",
-            $join,
-            " files ON files.workspace_id = vector_store_files.workspace_id \
-             AND files.id = vector_store_files.file_id"
-        )
+    () => {
+        "JOIN vector_store_files ON vector_store_files.seq = chunks.entry \
+         AND vector_store_files.workspace_id = chunks.workspace_id \
+         AND vector_store_files.shown = chunks.generation \
+         JOIN files ON files.workspace_id = vector_store_files.workspace_id \
+         AND files.id = vector_store_files.file_id"
     };
 }
 use shown;
 
+/// How many chunks one statement asks for.
+const AT_ONCE: usize = 32;
+
+/// As many parameters as [`AT_ONCE`], behind that of the workspace.
+macro_rules! at_once {
+    () => {
+        "($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
+         $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)"
+    };
+}
+use at_once;
+
 statements! {
-    GET = concat!("SELECT ", columns!(), " FROM chunks ", shown!("JOIN"),
-        " WHERE chunks.seq = $1 AND chunks.workspace_id = $2");
+    GET = concat!("SELECT ", columns!(), " FROM chunks ", shown!(),
+        " WHERE chunks.workspace_id = $1 AND chunks.seq IN ", at_once!());
     SHOWN = "SELECT seq, shown FROM vector_store_files \
         WHERE workspace_id = $1 AND store_id = $2 AND file_id = $3 AND shown IS NOT NULL";
     TEXTS = "SELECT start, text FROM chunks \
@@ -77,7 +89,7 @@ pub struct NewChunk {
     pub tokens: u32,
     /// Its text.
     pub text: String,
-    /// The words that it is found by: in lower case, with spaces between them.
+    /// The words that it is found by, in the form that all their forms share, with spaces between them.
     pub words: String,
     /// Its vector, if it has one.
     pub vector: Option<NewVector>,
@@ -91,6 +103,8 @@ pub struct LexicalHit {
     /// How well it fits: above 0, the higher the better, and only to be compared with others of the
     /// same answer.
     pub score: f64,
+    /// Which of the words it has: bit `n` is that of word `n`, counted from 0.
+    pub held: u64,
 }
 
 /// The chunks of a [`crate::Store`].
@@ -101,7 +115,7 @@ impl Chunks<'_> {
     /// The chunks with any of these words, best first and `most` at the most; only those from files
     /// that `accept` takes by their attributes. Stores that are not there have none.
     ///
-    /// Words are like those of [`NewChunk::words`]. English ones are found in their other forms.
+    /// Words are like those of [`NewChunk::words`], each once. The first 64 count.
     pub async fn lexical(
         &self,
         ws: &WorkspaceId,
@@ -120,11 +134,8 @@ impl Chunks<'_> {
         let ws = ws.clone();
         self.0
             .read(move |tx| {
-                let mut found = Vec::with_capacity(ids.len());
-                for id in &ids {
-                    found.extend(tx.row(GET, values![id.0, &ws], read)?);
-                }
-                Ok(found)
+                let mut found = get(tx, &ws, &ids)?;
+                Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
             })
             .await
     }
@@ -147,6 +158,32 @@ impl Chunks<'_> {
         });
         Ok(whole_text(chunks.await?))
     }
+}
+
+/// Chunks by their ids, as far as they are searched.
+fn get(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    ids: &[ChunkId],
+) -> Result<HashMap<ChunkId, Chunk>, Error> {
+    let mut found = HashMap::with_capacity(ids.len());
+    for some in ids.chunks(AT_ONCE) {
+        tx.visit(GET, &named(ws, some), &mut |row| {
+            let chunk = read(row)?;
+            found.insert(chunk.id, chunk);
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(found)
+}
+
+/// The values of `at_once!`, behind the workspace.
+fn named<'v>(ws: &'v WorkspaceId, ids: &[ChunkId]) -> Vec<Value<'v>> {
+    let mut values = values![ws].to_vec();
+    values.extend(ids.iter().map(|id| Value::Integer(id.0)));
+    // No chunk has this number.
+    values.resize(1 + AT_ONCE, Value::Integer(0));
+    values
 }
 
 /// What chunks of a file are searched: `seq` of the file in its store, and the generation.

@@ -62,6 +62,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         assistants::STATEMENTS,
         chunks::STATEMENTS,
         chunks::LEXICAL_STATEMENTS,
+        chunks::RENEWAL_STATEMENTS,
         chunks::ROW_STATEMENTS,
         chunks::VECTOR_STATEMENTS,
         blobs::STATEMENTS,
@@ -119,7 +120,7 @@ fn database(schema: &Schema) -> Connection {
 /// The same with those that only SQLite reads.
 fn all_of_sqlite() -> Vec<(&'static Schema, Statement)> {
     let second_texts = [
-        chunks::LEXICAL_SQLITE_STATEMENTS,
+        chunks::POSTING_SQLITE_STATEMENTS,
         chunks::ROW_SQLITE_STATEMENTS,
     ];
     let second_texts = second_texts.into_iter().flatten();

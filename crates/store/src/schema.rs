@@ -22,6 +22,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/sqlite/0009_vector_stores.sql"),
         include_str!("../migrations/sqlite/0010_chunks.sql"),
         include_str!("../migrations/sqlite/0011_embeddings.sql"),
+        include_str!("../migrations/sqlite/0012_postings.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/0001_initial.sql"),
@@ -35,6 +36,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/postgres/0009_vector_stores.sql"),
         include_str!("../migrations/postgres/0010_chunks.sql"),
         include_str!("../migrations/postgres/0011_embeddings.sql"),
+        include_str!("../migrations/postgres/0012_postings.sql"),
     ],
 };
 

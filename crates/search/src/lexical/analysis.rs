@@ -1,24 +1,12 @@
-//! From text to terms.
+//! From text to words.
 
 use unicode_general_category::{GeneralCategory as Category, get_general_category};
 use unicode_normalization::UnicodeNormalization;
 
 use super::MAX_TERM;
 
-/// A text's terms with spaces between them: what a full text index is given.
-pub fn index_text(text: &str) -> String {
-    let mut indexed = String::with_capacity(text.len() + text.len() / 4);
-    each_term(text, |term| {
-        if !indexed.is_empty() {
-            indexed.push(' ');
-        }
-        indexed.push_str(term);
-    });
-    indexed
-}
-
-/// Hands out the terms of a text, in order.
-pub(super) fn each_term(text: &str, mut found: impl FnMut(&str)) {
+/// Hands out the words of a text, in order: folded, and cut up into what is looked for.
+pub(super) fn each_word(text: &str, mut found: impl FnMut(&str)) {
     let mut word = Word::default();
     for character in text.chars() {
         if character == '_' || is_word(character) {

@@ -1,53 +1,52 @@
-//! Search by words. Each engine has a text of its own.
+//! Search by words. Each engine has a way of its own.
 //!
-//! What is a word is decided by whoever writes chunks and asks for them, so that both engines find the
-//! same; they only bring English words to their stem.
+//! What is a word, and which are forms of one, is decided by whoever writes chunks and asks for them, so that
+//! both engines find the same. A chunk's words stand in the index together with its store's mark, so that a search
+//! reads none of another store's.
 //!
-//! SQLite ranks by BM25. What PostgreSQL has in its place knows no rarity of words: each word's rank,
-//! which levels off with how often it occurs and falls with the length of the chunk, is weighted by
-//! it as BM25 does.
-//!
-//! A chunk's words stand in the index together with its store's mark, so that a search reads none
-//! of another store's.
+//! SQLite ranks by BM25 (`postings.rs`). What PostgreSQL has in its place knows no rarity of words: each word's
+//! rank, which levels off with how often it occurs and falls with the length of the chunk, is
+//! weighted by it as BM25 does.
 
 use std::ops::ControlFlow;
 
 use loomgate_domain::{VectorStoreId, WorkspaceId, vector_store::Attributes};
 
-use super::{COLUMNS, LexicalHit, columns, read, shown};
+use super::{
+    AT_ONCE, COLUMNS, LexicalHit, columns, get,
+    postings::{self, RankedChunk},
+    read, shown,
+};
 use crate::{
     Error,
-    tx::{Dialect, Tx, postgres_statements, sqlite_statements, statements, values},
+    tx::{Dialect, Tx, postgres_statements, statements, values},
 };
+
+/// The most words of a search: a bit for each tells whether a chunk has it.
+const WORDS: usize = 64;
 
 statements! {
     SCOPE = "SELECT seq, chunks FROM vector_stores \
         WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL";
 }
 
-sqlite_statements! {
-    SEARCH = concat!("SELECT ", columns!(), ", \
-        CAST(chunk_terms.rank * -1000000 AS INTEGER) FROM chunk_terms \
-        CROSS JOIN chunks ON chunks.seq = chunk_terms.rowid ", shown!("CROSS JOIN"), " \
-        WHERE chunk_terms MATCH $1 AND chunks.workspace_id = $2 ORDER BY chunk_terms.rank \
-        LIMIT $3 OFFSET $4");
-}
-
 postgres_statements! {
     // Parameters: the words, the marks of the stores, how many chunks these have, the workspace.
-    SEARCH_WEIGHTED = concat!("WITH word AS (SELECT DISTINCT '''' || \
-            COALESCE((ts_lexize('english_stem', word))[1], word) || '''' AS word \
-            FROM regexp_split_to_table($1, ' ') AS word), \
-        hit AS (SELECT chunk_terms.seq, word.word, \
+    SEARCH_WEIGHTED = concat!("WITH word AS (SELECT '''' || word || '''' AS word, \
+            MIN(place)::int - 1 AS place \
+            FROM regexp_split_to_table($1, ' ') WITH ORDINALITY AS words (word, place) \
+            WHERE word <> '' GROUP BY 1), \
+        hit AS (SELECT chunk_terms.seq, word.word, word.place, \
             ts_rank(chunk_terms.terms, word.word::tsquery, 1) AS rank FROM word \
             JOIN chunk_terms ON chunk_terms.terms @@ ($2::text || ' & ' || word.word)::tsquery), \
         rarity AS (SELECT word, \
             ln(1 + GREATEST($3::bigint - COUNT(*) + 0.5, 0.5) / (COUNT(*) + 0.5)) AS rarity \
             FROM hit GROUP BY word), \
-        ranked AS (SELECT hit.seq, SUM(hit.rank * rarity.rarity) AS score FROM hit \
+        ranked AS (SELECT hit.seq, SUM(hit.rank * rarity.rarity) AS score, \
+            BIT_OR(1::bigint << hit.place) AS held FROM hit \
             JOIN rarity ON rarity.word = hit.word GROUP BY hit.seq) \
-        SELECT ", columns!(), ", CEIL(ranked.score * 1000000)::bigint FROM ranked \
-        JOIN chunks ON chunks.seq = ranked.seq ", shown!("JOIN"), " \
+        SELECT ", columns!(), ", CEIL(ranked.score * 1000000)::bigint, ranked.held FROM ranked \
+        JOIN chunks ON chunks.seq = ranked.seq ", shown!(), " \
         WHERE chunks.workspace_id = $4 ORDER BY ranked.score DESC, chunks.seq LIMIT $5 OFFSET $6");
 }
 
@@ -70,55 +69,107 @@ pub(super) fn search(
             chunks += count;
         }
     }
-    let words: Vec<&str> = words.iter().filter_map(|word| plain(word)).collect();
+    let words = (0..).zip(words).take(WORDS);
+    let words: Vec<_> = words
+        .filter_map(|(place, word)| Some((place, plain(word)?)))
+        .collect();
     if scopes.is_empty() || words.is_empty() || most == 0 {
         return Ok(Vec::new());
     }
-    let (sql, values, mut window) = match tx.dialect() {
-        // Makes rows as they are looked at.
-        Dialect::Sqlite => {
-            let values = values![sqlite_query(&scopes, &words), ws].to_vec();
-            (SEARCH, values, i64::MAX)
-        }
-        // Makes and sends all that it was asked for.
-        Dialect::Postgres => {
-            let values = values![words.join(" "), postgres_scope(&scopes), chunks, ws].to_vec();
-            (SEARCH_WEIGHTED, values, i64::from(most))
-        }
+    let wanted = Wanted {
+        scopes: &scopes,
+        chunks,
+        words: &words,
+        most: most as usize,
+        accept,
     };
-    let (mut hits, mut offset) = (Vec::new(), 0);
+    match tx.dialect() {
+        Dialect::Sqlite => sqlite(tx, ws, &wanted),
+        Dialect::Postgres => postgres(tx, ws, &wanted),
+    }
+}
+
+/// What is searched for.
+struct Wanted<'w> {
+    /// The marks of the stores.
+    scopes: &'w [i64],
+    /// How many chunks these have.
+    chunks: i64,
+    /// With their places.
+    words: &'w [(u32, &'w str)],
+    most: usize,
+    accept: &'w dyn Fn(&Attributes) -> bool,
+}
+
+fn sqlite(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<LexicalHit>, Error> {
+    let mut ranked = postings::rank(tx, (wanted.scopes, wanted.chunks), wanted.words)?;
+    let mut hits = Vec::new();
+    while hits.len() < wanted.most {
+        let some: Vec<_> = ranked.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() {
+            break;
+        }
+        let ids: Vec<_> = some.iter().map(|chunk| chunk.id).collect();
+        let mut found = get(tx, ws, &ids)?;
+        for RankedChunk { id, score, held } in some {
+            // One that is not searched any more, or not yet, is not there.
+            let chunk = found.remove(&id);
+            if let Some(chunk) = chunk.filter(|chunk| (wanted.accept)(&chunk.attributes)) {
+                let score = millionths(score);
+                hits.push(LexicalHit { chunk, score, held });
+            }
+        }
+    }
+    hits.truncate(wanted.most);
+    Ok(hits)
+}
+
+/// Asks for a page of what it has found, and for larger ones while few of that are taken.
+fn postgres(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<LexicalHit>, Error> {
+    // What is no word keeps its place.
+    let mut words = vec![""; WORDS];
+    for (place, word) in wanted.words {
+        words[*place as usize] = word;
+    }
+    let words = words.join(" ");
+    let marks: Vec<String> = wanted.scopes.iter().copied().map(postgres_mark).collect();
+    let marks = format!("({})", marks.join(" | "));
+    let mut hits = Vec::new();
+    let (mut offset, mut window) = (0, i64::try_from(wanted.most).unwrap_or(i64::MAX));
     loop {
         let mut seen = 0;
-        let mut values = values.clone();
-        values.extend_from_slice(values![window, offset]);
-        tx.visit(sql, &values, &mut |row| {
+        let values = values![&words, &marks, wanted.chunks, ws, window, offset];
+        tx.visit(SEARCH_WEIGHTED, values, &mut |row| {
             seen += 1;
             let chunk = read(row)?;
-            if accept(&chunk.attributes) {
-                let score = score(row.integer(COLUMNS)?);
-                hits.push(LexicalHit { chunk, score });
+            if (wanted.accept)(&chunk.attributes) {
+                let score = millionths(row.integer(COLUMNS)?);
+                let held = row.integer(COLUMNS + 1)?.cast_unsigned();
+                hits.push(LexicalHit { chunk, score, held });
             }
-            Ok(if hits.len() < most as usize {
+            Ok(if hits.len() < wanted.most {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
             })
         })?;
-        if hits.len() >= most as usize || seen < window {
+        if hits.len() >= wanted.most || seen < window {
             return Ok(hits);
         }
-        // Few are taken: more at a time.
         offset += window;
         window = window.saturating_mul(4);
     }
 }
 
-/// The mark of a store, in SQLite's index.
-pub(super) fn sqlite_mark(scope: i64) -> String {
-    format!("s{scope}")
-}
-
-/// In PostgreSQL's, where it stands among the words: none of them has a slash.
+/// The mark of a store in PostgreSQL's index, where it stands among the words: none of them has a slash.
 pub(super) fn postgres_mark(scope: i64) -> String {
     format!("'/s{scope}'")
 }
@@ -129,22 +180,10 @@ pub(super) fn plain(word: &str) -> Option<&str> {
     Some(word).filter(|word| !word.is_empty() && word.chars().all(is_plain))
 }
 
-fn sqlite_query(scopes: &[i64], words: &[&str]) -> String {
-    let any = |of: Vec<String>| of.join(" OR ");
-    let scopes = scopes.iter().map(|scope| sqlite_mark(*scope)).collect();
-    let words = words.iter().map(|word| format!("\"{word}\"")).collect();
-    format!("scope : ({}) AND terms : ({})", any(scopes), any(words))
-}
-
-fn postgres_scope(scopes: &[i64]) -> String {
-    let marks: Vec<String> = scopes.iter().map(|scope| postgres_mark(*scope)).collect();
-    format!("({})", marks.join(" | "))
-}
-
 #[expect(
     clippy::cast_precision_loss,
     reason = "ranks are small numbers, and only compared"
 )]
-fn score(millionths: i64) -> f64 {
-    millionths.max(1) as f64 / 1e6
+fn millionths(score: i64) -> f64 {
+    score.max(1) as f64 / 1e6
 }

@@ -4,7 +4,8 @@ use loomgate_domain::WorkspaceId;
 
 use super::{
     NewChunk,
-    lexical::{plain, postgres_mark, sqlite_mark},
+    lexical::{plain, postgres_mark},
+    postings,
 };
 use crate::{
     Error,
@@ -27,18 +28,18 @@ statements! {
 }
 
 sqlite_statements! {
-    INSERT_TERMS = "INSERT INTO chunk_terms (rowid, scope, terms) VALUES ($1, $2, $3)";
-    DELETE_TERMS = "DELETE FROM chunk_terms WHERE rowid = $1";
+    INSERT_TOKENS = "INSERT INTO chunk_terms (rowid, terms) VALUES ($1, $2)";
+    DELETE_TOKENS = "DELETE FROM chunk_terms WHERE rowid = $1";
 }
 
 postgres_statements! {
     // Parameters: the chunk, the mark of its store, its words.
-    INSERT_TERMS_STEMMED = "INSERT INTO chunk_terms (seq, terms) SELECT $1::bigint, \
-        ($2::text || ' ' || COALESCE(string_agg('''' || stem || ''':' || place, ' '), ''))::tsvector \
-        FROM (SELECT COALESCE((ts_lexize('english_stem', word))[1], word) AS stem, \
-            LEAST(place, 16383) AS place \
-            FROM regexp_split_to_table($3, ' ') WITH ORDINALITY AS words (word, place) \
-            WHERE word <> '') AS stems";
+    INSERT_TERMS = "INSERT INTO chunk_terms (seq, terms) SELECT $1::bigint, \
+        ($2::text || ' ' || COALESCE(string_agg('''' || word || ''':' || \
+            LEAST(place, 16383), ' '), ''))::tsvector \
+        FROM regexp_split_to_table($3, ' ') WITH ORDINALITY AS words (word, place) \
+        WHERE word <> ''";
+    DELETE_TERMS = "DELETE FROM chunk_terms WHERE seq = $1";
 }
 
 /// Where chunks belong.
@@ -95,56 +96,85 @@ fn index<'c>(
     tx: &mut dyn Tx,
     chunks: impl Iterator<Item = (i64, i64, &'c str)>,
 ) -> Result<(), Error> {
-    let (sql, mark): (_, fn(i64) -> String) = match tx.dialect() {
-        Dialect::Sqlite => (INSERT_TERMS, sqlite_mark),
-        Dialect::Postgres => (INSERT_TERMS_STEMMED, postgres_mark),
-    };
+    let dialect = tx.dialect();
     let rows: Vec<_> = chunks
         .map(|(seq, scope, words)| {
-            let words: Vec<&str> = words.split(' ').filter_map(plain).collect();
-            values![seq, mark(scope), words.join(" ")].to_vec()
+            let words = words.split(' ').filter_map(plain);
+            match dialect {
+                Dialect::Sqlite => values![seq, postings::tokens(scope, words)].to_vec(),
+                Dialect::Postgres => {
+                    let words = words.collect::<Vec<_>>().join(" ");
+                    values![seq, postgres_mark(scope), words].to_vec()
+                }
+            }
         })
         .collect();
+    let sql = match dialect {
+        Dialect::Sqlite => INSERT_TOKENS,
+        Dialect::Postgres => INSERT_TERMS,
+    };
     tx.execute_all(sql, &rows)?;
     Ok(())
 }
 
-/// The same of rows that were copied: `seq`, workspace, `entry`, and the text at the end, whose words
-/// `words_of` knows. Those of a file that is gone have no store any more, and are about to go
-/// themselves.
-pub(crate) fn index_copied(
+/// A chunk whose words are to be made known: its number, its workspace, `entry`, and its text.
+pub(super) type Text<'t> = (i64, Value<'t>, i64, &'t str);
+
+/// The same of chunks that are there, whose words `words_of` knows. Those of a file that is gone have no
+/// store any more, and are about to go themselves.
+pub(super) fn index_texts<'t>(
     tx: &mut dyn Tx,
-    rows: &[Vec<Value<'_>>],
+    texts: impl Iterator<Item = Text<'t>>,
     words_of: fn(&str) -> String,
 ) -> Result<(), Error> {
-    let mut chunks = Vec::with_capacity(rows.len());
+    let mut chunks = Vec::new();
     let mut known: Option<(i64, Option<i64>)> = None;
-    for row in rows {
-        let [
-            Value::Integer(seq),
-            ws,
-            Value::Integer(entry),
-            ..,
-            Value::Text(text),
-        ] = &row[..]
-        else {
-            return Err(Error::corrupt("a chunk of another form"));
-        };
+    for (seq, ws, entry, text) in texts {
         let scope = match known {
-            Some((of, scope)) if of == *entry => scope,
-            _ => {
-                let values = [Value::Integer(*entry), ws.clone()];
-                tx.row(SCOPE_OF_ENTRY, &values, |row| row.integer(0))?
-            }
+            Some((of, scope)) if of == entry => scope,
+            _ => tx.row(SCOPE_OF_ENTRY, &[Value::Integer(entry), ws], |row| {
+                row.integer(0)
+            })?,
         };
-        known = Some((*entry, scope));
-        chunks.extend(scope.map(|scope| (*seq, scope, words_of(text))));
+        known = Some((entry, scope));
+        chunks.extend(scope.map(|scope| (seq, scope, words_of(text))));
     }
     let chunks = chunks.iter();
     index(
         tx,
         chunks.map(|(seq, scope, words)| (*seq, *scope, words.as_str())),
     )
+}
+
+/// The same of rows that were copied, whose text stands at the end.
+pub(crate) fn index_copied(
+    tx: &mut dyn Tx,
+    rows: &[Vec<Value<'_>>],
+    words_of: fn(&str) -> String,
+) -> Result<(), Error> {
+    let texts = rows.iter().map(|row| match &row[..] {
+        [
+            Value::Integer(seq),
+            ws,
+            Value::Integer(entry),
+            ..,
+            Value::Text(text),
+        ] => Ok((*seq, ws.clone(), *entry, &**text)),
+        _ => Err(Error::corrupt("a chunk of another form")),
+    });
+    let texts: Vec<Text<'_>> = texts.collect::<Result<_, _>>()?;
+    index_texts(tx, texts.into_iter(), words_of)
+}
+
+/// Forgets the words of chunks.
+pub(super) fn forget(tx: &mut dyn Tx, numbers: &[i64]) -> Result<(), Error> {
+    let rows: Vec<_> = numbers.iter().map(|seq| values![*seq].to_vec()).collect();
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => DELETE_TOKENS,
+        Dialect::Postgres => DELETE_TERMS,
+    };
+    tx.execute_all(sql, &rows)?;
+    Ok(())
 }
 
 /// Removes the first chunks of a generation, `most` of them; returns how many there were.
@@ -159,7 +189,7 @@ pub(crate) fn remove(
     let rows: Vec<_> = numbers.iter().map(|seq| values![*seq].to_vec()).collect();
     if tx.dialect() == Dialect::Sqlite {
         // On PostgreSQL they go with their chunk.
-        tx.execute_all(DELETE_TERMS, &rows)?;
+        forget(tx, &numbers)?;
     }
     tx.execute_all(DELETE, &rows)?;
     Ok(numbers.len())

@@ -10,14 +10,11 @@ use loomgate_domain::{
     vector_store::{Attributes, Chunk, ChunkId},
 };
 
-use super::{COLUMNS, Chunks, columns, read, shown, small};
+use super::{AT_ONCE, COLUMNS, Chunks, at_once, columns, named, read, shown, small};
 use crate::{
     Error,
-    tx::{Value, statements, values},
+    tx::{statements, values},
 };
-
-/// How many chunks one statement asks for.
-const AT_ONCE: usize = 32;
 
 statements! {
     VERSION = "SELECT version FROM vector_stores \
@@ -33,10 +30,9 @@ statements! {
         WHERE chunks.workspace_id = $1 AND chunks.entry = $2 AND chunks.generation = $3 \
         AND chunks.position >= $4 ORDER BY chunks.position LIMIT $5";
     CANDIDATES = concat!("SELECT ", columns!(), ", chunk_vectors.vector FROM chunks ",
-        shown!("JOIN"), " JOIN chunk_vectors ON chunk_vectors.seq = chunks.seq \
-        WHERE chunks.workspace_id = $1 AND chunks.seq IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, \
-        $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, \
-        $29, $30, $31, $32, $33) AND vector_store_files.embedding = $34");
+        shown!(), " JOIN chunk_vectors ON chunk_vectors.seq = chunks.seq \
+        WHERE chunks.workspace_id = $1 AND chunks.seq IN ", at_once!(),
+        " AND vector_store_files.embedding = $34");
     TEXTS_OF_CHUNKS = "SELECT seq, position, text FROM chunks WHERE workspace_id = $1 AND entry = $2 \
         AND generation = $3 AND position >= $4 ORDER BY position LIMIT $5";
     // By the digest first: a join may as well begin with all chunks of the workspace.
@@ -221,10 +217,7 @@ impl Chunks<'_> {
             .read(move |tx| {
                 let mut found = Vec::with_capacity(ids.len());
                 for some in ids.chunks(AT_ONCE) {
-                    let mut values = values![&ws].to_vec();
-                    values.extend(some.iter().map(|id| Value::Integer(id.0)));
-                    // No chunk has this number.
-                    values.resize(1 + AT_ONCE, Value::Integer(0));
+                    let mut values = named(&ws, some);
                     values.extend_from_slice(values![&embedding]);
                     let more = tx.rows(CANDIDATES, &values, |row| {
                         Ok((read(row)?, row.bytes(COLUMNS)?.to_vec()))
