@@ -45,6 +45,7 @@ test: cargo ## every test: Rust, the official SDKs, the contract, the documentat
 	@echo '== 1/4 Rust tests, those of the store on SQLite and PostgreSQL'
 	@scripts/ensure-nextest.sh
 	@scripts/ensure-postgres.sh >/dev/null
+	@scripts/ensure-pgvector.sh >/dev/null
 	cargo nextest run --locked --workspace
 	@echo '== 2/4 Servers and engines once more, on PostgreSQL'
 	$(ON_POSTGRES) cargo nextest run --locked --workspace -E '(package(loomgate-server) | package(loomgate-engine)) & kind(test) - binary(simulation)'

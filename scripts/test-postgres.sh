@@ -10,6 +10,9 @@
 #   test-postgres.sh database          makes a database of a test's own (a schema), prints its URL
 #   test-postgres.sh restart           ends the server's sessions and starts it again
 #
+# With TEST_POSTGRES_WITH=pgvector it is another server, from the programs of ensure-pgvector.sh, without
+# TLS, whose user may create extensions.
+#
 # With LOOMGATE_TEST_POSTGRES=URL that server is used, and none is started. A test that restarts the
 # server has one of its own, in the folder that TEST_POSTGRES_HOME names.
 #
@@ -25,6 +28,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'test-postgres: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
+case ${TEST_POSTGRES_WITH:-} in
+    '') programs=scripts/ensure-postgres.sh folder_name=test-postgres role=CREATEDB ;;
+    # Its users make extensions, which takes a superuser.
+    pgvector) programs=scripts/ensure-pgvector.sh folder_name=test-pgvector role=SUPERUSER ;;
+    *) fail "TEST_POSTGRES_WITH is $TEST_POSTGRES_WITH" ;;
+esac
+
 # How long nobody may use the server before it goes, in seconds.
 idle=10
 
@@ -32,7 +42,7 @@ idle=10
 database() {
     local name bin
     name=t_$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')
-    bin=$(scripts/ensure-postgres.sh)
+    bin=$($programs)
     "$bin/psql" -q -X -v ON_ERROR_STOP=1 "$1" -c "CREATE SCHEMA $name" >&2
     printf '%s?sslmode=disable&options=-csearch_path%%3D%s\n' "$1" "$name"
 }
@@ -47,7 +57,7 @@ if [[ -n ${LOOMGATE_TEST_POSTGRES:-} ]]; then
     exit 0
 fi
 command -v flock >/dev/null || fail "flock is missing: install util-linux, then try again"
-home=${TEST_POSTGRES_HOME:-${CARGO_TARGET_DIR:-$PWD/target}/test-postgres}
+home=${TEST_POSTGRES_HOME:-${CARGO_TARGET_DIR:-$PWD/target}/$folder_name}
 mkdir -p "$home"
 
 # Runs a program as a user that PostgreSQL accepts: it refuses to be root.
@@ -91,13 +101,18 @@ fi
 
 start() {
     local bin folder port password
-    bin=$(scripts/ensure-postgres.sh)
+    bin=$($programs)
     # Short, because the path of a socket is limited; open to the server's user.
     folder=$(mktemp -d /tmp/loomgate-postgres-XXXXXX)
     chmod 0755 "$folder"
     mkdir "$folder/data"
     [[ $(id -u) != 0 ]] || chown "$(as_user id -u)" "$folder/data"
     password=$(head -c 18 /dev/urandom | base64 | tr '+/' 'ab')
+    if ! as_user test -x "$bin/postgres"; then
+        # In a folder that is not open to that user.
+        cp -R "$bin/.." "$folder/programs"
+        bin=$folder/programs/bin
+    fi
     # The programs want a working directory that their user may read.
     (cd / && as_user "$bin/initdb" -D "$folder/data" -U postgres -A peer -E UTF8 --locale=C.UTF-8 --no-sync) \
         >"$folder/initdb.log" 2>&1 || { cat "$folder/initdb.log" >&2; fail "initdb failed"; }
@@ -108,7 +123,11 @@ local   all all              peer
 host    all scram_user 127.0.0.1/32 scram-sha-256
 host    all all        127.0.0.1/32 md5
 HBA
-    certificates "$folder"
+    local tls=off
+    if [[ $role != SUPERUSER ]]; then
+        tls=on
+        certificates "$folder"
+    fi
     as_user tee -a "$folder/data/postgresql.conf" >/dev/null <<CONF
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '$folder/data'
@@ -118,7 +137,7 @@ fsync = off
 full_page_writes = off
 autovacuum_naptime = 10
 password_encryption = md5
-ssl = on
+ssl = $tls
 ssl_cert_file = '$folder/data/server.crt'
 ssl_key_file = '$folder/data/server.key'
 log_min_messages = fatal
@@ -133,7 +152,7 @@ CONF
         ((attempt < 8)) || { tail -n 20 "$folder/data/log" >&2; rm -rf "$folder"; fail "the server did not start"; }
     done
     (cd / && as_user "$bin/psql" -q -X -v ON_ERROR_STOP=1 -h "$folder/data" -p "$port" -U postgres -d postgres) >/dev/null <<SQL
-CREATE ROLE loomgate_test LOGIN CREATEDB CREATEROLE PASSWORD '$password';
+CREATE ROLE loomgate_test LOGIN $role CREATEROLE PASSWORD '$password';
 CREATE DATABASE loomgate_test OWNER loomgate_test;
 SET password_encryption = 'scram-sha-256';
 CREATE ROLE scram_user LOGIN PASSWORD 'a p@ss:word/%';
@@ -151,7 +170,7 @@ SQL
 restart() {
     local folder bin
     folder=$(cat "$home/folder")
-    bin=$(scripts/ensure-postgres.sh)
+    bin=$($programs)
     (cd / && as_user "$bin/pg_ctl" -D "$folder/data" -m fast -w -t 60 -l "$folder/data/log" restart) >/dev/null 2>&1 8>&- 9>&-
     head -n 1 "$folder/data/postmaster.pid" >"$home/pid"
 }

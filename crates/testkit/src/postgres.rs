@@ -1,7 +1,8 @@
 //! Tables of a test's own, on the PostgreSQL that all tests share.
 //!
 //! The server is started by `scripts/test-postgres.sh` when the first test wants it, and goes some
-//! seconds after the last process that used it. `LOOMGATE_TEST_POSTGRES` names another one.
+//! seconds after the last process that used it. `LOOMGATE_TEST_POSTGRES` names another one. What is about
+//! the extension pgvector has a server of its own, which has it.
 
 #![expect(
     clippy::unwrap_used,
@@ -42,6 +43,8 @@ struct Server {
 pub struct Database {
     name: String,
     url: String,
+    /// Where statements about it go.
+    admin: String,
 }
 
 /// Whether tests that could use either engine are to use PostgreSQL.
@@ -67,11 +70,30 @@ impl Database {
     pub fn new() -> Self {
         let name = format!("t_{:016x}", RandomState::new().hash_one(()));
         admin(&format!("CREATE SCHEMA {name}"));
-        let url = format!(
-            "{}?sslmode=disable&options=-csearch_path%3D{name}",
-            server().url
-        );
-        Self { name, url }
+        Self::of(&name, base_url())
+    }
+
+    /// One on the server that has pgvector. It is a whole database, since there is an extension or none in
+    /// each; this one has none yet: `CREATE EXTENSION vector`.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such server, and none could be started.
+    pub fn for_pgvector() -> Self {
+        static SERVER: OnceLock<Server> = OnceLock::new();
+        let server = &SERVER.get_or_init(|| start(Some("pgvector"))).url;
+        let name = format!("t_{:016x}", RandomState::new().hash_one(()));
+        execute(server, &format!("CREATE DATABASE {name}"));
+        let (server, _) = server.rsplit_once('/').expect("a URL with a database");
+        Self::of("public", &format!("{server}/{name}"))
+    }
+
+    fn of(schema: &str, admin: &str) -> Self {
+        Self {
+            name: schema.to_owned(),
+            url: format!("{admin}?sslmode=disable&options=-csearch_path%3D{schema}"),
+            admin: admin.to_owned(),
+        }
     }
 
     /// The one that [`Database::url`] told.
@@ -80,11 +102,9 @@ impl Database {
     ///
     /// Where the URL is another's.
     pub fn at(url: &str) -> Self {
+        let (admin, _) = url.split_once('?').expect("a URL of this type");
         let (_, name) = url.rsplit_once("%3D").expect("a URL of this type");
-        Self {
-            name: name.to_owned(),
-            url: url.to_owned(),
-        }
+        Self::of(name, admin)
     }
 
     /// Where it is, password included. TLS is off.
@@ -103,7 +123,8 @@ impl Database {
     ///
     /// When they fail.
     pub fn execute(&self, sql: &str) {
-        admin(&format!("SET search_path = {}; {sql}", self.name));
+        let sql = format!("SET search_path = {}; {sql}", self.name);
+        execute(&self.admin, &sql);
     }
 
     /// Every row of every table, as text, with the table's name.
@@ -130,7 +151,7 @@ impl Database {
     /// When it fails.
     pub fn texts(&self, sql: &str) -> Vec<String> {
         let (search, sql) = (format!("SET search_path = {}", self.name), sql.to_owned());
-        connected(async move |client| {
+        connected(&self.admin, async move |client| {
             client.batch_execute(&search).await.unwrap();
             let rows = client.simple_query(&sql).await.unwrap();
             let texts = rows.iter().filter_map(|row| match row {
@@ -156,8 +177,14 @@ impl Default for Database {
 ///
 /// When they fail.
 pub fn admin(sql: &str) {
+    execute(base_url(), sql);
+}
+
+fn execute(url: &str, sql: &str) {
     let sql = sql.to_owned();
-    connected(async move |client| client.batch_execute(&sql).await.unwrap());
+    connected(url, async move |client| {
+        client.batch_execute(&sql).await.unwrap();
+    });
 }
 
 /// `postgres://user:password@127.0.0.1:port/database` of the server.
@@ -180,8 +207,11 @@ pub fn authority() -> PathBuf {
 }
 
 /// Does something on a connection, on a thread that belongs to no runtime.
-fn connected<T: Send + 'static>(work: impl AsyncFnOnce(&Client) -> T + Send + 'static) -> T {
-    let url = server().url.clone();
+fn connected<T: Send + 'static>(
+    url: &str,
+    work: impl AsyncFnOnce(&Client) -> T + Send + 'static,
+) -> T {
+    let url = url.to_owned();
     let done = thread::spawn(move || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().unwrap();
@@ -204,15 +234,19 @@ fn server() -> &'static Server {
                 _in_use: None,
             };
         }
-        start()
+        start(None)
     })
 }
 
-fn start() -> Server {
+/// Starts the server, or the one with an extension.
+fn start(extension: Option<&str>) -> Server {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = std::env::var_os("CARGO_TARGET_DIR");
     let home = target.map_or_else(|| root.join("target"), PathBuf::from);
-    let home = home.join("test-postgres");
+    let home = home.join(extension.map_or_else(
+        || "test-postgres".to_owned(),
+        |extension| format!("test-{extension}"),
+    ));
     std::fs::create_dir_all(&home).unwrap();
     let in_use = OpenOptions::new()
         .create(true)
@@ -221,9 +255,12 @@ fn start() -> Server {
     let in_use = in_use.unwrap();
     in_use.lock_shared().unwrap();
     // Runs where one is running already cost some milliseconds.
-    let output = Command::new(root.join("scripts/test-postgres.sh"))
-        .output()
-        .unwrap();
+    let mut script = Command::new(root.join("scripts/test-postgres.sh"));
+    if let Some(extension) = extension {
+        script.env_remove("LOOMGATE_TEST_POSTGRES");
+        script.env("TEST_POSTGRES_WITH", extension);
+    }
+    let output = script.output().unwrap();
     assert!(
         output.status.success(),
         "no PostgreSQL for this test: {}",
