@@ -16,17 +16,21 @@ use crate::{
     tx::{Row, Tx, Value, statements, values},
 };
 
+mod embeddings;
 mod lexical;
 mod postings;
 mod renewal;
 mod rows;
 mod vectors;
 
+pub use embeddings::{Complete, Filled, Near, Neighbour};
+pub(crate) use embeddings::{keep as keep_embeddings, keep_copied as keep_copied_embeddings};
 pub(crate) use rows::{Place, index_copied, remove, write};
 pub use vectors::{Digest, Embedded, EmbeddedFile, NewVector, StoredCode, StoredText};
 
 #[cfg(test)]
 pub(crate) use {
+    embeddings::POSTGRES_STATEMENTS as EMBEDDING_POSTGRES_STATEMENTS,
     lexical::POSTGRES_STATEMENTS as LEXICAL_POSTGRES_STATEMENTS,
     lexical::STATEMENTS as LEXICAL_STATEMENTS,
     postings::SQLITE_STATEMENTS as POSTING_SQLITE_STATEMENTS,

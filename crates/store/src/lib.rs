@@ -78,7 +78,8 @@ pub use affinity::Affinity;
 pub use assistants::Assistants;
 pub use blobs::Blobs;
 pub use chunks::{
-    Chunks, Digest, Embedded, EmbeddedFile, LexicalHit, NewChunk, NewVector, StoredCode, StoredText,
+    Chunks, Complete, Digest, Embedded, EmbeddedFile, Filled, LexicalHit, Near, Neighbour,
+    NewChunk, NewVector, StoredCode, StoredText,
 };
 pub use configs::Configs;
 pub use counters::Counters;

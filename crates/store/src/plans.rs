@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Tables that grow with use.
-const LARGE: [&str; 26] = [
+const LARGE: [&str; 27] = [
     "assistants",
     "threads",
     "messages",
@@ -29,6 +29,7 @@ const LARGE: [&str; 26] = [
     "chunks",
     "chunk_vectors",
     "chunk_terms",
+    "chunk_embeddings",
     "files",
     "blobs",
     "file_blobs",

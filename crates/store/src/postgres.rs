@@ -4,6 +4,7 @@
 mod fault;
 mod listener;
 mod migrate;
+mod pgvector;
 mod session;
 mod target;
 mod tls;
@@ -19,6 +20,7 @@ pub use self::url::{PostgresUrl, UrlError};
 pub(crate) use self::{
     listener::{Listener, Presence},
     migrate::{Steps, migrate},
+    pgvector::look_for as look_for_pgvector,
     session::Session,
     target::Target,
     values::storable,

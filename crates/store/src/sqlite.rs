@@ -150,6 +150,10 @@ impl Tx for Open<'_> {
         Dialect::Sqlite
     }
 
+    fn uses_pgvector(&self) -> bool {
+        false
+    }
+
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
         let mut statement = self.connection.prepare_cached(sql)?;
         bind(&mut statement, values)?;

@@ -222,6 +222,9 @@ impl Store {
     ) -> Result<Self, Error> {
         let target = Target::new(postgres)?;
         let migrated = postgres::migrate(&target, &[&schema::RECORDS, &schema::LOGS], purpose)?;
+        if purpose != Purpose::Source {
+            postgres::look_for_pgvector(&target)?;
+        }
         // Told to others, who do not tell it back.
         let us: Arc<str> = format!("{:016x}", RandomState::new().hash_one(())).into();
         let work = WorkSignal::new();
@@ -278,6 +281,13 @@ impl Store {
     /// Whether both are one database, which other processes may use at the same time.
     pub fn is_shared(&self) -> bool {
         self.inner.records.is_shared()
+    }
+
+    /// Whether the database has pgvector and is asked for the nearest vectors. It was looked for when
+    /// this store was opened; should it go away since, then this becomes false.
+    pub fn uses_pgvector(&self) -> bool {
+        let shared = self.inner.shared.as_ref();
+        shared.is_some_and(|shared| shared.target.pgvector.is_used())
     }
 
     /// What opening did to the schemas.

@@ -26,6 +26,9 @@ pub(crate) trait Tx {
     /// Whose SQL it speaks.
     fn dialect(&self) -> Dialect;
 
+    /// Whether vectors are kept a second time, in the table that is for PostgreSQL's extension.
+    fn uses_pgvector(&self) -> bool;
+
     /// Runs a statement and returns how many rows it changed.
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error>;
 

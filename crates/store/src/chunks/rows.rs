@@ -3,7 +3,7 @@
 use loomgate_domain::WorkspaceId;
 
 use super::{
-    NewChunk,
+    NewChunk, NewVector, embeddings,
     lexical::{plain, postgres_mark},
     postings,
 };
@@ -75,15 +75,16 @@ pub(crate) fn write(tx: &mut dyn Tx, place: Place<'_>, chunks: &[NewChunk]) -> R
     tx.execute_all(INSERT, &rows)?;
     let written = values![ws, entry, generation, first];
     let numbers = tx.rows(NUMBERS, written, |row| row.integer(0))?;
-    let vectors: Vec<_> = numbers
-        .iter()
-        .zip(chunks)
-        .filter_map(|(seq, chunk)| {
-            let vector = chunk.vector.as_ref()?;
-            Some(values![*seq, &vector.bytes[..], &vector.digest[..]].to_vec())
-        })
+    let vectors = numbers.iter().zip(chunks);
+    let vectors: Vec<_> = vectors
+        .filter_map(|(seq, chunk)| Some((*seq, chunk.vector.as_ref()?)))
         .collect();
-    tx.execute_all(INSERT_VECTOR, &vectors)?;
+    let rows: Vec<_> = vectors
+        .iter()
+        .map(|(seq, vector)| values![*seq, &vector.bytes[..], &vector.digest[..]].to_vec())
+        .collect();
+    tx.execute_all(INSERT_VECTOR, &rows)?;
+    embeddings::keep(tx, vectors.into_iter().map(NewVector::of_chunk))?;
     let texts = numbers.iter().zip(chunks);
     index(
         tx,

@@ -13,7 +13,7 @@ use loomgate_domain::{
 use super::{AT_ONCE, COLUMNS, Chunks, at_once, columns, named, read, shown, small};
 use crate::{
     Error,
-    tx::{statements, values},
+    tx::{Tx, statements, values},
 };
 
 statements! {
@@ -50,6 +50,13 @@ pub struct NewVector {
     pub digest: Digest,
     /// In the form that whoever searches reads.
     pub bytes: Vec<u8>,
+}
+
+impl NewVector {
+    /// A chunk's number, the vector, and what it is of.
+    pub(crate) fn of_chunk((seq, vector): (i64, &Self)) -> (i64, &[u8], Option<&[u8]>) {
+        (seq, &vector.bytes, Some(&vector.digest))
+    }
 }
 
 /// The files of a store that are searched by vectors of one kind.
@@ -103,9 +110,7 @@ impl Chunks<'_> {
         store: &VectorStoreId,
     ) -> Result<Option<i64>, Error> {
         let (ws, store) = (ws.clone(), store.clone());
-        self.0
-            .read_one(move |tx| tx.row(VERSION, values![&ws, &store], |row| row.integer(0)))
-            .await
+        self.0.read_one(move |tx| version_of(tx, &ws, &store)).await
     }
 
     /// The files of a store whose vectors were made by `embedding`. `None`: there is no such store.
@@ -119,8 +124,7 @@ impl Chunks<'_> {
         self.0
             .read(move |tx| {
                 // First: what changes in between is then looked at once more.
-                let version = tx.row(VERSION, values![&ws, &store], |row| row.integer(0))?;
-                let Some(version) = version else {
+                let Some(version) = version_of(tx, &ws, &store)? else {
                     return Ok(None);
                 };
                 let files = tx.rows(EMBEDDED, values![&ws, &store, &embedding], |row| {
@@ -247,4 +251,13 @@ impl Chunks<'_> {
             })
             .await
     }
+}
+
+/// A store's version. `None`: there is no such store.
+pub(super) fn version_of(
+    tx: &mut dyn Tx,
+    ws: &WorkspaceId,
+    store: &VectorStoreId,
+) -> Result<Option<i64>, Error> {
+    tx.row(VERSION, values![ws, store], |row| row.integer(0))
 }

@@ -466,7 +466,10 @@ pub(super) static RECORDS: &[Table] = &[
             ],
         )
     },
-    table("chunk_vectors", SEQ, &["seq", "vector", "digest"]),
+    Table {
+        derive: Some(chunks::keep_copied_embeddings),
+        ..table("chunk_vectors", SEQ, &["seq", "vector", "digest"])
+    },
 ];
 
 /// Those of the logs.

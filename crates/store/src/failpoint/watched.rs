@@ -26,6 +26,10 @@ impl Tx for Watched<'_> {
         self.tx.dialect()
     }
 
+    fn uses_pgvector(&self) -> bool {
+        self.tx.uses_pgvector()
+    }
+
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
         let changed = self.tx.execute(sql, values)?;
         self.has_changed |= changed > 0;

@@ -23,6 +23,9 @@ const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seq
 /// a bitmap.
 const RANKED: &str = "SEARCH_WEIGHTED";
 
+/// What is sorted by a distance, which stands in no index either.
+const NEAREST: &str = "NEAREST";
+
 fn statements() -> Vec<Statement> {
     let shared = all().into_iter().map(|(_, statement)| statement);
     let second_texts = [
@@ -37,19 +40,38 @@ fn statements() -> Vec<Statement> {
         .collect()
 }
 
-fn session(settings: &str) -> Session {
-    let database = Database::new();
+/// A session for these statements, and one with those that want pgvector.
+fn sessions(settings: &str) -> [(Session, Vec<Statement>); 2] {
+    let with_pgvector = Database::for_pgvector();
+    with_pgvector.execute("CREATE EXTENSION vector");
+    [
+        (session(&Database::new(), settings), statements()),
+        (
+            session(&with_pgvector, settings),
+            chunks::EMBEDDING_POSTGRES_STATEMENTS.to_vec(),
+        ),
+    ]
+}
+
+fn session(database: &Database, settings: &str) -> Session {
     let options = Postgres::at(PostgresUrl::parse(database.url()).unwrap());
     let target = Target::new(&options).unwrap();
     let schemas = [&schema::RECORDS, &schema::LOGS];
     postgres::migrate(&target, &schemas, Purpose::Use).unwrap();
+    postgres::look_for_pgvector(&target).unwrap();
     Session::open(&target, settings, None).unwrap()
 }
 
 /// Asks for the plan of every statement, or of one more.
 fn plans(settings: &str, more: &[Statement]) -> Vec<(Statement, Json)> {
-    let session = session(settings);
-    let statements = statements().into_iter().chain(more.iter().copied());
+    let [(session, mut statements), (with_pgvector, its)] = sessions(settings);
+    statements.extend_from_slice(more);
+    let mut plans = explained(&session, statements);
+    plans.extend(explained(&with_pgvector, its));
+    plans
+}
+
+fn explained(session: &Session, statements: Vec<Statement>) -> Vec<(Statement, Json)> {
     session.run(async |client| {
         let mut plans = Vec::new();
         for (name, sql) in statements {
@@ -105,8 +127,9 @@ fn no_statement_walks_through_a_large_table_or_sorts_a_list() {
         let is_sort = |node: &&&Json| node["Node Type"].as_str().unwrap().contains("Sort");
         let sorts = sql.contains("ORDER BY") && nodes.iter().any(|node| is_sort(&node));
         // The rule notices one that does.
-        let expected = name == "WALK";
-        assert_eq!((walks, sorts), (expected, expected), "{name}: {plan:#}");
+        let is_walk = name == "WALK";
+        let expected = (is_walk, is_walk || name == NEAREST);
+        assert_eq!((walks, sorts), expected, "{name}: {plan:#}");
     }
 }
 
@@ -130,16 +153,17 @@ fn words_are_looked_up_in_their_index() {
 
 #[test]
 fn values_and_columns_are_of_the_types_that_the_store_knows() {
-    let mut session = session("");
-    for (name, sql) in statements() {
-        let statement = session.statement(sql, false).expect(name);
-        for kind in statement.params() {
-            let known = [Type::TEXT, Type::INT8, Type::BYTEA];
-            assert!(known.contains(kind), "{name}: {kind}");
-        }
-        for column in statement.columns() {
-            let known = [Type::TEXT, Type::INT8, Type::INT4, Type::BYTEA, Type::VOID];
-            assert!(known.contains(column.type_()), "{name}: {column:?}");
+    for (mut session, statements) in sessions("") {
+        for (name, sql) in statements {
+            let statement = session.statement(sql, false).expect(name);
+            for kind in statement.params() {
+                let known = [Type::TEXT, Type::INT8, Type::INT4, Type::BYTEA];
+                assert!(known.contains(kind), "{name}: {kind}");
+            }
+            for column in statement.columns() {
+                let known = [Type::TEXT, Type::INT8, Type::INT4, Type::BYTEA, Type::VOID];
+                assert!(known.contains(column.type_()), "{name}: {column:?}");
+            }
         }
     }
 }

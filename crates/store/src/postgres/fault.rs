@@ -26,7 +26,8 @@ impl From<&DbError> for Refused {
 pub(super) enum Trouble {
     /// The connection is gone, or of no use any more.
     Lost,
-    /// The server gave the transaction up in favour of another: it may well succeed now.
+    /// The server gave the transaction up in favour of another, or it wanted an extension that is gone:
+    /// it may well succeed now.
     Conflict,
 }
 
@@ -75,8 +76,8 @@ const SLOW: &str = "the database took too long";
 #[error("{0}")]
 struct Other(String);
 
-/// The same for a connection that did not come about.
-pub(super) fn unconnected(error: &tokio_postgres::Error) -> String {
+/// What is wrong, in words.
+pub(super) fn text(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(said) => Refused::from(said).to_string(),
         None => chain(error),

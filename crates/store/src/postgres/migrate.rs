@@ -14,7 +14,7 @@ use crate::{
 /// PostgreSQL's language, and is let go of with the transaction.
 const LOCK_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_lock (id BIGINT PRIMARY KEY)";
 const LOCK_ROW: &str = "INSERT INTO schema_lock (id) VALUES (1) ON CONFLICT DO NOTHING";
-const LOCK: &str = "SELECT id FROM schema_lock WHERE id = 1 FOR UPDATE";
+pub(super) const LOCK: &str = "SELECT id FROM schema_lock WHERE id = 1 FOR UPDATE";
 
 /// How often the table of the lock is made again: two who make it at once may both fail.
 const ATTEMPTS: u32 = 5;
@@ -51,7 +51,7 @@ pub(crate) fn migrate(
     ended.unwrap_or(Err(Error::Unavailable("the migration ended in a panic")))
 }
 
-const SETUP: &str = "SET default_transaction_isolation = 'read committed'";
+pub(super) const SETUP: &str = "SET default_transaction_isolation = 'read committed'";
 
 /// A schema as it is migrated to.
 #[derive(Debug, Clone, Copy)]

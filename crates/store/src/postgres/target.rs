@@ -11,7 +11,7 @@ use std::{
 use tokio_postgres::{Client, Config, Connection, Socket, tls::TlsStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Postgres, fault, tls};
+use super::{Postgres, fault, pgvector::Pgvector, tls};
 use crate::{Error, schema::Durability};
 
 /// How long a connection may take to come about, unless the URL says otherwise.
@@ -39,6 +39,7 @@ pub(crate) struct Target {
     statement_timeout: Duration,
     /// How long a job waits for a connection.
     pub(crate) wait: Duration,
+    pub(crate) pgvector: Pgvector,
     health: AtomicBool,
 }
 
@@ -69,6 +70,7 @@ impl Target {
             name: options.url.to_string(),
             statement_timeout: options.statement_timeout,
             wait: options.wait,
+            pgvector: Pgvector::default(),
             health: AtomicBool::new(true),
         }))
     }
@@ -89,7 +91,7 @@ impl Target {
         let connecting = self.config.connect(self.tls.0.clone());
         match tokio::time::timeout(limit, connecting).await {
             Ok(Ok(connected)) => Ok(connected),
-            Ok(Err(error)) => Err(self.unconnected(fault::unconnected(&error))),
+            Ok(Err(error)) => Err(self.unconnected(fault::text(&error))),
             Err(_) => Err(self.unconnected("it does not answer".to_owned())),
         }
     }
@@ -108,9 +110,15 @@ impl Target {
             Durability::EachCommit => "",
             Durability::Checkpoints => "; SET synchronous_commit = off",
         };
+        // A comparison with all vectors of a store is worth more than a plan is, but no compiler's time.
+        let uncompiled = if self.pgvector.is_used() {
+            "; SET jit = off"
+        } else {
+            ""
+        };
         format!(
             "SET default_transaction_isolation = 'read committed'; SET statement_timeout = {}; \
-             SET idle_in_transaction_session_timeout = {}{flushed}",
+             SET idle_in_transaction_session_timeout = {}{flushed}{uncompiled}",
             self.statement_timeout.as_millis(),
             IDLE_IN_TRANSACTION.as_millis(),
         )

@@ -9,7 +9,7 @@ use futures::{
 use tokio_postgres::{Client, Statement};
 
 use super::{
-    Session,
+    Session, Target,
     fault::{self, Trouble},
 };
 use crate::{
@@ -36,6 +36,7 @@ struct SecondStatement;
 /// A job's statements on a session: in a transaction, or the one that needs none.
 pub(super) struct Open<'s> {
     session: &'s mut Session,
+    target: &'s Target,
     /// What this process is called among those that share the database.
     us: &'s str,
     access: Access,
@@ -59,13 +60,18 @@ enum Stage {
 }
 
 impl<'s> Open<'s> {
-    pub(super) fn new(session: &'s mut Session, us: &'s str, access: Access) -> Self {
+    pub(super) fn new(
+        session: &'s mut Session,
+        (target, us): (&'s Target, &'s str),
+        access: Access,
+    ) -> Self {
         let stage = match access {
             Access::Read | Access::Write => Stage::Before,
             Access::ReadOne | Access::WriteOne => Stage::Single,
         };
         Self {
             session,
+            target,
             us,
             access,
             stage,
@@ -102,7 +108,7 @@ impl<'s> Open<'s> {
             return Err(Error::driver(SecondStatement));
         }
         let statement = self.session.statement(sql, locks);
-        let statement = statement.map_err(|error| self.failed(&error))?;
+        let statement = statement.map_err(|error| self.failed(sql, &error))?;
         let answer = match self.stage {
             Stage::Before => {
                 self.stage = Stage::Open;
@@ -128,11 +134,14 @@ impl<'s> Open<'s> {
                     .run(async |client| act(client, &statement).await)
             }
         };
-        answer.map_err(|error| self.failed(&error))
+        answer.map_err(|error| self.failed(sql, &error))
     }
 
-    fn failed(&mut self, error: &tokio_postgres::Error) -> Error {
+    fn failed(&mut self, sql: &str, error: &tokio_postgres::Error) -> Error {
         self.trouble = fault::trouble(error);
+        if self.trouble.is_none() && self.target.pgvector.is_lost(sql, error) {
+            self.trouble = Some(Trouble::Conflict);
+        }
         if self.trouble == Some(Trouble::Lost) && self.sent_alone() {
             return Error::Interrupted;
         }
@@ -164,6 +173,10 @@ impl<'s> Open<'s> {
 impl Tx for Open<'_> {
     fn dialect(&self) -> Dialect {
         Dialect::Postgres
+    }
+
+    fn uses_pgvector(&self) -> bool {
+        self.target.pgvector.is_used()
     }
 
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {

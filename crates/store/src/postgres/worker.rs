@@ -113,7 +113,7 @@ impl Worker {
     }
 
     fn attempt(&self, session: &mut Session, job: &mut dyn Job, access: Access) -> Attempt {
-        let mut tx = Open::new(session, &self.us, access);
+        let mut tx = Open::new(session, (&self.target, &self.us), access);
         let stands = job.run(&mut tx);
         let ended = match tx.trouble {
             // The job has the error.

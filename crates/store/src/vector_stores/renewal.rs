@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     ClaimRequest, Error,
-    chunks::NewVector,
+    chunks::{self, NewVector},
     tx::{statements, values},
 };
 
@@ -127,6 +127,8 @@ impl Indexing<'_> {
                     })
                     .collect();
                 tx.execute_all(REPLACE, &rows)?;
+                let vectors = vectors.iter().map(|(chunk, vector)| (chunk.0, vector));
+                chunks::keep_embeddings(tx, vectors.map(NewVector::of_chunk))?;
                 Ok(true)
             })
             .await

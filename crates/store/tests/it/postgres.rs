@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod lines;
+mod pgvector;
 mod races;
 mod schemas;
 mod security;
