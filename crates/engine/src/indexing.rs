@@ -13,6 +13,7 @@
 //! Invariant: a client that goes away, or another file, never changes what becomes of a file.
 
 mod embedding;
+mod filling;
 mod pipeline;
 mod renewal;
 mod worker;

@@ -5,6 +5,7 @@
 //! memory holds, a chunk that is not searched any more is not found.
 
 mod cache;
+mod large;
 mod load;
 
 use std::{
@@ -25,6 +26,7 @@ use tokio::sync::Semaphore;
 
 use crate::{Embedder, Purpose};
 use cache::Cache;
+use large::Known;
 
 /// How long a search waits for the vectors of its questions.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -53,6 +55,7 @@ pub(crate) struct Vectors {
     store: Store,
     embedder: Arc<dyn Embedder>,
     cache: Cache,
+    known: Known,
     /// Large scans at the same time: one for each processor.
     scans: Arc<Semaphore>,
 }
@@ -61,7 +64,7 @@ pub(crate) struct Vectors {
 enum View {
     /// In memory.
     Index(Index),
-    /// Too large for it: its files are read from the store, page by page.
+    /// Too large for it: these files are searched where they lie.
     Files(Vec<EmbeddedFile>),
 }
 
@@ -80,6 +83,7 @@ impl Vectors {
             store,
             embedder,
             cache: Cache::new(bytes),
+            known: Known::default(),
             scans: Arc::new(Semaphore::new(processors)),
         }
     }
@@ -110,7 +114,8 @@ impl Vectors {
             let scanned = match view {
                 View::Index(index) => self.scan(index, &questions, wanted.most, accepted).await,
                 View::Files(files) => {
-                    self.scan_store(ws, files, &questions, (wanted.most, accepted))
+                    let most = (wanted.most, accepted);
+                    self.scan_large((ws, store), files, &questions, most)
                         .await?
                 }
             };

@@ -255,6 +255,11 @@ pub async fn start_at(
     let foundation = Foundation::lay(&config)?;
     let store = foundation.store(Sharing::Server)?;
     words::renew(&store).await?;
+    if store.uses_pgvector() {
+        tracing::info!(
+            "the database has pgvector: it is asked for the nearest vectors of stores that do not fit the memory"
+        );
+    }
     let blobs = foundation.blobs(&config)?;
     marks::expect_hash_key(&foundation, &store).await?;
     let vault = Arc::new(Vault::new(foundation.master_keys(&config)?));

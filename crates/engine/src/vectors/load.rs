@@ -4,13 +4,13 @@
 //! that was changed. Where it is another one, the files in the index are compared with those that are
 //! searched, and only what differs is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use loomgate_domain::{VectorStoreId, WorkspaceId};
-use loomgate_search::vector::{BLOCK_ROWS, Candidate, Code, Index, merge};
+use loomgate_search::vector::{BLOCK_ROWS, Code, Index};
 use loomgate_store::{EmbeddedFile, Error, StoredCode};
 
-use super::{Questions, Vectors, View, cache::Held, scan_one};
+use super::{Vectors, View, cache::Held};
 
 /// Codes that are read at a time.
 const PAGE: u32 = 512;
@@ -128,7 +128,7 @@ impl Vectors {
         }
     }
 
-    async fn page(
+    pub(super) async fn page(
         &self,
         ws: &WorkspaceId,
         file: &EmbeddedFile,
@@ -137,49 +137,16 @@ impl Vectors {
         let place = (file.entry, file.generation);
         self.store.chunks().codes(ws, place, from, PAGE).await
     }
-
-    /// Scans a store that is too large for the memory, page by page.
-    pub(super) async fn scan_store(
-        &self,
-        ws: &WorkspaceId,
-        files: Vec<EmbeddedFile>,
-        questions: &Questions,
-        (most, accepted): (usize, Option<BTreeSet<i64>>),
-    ) -> Result<Vec<Vec<Candidate>>, Error> {
-        let mut best = vec![Vec::new(); questions.ready.len()];
-        let is_accepted = |file: &EmbeddedFile| {
-            let accepted = accepted.as_ref();
-            accepted.is_none_or(|files| files.contains(&file.entry))
-        };
-        for file in files.iter().filter(|file| is_accepted(file)) {
-            let mut from = Some(0);
-            while let Some(first) = from {
-                let page = self.page(ws, file, first).await?;
-                let Ok(mut index) = Index::new(questions.dimensions) else {
-                    return Ok(best);
-                };
-                append(&mut index, file, &page);
-                for (best, query) in best.iter_mut().zip(&questions.ready) {
-                    if let Some(query) = query {
-                        let found = scan_one(&index, query, most, None);
-                        *best = merge([std::mem::take(best), found], most);
-                    }
-                }
-                from = next(&page);
-            }
-        }
-        Ok(best)
-    }
 }
 
 /// Where the next page begins; `None`: this was the last.
-fn next(page: &[StoredCode]) -> Option<u32> {
+pub(super) fn next(page: &[StoredCode]) -> Option<u32> {
     let last = page.last().filter(|_| page.len() == PAGE as usize)?;
     last.position.checked_add(1)
 }
 
 /// Appends a page of a file. What is of another width, or no code, is left out.
-fn append(index: &mut Index, file: &EmbeddedFile, page: &[StoredCode]) {
+pub(super) fn append(index: &mut Index, file: &EmbeddedFile, page: &[StoredCode]) {
     let codes: Vec<(u64, Code)> = page
         .iter()
         .filter_map(|stored| {

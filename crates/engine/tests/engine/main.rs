@@ -15,6 +15,7 @@ mod harness;
 mod lines;
 mod locked;
 mod meaning;
+mod pgvector;
 mod reopen;
 mod replica;
 mod searches;

@@ -31,11 +31,11 @@ use serde_json::json;
 
 use crate::harness::{Bench, CountingIds, ScriptedModel, store};
 
-const STORE: &str = "vs_1";
+pub(crate) const STORE: &str = "vs_1";
 
 /// Knows what a text is about: pets, food or travel.
 #[derive(Debug)]
-struct Subjects {
+pub(crate) struct Subjects {
     identity: &'static str,
     /// The texts of each call that was to be kept.
     asked: Mutex<Vec<Vec<String>>>,
@@ -45,7 +45,7 @@ struct Subjects {
 }
 
 impl Subjects {
-    fn new(identity: &'static str) -> Arc<Self> {
+    pub(crate) fn new(identity: &'static str) -> Arc<Self> {
         Arc::new(Self {
             identity,
             asked: Mutex::default(),
@@ -127,9 +127,9 @@ impl Clock for Hands {
     }
 }
 
-struct Library {
-    store: Store,
-    ws: WorkspaceId,
+pub(crate) struct Library {
+    pub(crate) store: Store,
+    pub(crate) ws: WorkspaceId,
     shelf: Arc<Shelf>,
     clock: Arc<Hands>,
     ids: Arc<CountingIds>,
@@ -137,7 +137,10 @@ struct Library {
 
 impl Library {
     async fn new() -> Self {
-        let store = store();
+        Self::on(store()).await
+    }
+
+    pub(crate) async fn on(store: Store) -> Self {
         let ws = store.workspaces().ensure("default").await.unwrap();
         let record = VectorStore {
             id: VectorStoreId::trusted(STORE),
@@ -168,13 +171,23 @@ impl Library {
 
     /// An indexer that works.
     async fn indexer(&self, embedder: Option<&Arc<Subjects>>) -> Indexer {
+        let embedder = embedder.map(|it| Arc::clone(it) as Arc<dyn Embedder>);
+        self.indexer_of(&self.store, embedder).await
+    }
+
+    /// One of another process.
+    pub(crate) async fn indexer_of(
+        &self,
+        store: &Store,
+        embedder: Option<Arc<dyn Embedder>>,
+    ) -> Indexer {
         let settings = IndexingSettings {
             poll: Duration::from_millis(2),
-            embedder: embedder.map(|it| Arc::clone(it) as Arc<dyn Embedder>),
+            embedder,
             ..IndexingSettings::default()
         };
         let indexer = Indexer::new(
-            (self.store.clone(), self.shelf.clone()),
+            (store.clone(), self.shelf.clone()),
             (self.clock.clone(), self.ids.clone()),
             settings,
         );
@@ -184,19 +197,30 @@ impl Library {
 
     /// A process that searches.
     fn engine(&self, embedder: Option<&Arc<Subjects>>, vector_bytes: usize) -> Engine {
+        let embedder = embedder.map(|it| Arc::clone(it) as Arc<dyn Embedder>);
+        self.engine_of(&self.store, embedder, vector_bytes)
+    }
+
+    /// Another one.
+    pub(crate) fn engine_of(
+        &self,
+        store: &Store,
+        embedder: Option<Arc<dyn Embedder>>,
+        vector_bytes: usize,
+    ) -> Engine {
         let settings = Settings {
             workers: false,
-            embedder: embedder.map(|it| Arc::clone(it) as Arc<dyn Embedder>),
+            embedder,
             vector_bytes,
             ..Bench::settings(Limits::default())
         };
         let model = Arc::new(ScriptedModel::default());
         let (clock, ids) = (self.clock.clone(), self.ids.clone());
-        Engine::new(self.store.clone(), model, clock, ids, settings)
+        Engine::new(store.clone(), model, clock, ids, settings)
     }
 
     /// Puts a text into the store as file `n`, which may be there already.
-    async fn put(&self, n: u32, text: &str, attributes: Attributes) {
+    pub(crate) async fn put(&self, n: u32, text: &str, attributes: Attributes) {
         let (id, now) = (file_id(n), Timestamp(1));
         if self
             .shelf
@@ -256,7 +280,7 @@ impl Library {
     }
 
     /// Waits until a file is done with.
-    async fn done(&self, n: u32) -> VectorStoreFile {
+    pub(crate) async fn done(&self, n: u32) -> VectorStoreFile {
         loop {
             let file = self.file(n).await;
             if file.status != IndexingStatus::InProgress {
@@ -276,18 +300,18 @@ impl Library {
     }
 
     /// Puts a text into the store, and waits until it is searched.
-    async fn index(&self, n: u32, text: &str) {
+    pub(crate) async fn index(&self, n: u32, text: &str) {
         self.put(n, text, Attributes::default()).await;
         let file = self.done(n).await;
         assert_eq!(file.status, IndexingStatus::Completed, "{file:?}");
     }
 
     /// What a question finds: the files' names and scores.
-    async fn find(&self, engine: &Engine, query: &str) -> Vec<(String, f64)> {
+    pub(crate) async fn find(&self, engine: &Engine, query: &str) -> Vec<(String, f64)> {
         self.find_in(engine, query, None).await
     }
 
-    async fn find_in(
+    pub(crate) async fn find_in(
         &self,
         engine: &Engine,
         query: &str,
@@ -306,18 +330,18 @@ impl Library {
         found.map(|it| (it.file_name, it.score)).collect()
     }
 
-    async fn names(&self, engine: &Engine, query: &str) -> Vec<String> {
+    pub(crate) async fn names(&self, engine: &Engine, query: &str) -> Vec<String> {
         let found = self.find(engine, query).await.into_iter();
         found.map(|(name, _)| name).collect()
     }
 }
 
-fn file_id(n: u32) -> FileId {
+pub(crate) fn file_id(n: u32) -> FileId {
     FileId::trusted(format!("file-{n}"))
 }
 
 /// A text that is cut up into about as many chunks.
-fn paragraphs(numbers: Range<usize>) -> String {
+pub(crate) fn paragraphs(numbers: Range<usize>) -> String {
     let words = " word".repeat(95);
     let all: Vec<_> = numbers
         .map(|n| format!("Paragraph {n}.{words}\n\n"))
@@ -325,9 +349,9 @@ fn paragraphs(numbers: Range<usize>) -> String {
     all.concat()
 }
 
-const PETS: &str = "The kitten has long whiskers.";
-const FOOD: &str = "Pizza is the best meal.";
-const MIB: usize = 1 << 20;
+pub(crate) const PETS: &str = "The kitten has long whiskers.";
+pub(crate) const FOOD: &str = "Pizza is the best meal.";
+pub(crate) const MIB: usize = 1 << 20;
 
 #[tokio::test]
 async fn a_question_finds_what_shares_no_word_with_it() {
@@ -353,7 +377,10 @@ async fn a_question_finds_what_shares_no_word_with_it() {
 
 #[tokio::test]
 async fn what_any_process_changes_is_seen_at_the_next_search() {
-    let library = Library::new().await;
+    changes_are_seen_at_the_next_search(&Library::new().await).await;
+}
+
+pub(crate) async fn changes_are_seen_at_the_next_search(library: &Library) {
     let embedder = Subjects::new("subjects");
     let indexer = library.indexer(Some(&embedder)).await;
     let engines = [

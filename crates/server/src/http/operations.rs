@@ -52,6 +52,8 @@ async fn metrics(State(app): State<App>) -> impl IntoResponse {
     // 0: by words alone.
     let by_meaning = app.config.file_search.embeddings.is_some();
     metrics::gauge!("loomgate_file_search_by_meaning").set(f64::from(u8::from(by_meaning)));
+    let uses_pgvector = app.store.uses_pgvector();
+    metrics::gauge!("loomgate_file_search_pgvector").set(f64::from(u8::from(uses_pgvector)));
     ([(header::CONTENT_TYPE, kind)], app.metrics.render())
 }
 

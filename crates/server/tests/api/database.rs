@@ -16,9 +16,14 @@ pub(crate) fn url(folder: &Path) -> Option<String> {
     }
     let file = folder.join(FILE);
     if !file.exists() {
-        std::fs::write(&file, postgres::Database::new().url()).unwrap();
+        place_at(folder, postgres::Database::new().url());
     }
     Some(std::fs::read_to_string(&file).unwrap())
+}
+
+/// Has a folder's server use these tables where tests use PostgreSQL.
+pub(crate) fn place_at(folder: &Path, url: &str) {
+    std::fs::write(folder.join(FILE), url).unwrap();
 }
 
 /// The database of a folder's server, to look behind its answers.

@@ -1,8 +1,12 @@
 //! What those who run the server look at, and what every answer carries.
 
+use loomgate_testkit::{postgres::Database, upstream::FakeUpstream};
 use reqwest::Method;
 
-use crate::app::{Answer, TestApp};
+use crate::{
+    app::{Answer, TestApp},
+    database,
+};
 
 #[tokio::test]
 async fn health_and_readiness_need_no_key() {
@@ -35,8 +39,12 @@ async fn metrics_count_requests_by_route() {
     app.get("/v1/nowhere").await;
     let metrics = app.get("/metrics").await;
     assert_eq!(metrics.status, 200);
-    let by_words = "loomgate_file_search_by_meaning 0";
-    assert!(metrics.text.contains(by_words), "{}", metrics.text);
+    for none in [
+        "loomgate_file_search_by_meaning 0",
+        "loomgate_file_search_pgvector 0",
+    ] {
+        assert!(metrics.text.contains(none), "{}", metrics.text);
+    }
     assert!(
         metrics
             .header("content-type")
@@ -54,6 +62,22 @@ async fn metrics_count_requests_by_route() {
             metrics.text
         );
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_show_that_the_database_has_pgvector() {
+    let database = Database::for_pgvector();
+    database.execute("CREATE EXTENSION vector");
+    let folder = tempfile::tempdir().unwrap();
+    database::place_at(folder.path(), database.url());
+    let variables = [("LOOMGATE_DATABASE", database.url())];
+    let app = TestApp::start_all(folder, FakeUpstream::start().await, "", &variables).await;
+    let metrics = app.get("/metrics").await.text;
+    assert!(
+        metrics.contains("loomgate_file_search_pgvector 1"),
+        "{metrics}"
+    );
     app.stop().await;
 }
 

@@ -1,0 +1,221 @@
+//! Stores that are too large for the memory, in a database that has pgvector: against the same search
+//! page by page, by a process that began before the database had it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use loomgate_domain::{
+    VectorStoreId, WorkspaceId,
+    vector_store::{AttributeValue, Attributes},
+};
+use loomgate_engine::{EmbedError, Embedder, Engine, Purpose};
+use loomgate_search::filter::Filter;
+use loomgate_store::{Options, Postgres, PostgresUrl, Store};
+use loomgate_testkit::postgres::Database;
+use serde_json::json;
+
+use crate::meaning::{
+    FOOD, Library, MIB, PETS, STORE, Subjects, changes_are_seen_at_the_next_search, file_id,
+    paragraphs,
+};
+
+fn open(database: &Database) -> Store {
+    let url = PostgresUrl::parse(database.url()).unwrap();
+    Store::open(Options::postgres(Postgres::at(url))).unwrap()
+}
+
+/// The table's rows that have a vector's digest.
+fn kept(database: &Database) -> Vec<String> {
+    database.texts(
+        "SELECT COUNT(chunk_embeddings.seq) || ' of ' || COUNT(*) FROM chunk_vectors \
+         LEFT JOIN chunk_embeddings USING (seq, digest)",
+    )
+}
+
+async fn filled_in(database: &Database) {
+    let count = database.texts("SELECT COUNT(*) FROM chunk_vectors");
+    while kept(database) != [format!("{0} of {0}", count[0])] {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn changes_are_seen_in_a_database_with_pgvector() {
+    let database = Database::for_pgvector();
+    database.execute("CREATE EXTENSION vector");
+    let library = Library::on(open(&database)).await;
+    assert!(library.store.uses_pgvector());
+    changes_are_seen_at_the_next_search(&library).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_pages_find_pgvector_finds_and_whatever_becomes_of_it_something_is_found() {
+    let database = Database::for_pgvector();
+    let library = Library::on(open(&database)).await;
+    let embedder = Subjects::new("subjects");
+    let by = || Some(Arc::clone(&embedder) as Arc<dyn Embedder>);
+    let old = library.indexer_of(&library.store, by()).await;
+    library.index(1, &paragraphs(0..80)).await;
+    library.index(2, PETS).await;
+    database.execute("CREATE EXTENSION vector");
+    let store = open(&database);
+    assert!(store.uses_pgvector() && !library.store.uses_pgvector());
+    let pages = library.engine_of(&library.store, by(), 0);
+    let memory = library.engine_of(&store, by(), MIB);
+    let asked = library.engine_of(&store, by(), 0);
+    let filter = || {
+        let filter = json!({"type": "eq", "key": "year", "value": 2024});
+        Filter::parse(&filter, "filters").unwrap()
+    };
+    let same = async || {
+        for question in [
+            "Should a cat get this?",
+            "an eat-in dinner",
+            "a train",
+            "pet and soup",
+        ] {
+            for filter in [None, Some(filter())] {
+                let expected = library.find_in(&memory, question, filter.clone()).await;
+                for engine in [&pages, &asked] {
+                    let found = library.find_in(engine, question, filter.clone()).await;
+                    assert_eq!(found, expected, "{question}");
+                }
+            }
+        }
+    };
+    same().await;
+    let new = library.indexer_of(&store, by()).await;
+    filled_in(&database).await;
+    same().await;
+    // By one who does not know of the table, and by one who does.
+    library.index(3, FOOD).await;
+    same().await;
+    old.drain().await.unwrap();
+    library.index(4, "A pet dog on a train.").await;
+    let year = ("year".to_owned(), AttributeValue::Number(2024.into()));
+    let of_2024 = Attributes::new([year]).unwrap();
+    library.put(5, "A cat.", of_2024).await;
+    library.done(5).await;
+    library.index(2, "A voyage with a pet.").await;
+    let files = library.store.vector_store_files();
+    let id = VectorStoreId::trusted(STORE);
+    assert!(files.remove(&library.ws, &id, &file_id(4)).await.unwrap());
+    same().await;
+
+    // It goes away in the middle.
+    database.execute("DROP EXTENSION vector CASCADE");
+    same().await;
+    library.index(1, "An old cat and a young dog.").await;
+    same().await;
+    assert!(!store.uses_pgvector());
+    new.drain().await.unwrap();
+}
+
+#[tokio::test]
+async fn codes_are_not_read_where_pgvector_tells() {
+    let database = Database::for_pgvector();
+    database.execute("CREATE EXTENSION vector");
+    let library = Library::on(open(&database)).await;
+    let embedder = Subjects::new("subjects");
+    let by = || Some(Arc::clone(&embedder) as Arc<dyn Embedder>);
+    let indexer = library.indexer_of(&library.store, by()).await;
+    library.index(1, &paragraphs(0..80)).await;
+    library.index(2, PETS).await;
+    // Codes that say nothing, of 8 dimensions, before numbers that do.
+    database.execute(
+        "UPDATE chunk_vectors SET vector = \
+         substr(vector, 1, 4) || decode(repeat('00', 8), 'hex') || substr(vector, 13)",
+    );
+    let engine = library.engine_of(&library.store, by(), 0);
+    assert_eq!(library.names(&engine, "a cat or dog").await, ["2.txt"]);
+    database.execute("DELETE FROM chunk_embeddings");
+    let again = library.engine_of(&library.store, by(), 0);
+    assert_eq!(library.names(&again, "a cat or dog").await, [""; 0]);
+    indexer.drain().await.unwrap();
+}
+
+/// 384 numbers by chance for each text.
+#[derive(Debug)]
+struct Scatter;
+
+impl Embedder for Scatter {
+    fn identity(&self) -> &'static str {
+        "scatter"
+    }
+
+    fn embed<'a>(
+        &'a self,
+        _workspace: &'a WorkspaceId,
+        texts: &'a [&'a str],
+        _purpose: Purpose,
+    ) -> BoxFuture<'a, Result<Vec<Vec<f32>>, EmbedError>> {
+        let vector = |text: &&str| {
+            let mut bytes = [0; 2 * 384];
+            blake3::Hasher::new()
+                .update(text.as_bytes())
+                .finalize_xof()
+                .fill(&mut bytes);
+            let numbers = bytes.chunks_exact(2);
+            numbers
+                .map(|it| f32::from(i16::from_le_bytes([it[0], it[1]])))
+                .collect()
+        };
+        let vectors = texts.iter().map(vector).collect();
+        async move { Ok(vectors) }.boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: some minutes, and a machine for itself (docs/file-search.md)"]
+async fn pages_against_pgvector() {
+    let database = Database::for_pgvector();
+    let library = Library::on(open(&database)).await;
+    let by = || Some(Arc::new(Scatter) as Arc<dyn Embedder>);
+    let old = library.indexer_of(&library.store, by()).await;
+    for n in 0..20_u32 {
+        let from = n as usize * 1_000;
+        library.index(n + 1, &paragraphs(from..from + 1_000)).await;
+    }
+    database.execute("CREATE EXTENSION vector");
+    let store = open(&database);
+    let began = Instant::now();
+    let new = library.indexer_of(&store, by()).await;
+    filled_in(&database).await;
+    println!(
+        "filled in after {:?}: {:?}",
+        began.elapsed(),
+        kept(&database)
+    );
+    old.drain().await.unwrap();
+    new.drain().await.unwrap();
+    database.execute("ANALYZE");
+    for (name, store, bytes) in [
+        ("pages", &library.store, 0),
+        ("pgvector", &store, 0),
+        ("memory", &store, 100 * MIB),
+    ] {
+        let engine = library.engine_of(store, by(), bytes);
+        let times = timed(&library, &engine).await;
+        println!(
+            "{name}: median {:?}, worst {:?}",
+            times[times.len() / 2],
+            times.last()
+        );
+    }
+}
+
+/// How long searches took, in the order of that. The first of all is not counted.
+async fn timed(library: &Library, engine: &Engine) -> Vec<Duration> {
+    let mut times = Vec::new();
+    for n in 0..21 {
+        let began = Instant::now();
+        library.find(engine, &format!("zebra{n}")).await;
+        times.push(began.elapsed());
+    }
+    times.remove(0);
+    times.sort();
+    times
+}
