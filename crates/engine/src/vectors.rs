@@ -11,6 +11,7 @@ mod load;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::Range,
     sync::Arc,
     time::Duration,
 };
@@ -172,7 +173,7 @@ impl Vectors {
         None
     }
 
-    /// Scans an index for all questions.
+    /// Scans an index for all questions; a large one in parts, on as many processors as are free.
     async fn scan(
         &self,
         index: Index,
@@ -180,28 +181,47 @@ impl Vectors {
         most: usize,
         accepted: Option<BTreeSet<i64>>,
     ) -> Vec<Vec<Candidate>> {
-        let ready = questions.ready.clone();
         let blocks = index.blocks();
-        let scan = move || {
-            let scanned = ready.iter().map(|query| match query {
-                Some(query) => scan_one(&index, query, most, accepted.as_ref()),
-                None => Vec::new(),
-            });
-            scanned.collect::<Vec<_>>()
+        let scan = Scan {
+            index,
+            questions: questions.ready.clone(),
+            most,
+            accepted,
         };
         if blocks <= FEW_BLOCKS {
-            return scan();
+            return scan.of(0..blocks);
         }
+        let mut permits = Vec::new();
         // Closed by nobody; without a permit it would only be one scan more.
-        let permit = Arc::clone(&self.scans).acquire_owned().await;
-        let scanned = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            scan()
+        permits.extend(Arc::clone(&self.scans).acquire_owned().await);
+        while permits.len() < blocks / FEW_BLOCKS
+            && let Ok(permit) = Arc::clone(&self.scans).try_acquire_owned()
+        {
+            permits.push(permit);
+        }
+        let part = blocks.div_ceil(permits.len().max(1));
+        let mut permits = permits.into_iter();
+        let scan = Arc::new(scan);
+        let parts = (0..blocks).step_by(part).map(|first| {
+            let (scan, permit) = (Arc::clone(&scan), permits.next());
+            tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                scan.of(first..blocks.min(first + part))
+            })
         });
-        scanned.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a scan of vectors broke off");
-            vec![Vec::new(); questions.ready.len()]
-        })
+        let parts: Vec<_> = parts.collect();
+        let mut found = vec![Vec::new(); questions.ready.len()];
+        for part in parts {
+            match part.await {
+                Ok(lists) => {
+                    for (found, list) in found.iter_mut().zip(lists) {
+                        *found = merge([std::mem::take(found), list], most);
+                    }
+                }
+                Err(error) => tracing::error!(%error, "a scan of vectors broke off"),
+            }
+        }
+        found
     }
 
     /// Ranks candidates by their full vectors.
@@ -252,19 +272,37 @@ fn beginning(question: &str) -> &str {
     &question[..question.floor_char_boundary(QUESTION_BYTES)]
 }
 
-/// The nearest of an index that is as wide as the question.
-fn scan_one(
-    index: &Index,
-    query: &Query,
+/// A scan of an index that is as wide as the questions.
+struct Scan {
+    index: Index,
+    questions: Vec<Option<Query>>,
+    /// The most candidates of a question.
     most: usize,
-    accepted: Option<&BTreeSet<i64>>,
-) -> Vec<Candidate> {
-    let allowed = |group: u64| accepted.is_none_or(|files| files.contains(&group.cast_signed()));
-    let scanned = index.scan(query, most, allowed);
-    scanned.unwrap_or_else(|error| {
-        tracing::error!(%error, "vectors could not be scanned");
-        Vec::new()
-    })
+    /// The files that count; without it, all.
+    accepted: Option<BTreeSet<i64>>,
+}
+
+impl Scan {
+    /// The nearest in some blocks, for each question.
+    fn of(&self, blocks: Range<usize>) -> Vec<Vec<Candidate>> {
+        let accepted = self.accepted.as_ref();
+        let allowed =
+            |group: u64| accepted.is_none_or(|files| files.contains(&group.cast_signed()));
+        let questions = self.questions.iter();
+        let lists = questions.map(|query| match query {
+            Some(query) => {
+                let found = self
+                    .index
+                    .scan_blocks(blocks.clone(), query, self.most, allowed);
+                found.unwrap_or_else(|error| {
+                    tracing::error!(%error, "vectors could not be scanned");
+                    Vec::new()
+                })
+            }
+            None => Vec::new(),
+        });
+        lists.collect()
+    }
 }
 
 impl fmt::Debug for Vectors {

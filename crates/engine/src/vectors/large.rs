@@ -9,9 +9,8 @@ use loomgate_store::{Complete, EmbeddedFile, Error, Near};
 use parking_lot::Mutex;
 
 use super::{
-    Questions, Vectors,
+    Questions, Scan, Vectors,
     load::{append, next},
-    scan_one,
 };
 
 /// The most stores of which it is known that the database has all their vectors.
@@ -104,11 +103,15 @@ impl Vectors {
                     return Ok(best);
                 };
                 append(&mut index, file, &page);
-                for (best, query) in best.iter_mut().zip(&questions.ready) {
-                    if let Some(query) = query {
-                        let found = scan_one(&index, query, most, None);
-                        *best = merge([std::mem::take(best), found], most);
-                    }
+                let blocks = 0..index.blocks();
+                let scan = Scan {
+                    index,
+                    questions: questions.ready.clone(),
+                    most,
+                    accepted: None,
+                };
+                for (best, found) in best.iter_mut().zip(scan.of(blocks)) {
+                    *best = merge([std::mem::take(best), found], most);
                 }
                 from = next(&page);
             }
