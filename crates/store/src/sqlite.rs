@@ -13,6 +13,9 @@ use crate::{
 /// How long a statement waits for a tool that looks into the file, a backup for example.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The pages that a reader keeps, in KiB: those of an index that a search goes through.
+const READER_CACHE: i64 = 16 << 10;
+
 /// More than the store has statements, so that none is ever prepared twice.
 pub(crate) const STATEMENT_CACHE: usize = 288;
 
@@ -77,6 +80,7 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, flags)?;
     settle(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE)?;
     Ok(connection)
 }
 

@@ -8,7 +8,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap},
+    collections::{BTreeMap, BinaryHeap},
     fmt::Write as _,
     ops::ControlFlow,
 };
@@ -58,7 +58,8 @@ pub(super) fn rank(
     (scopes, chunks): (&[i64], i64),
     words: &[(u32, &str)],
 ) -> Result<Ranked, Error> {
-    let mut found: HashMap<i64, (f64, u64)> = HashMap::new();
+    // What each word adds to each chunk that has it.
+    let mut added: Vec<(i64, f64, u64)> = Vec::new();
     let mut postings = Vec::new();
     for (place, word) in words {
         postings.clear();
@@ -72,15 +73,18 @@ pub(super) fn rank(
             }
         }
         let rarity = rarity(chunks, postings.len());
-        for (chunk, level) in &postings {
-            let (score, held) = found.entry(*chunk).or_default();
-            *score += rarity * impact_of(*level);
-            *held |= 1_u64.checked_shl(*place).unwrap_or(0);
-        }
+        let bit = 1_u64.checked_shl(*place).unwrap_or(0);
+        let postings = postings.iter();
+        added.extend(postings.map(|(chunk, level)| (*chunk, rarity * impact_of(*level), bit)));
     }
-    let found = found.into_iter();
-    let found = found.map(|(chunk, (score, held))| (millionths(score), Reverse(chunk), held));
-    Ok(Ranked(found.collect()))
+    added.sort_by_key(|(chunk, ..)| *chunk);
+    let of_chunks = added.chunk_by(|one, next| one.0 == next.0);
+    let ranked = of_chunks.map(|parts| {
+        let score: f64 = parts.iter().map(|(_, score, _)| score).sum();
+        let held = parts.iter().fold(0, |held, (.., bit)| held | bit);
+        (millionths(score), Reverse(parts[0].0), held)
+    });
+    Ok(Ranked(ranked.collect()))
 }
 
 /// Chunks that were found, best first, those of one score by their numbers.
