@@ -62,11 +62,17 @@ pub(crate) struct TestApp {
 #[derive(Debug, Default)]
 struct TestClock {
     passed_ms: AtomicI64,
+    /// When it was stopped; 0: it runs.
+    stopped_ms: AtomicI64,
 }
 
 impl Clock for TestClock {
     fn now_ms(&self) -> i64 {
-        SystemClock.now_ms() + self.passed_ms.load(Ordering::SeqCst)
+        let now_ms = match self.stopped_ms.load(Ordering::SeqCst) {
+            0 => SystemClock.now_ms(),
+            stopped_ms => stopped_ms,
+        };
+        now_ms + self.passed_ms.load(Ordering::SeqCst)
     }
 }
 
@@ -190,6 +196,12 @@ impl TestApp {
     pub(crate) fn pass(&self, time: Duration) {
         let passed = i64::try_from(time.as_millis()).unwrap();
         self.clock.passed_ms.fetch_add(passed, Ordering::SeqCst);
+    }
+
+    /// Has no time pass by itself any more.
+    pub(crate) fn stop_clock(&self) {
+        let now_ms = SystemClock.now_ms();
+        self.clock.stopped_ms.store(now_ms, Ordering::SeqCst);
     }
 
     /// What the server's files are in.
