@@ -254,7 +254,6 @@ pub async fn start_at(
 ) -> Result<Started, StartError> {
     let foundation = Foundation::lay(&config)?;
     let store = foundation.store(Sharing::Server)?;
-    words::renew(&store).await?;
     if store.uses_pgvector() {
         tracing::info!(
             "the database has pgvector: it is asked for the nearest vectors of stores that do not fit the memory"
@@ -264,6 +263,7 @@ pub async fn start_at(
     marks::expect_hash_key(&foundation, &store).await?;
     let vault = Arc::new(Vault::new(foundation.master_keys(&config)?));
     marks::expect_master_key(&foundation, &store, &vault).await?;
+    words::renew(&store).await?;
     let (new_key, key_file) = first_key(&config, &foundation, &store).await?;
     let ids = Arc::clone(&foundation.ids);
     let settings = gateway_settings(&config, address, store.is_shared());

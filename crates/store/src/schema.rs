@@ -261,4 +261,25 @@ mod tests {
         let tables: i64 = connection.query_row(count, [], |row| row.get(0)).unwrap();
         assert_eq!(tables, 0);
     }
+
+    #[test]
+    fn words_of_before_are_asked_for_where_there_are_any() {
+        for chunks in 0..=1 {
+            let mut connection = Connection::open_in_memory().unwrap();
+            let steps = |count: usize| ("test", &RECORDS.sqlite[..count]);
+            apply(&mut connection, steps(11), Purpose::Use).unwrap();
+            for seq in 0..chunks {
+                connection
+                    .execute(
+                        "INSERT INTO chunks VALUES ($1, 'ws_1', 1, 1, 0, 0, 1, 'a')",
+                        [seq],
+                    )
+                    .unwrap();
+            }
+            apply(&mut connection, steps(12), Purpose::Use).unwrap();
+            let asked = "SELECT COUNT(*) FROM marks WHERE name = 'words_from' AND mark = '0'";
+            let asked: i64 = connection.query_row(asked, [], |row| row.get(0)).unwrap();
+            assert_eq!(asked, chunks);
+        }
+    }
 }
