@@ -98,25 +98,23 @@ pub(crate) async fn search(
     let Weights { embedding, text } = search.weights;
     let words = words.into_iter().map(|found| (text, found));
     let meaning = meaning.into_iter().map(|found| (embedding, found));
-    let mut chunks: HashMap<u64, Chunk> = HashMap::new();
-    let rankings: Vec<Ranking> = words
-        .chain(meaning)
-        .map(|(weight, found)| {
-            let found = found.into_iter().map(|(chunk, evidence)| {
-                let key = key(chunk.id);
-                chunks.insert(key, chunk);
-                Evidence { key, evidence }
-            });
-            let found = found.collect();
-            Ranking { weight, found }
-        })
-        .collect();
-    let mut ranked = fuse(&rankings);
-    if let (Ranker::Auto, Some(reranker)) = (search.ranking.ranker, &shared.settings.reranker) {
-        ranked.truncate(JUDGED.min(most as usize).max(search.most as usize));
-        ranked = judged(&**reranker, workspace, &search.queries, (ranked, &chunks)).await;
-    }
-    let ranked = search.ranking.cut(ranked, search.most as usize);
+    let rankings = words.chain(meaning);
+    let rankings = rankings.map(|(weight, found)| Ranking { weight, found });
+    let ranked = fuse(&rankings.collect::<Vec<_>>());
+    let wanted = search.most as usize;
+    let (ranked, mut chunks) = match (search.ranking.ranker, &shared.settings.reranker) {
+        (Ranker::Auto, Some(reranker)) => {
+            let most = JUDGED.min(most as usize).max(wanted);
+            let (ranked, chunks) = first(shared, workspace, &search, (ranked, most)).await?;
+            let questions = &search.queries;
+            let ranked = judged(&**reranker, workspace, questions, (ranked, &chunks)).await;
+            (search.ranking.cut(ranked, wanted), chunks)
+        }
+        (Ranker::Auto | Ranker::None, _) => {
+            let ranked = search.ranking.cut(ranked, usize::MAX);
+            first(shared, workspace, &search, (ranked, wanted)).await?
+        }
+    };
     let results = ranked.into_iter().filter_map(|fused| {
         let chunk = chunks.remove(&fused.key)?;
         Some(SearchResult {
@@ -130,8 +128,31 @@ pub(crate) async fn search(
     Ok(results.collect())
 }
 
-/// Chunks, best first, each with what it can show for itself.
-type Found = Vec<(Chunk, f32)>;
+/// The first chunks of a ranking, `most` at the most, and what they are; only those that are searched now,
+/// from files that count now: what was found a moment ago may have been deleted or changed since.
+async fn first(
+    shared: &Shared,
+    workspace: &WorkspaceId,
+    search: &Search,
+    (ranked, most): (Vec<Fused>, usize),
+) -> Result<(Vec<Fused>, HashMap<u64, Chunk>), loomgate_store::Error> {
+    let mut first = Vec::with_capacity(most.min(ranked.len()));
+    let mut chunks = HashMap::with_capacity(first.capacity());
+    let mut rest = ranked.into_iter();
+    while first.len() < most {
+        let some: Vec<Fused> = rest.by_ref().take(most - first.len()).collect();
+        if some.is_empty() {
+            break;
+        }
+        let ids = some.iter().map(|fused| ChunkId(fused.key.cast_signed()));
+        let found = shared.store.chunks().get(workspace, ids.collect()).await?;
+        let found = found.into_iter();
+        let found = found.filter(|chunk| passes(search.filter.as_ref(), &chunk.attributes));
+        chunks.extend(found.map(|chunk| (key(chunk.id), chunk)));
+        first.extend(some.iter().filter(|fused| chunks.contains_key(&fused.key)));
+    }
+    Ok((first, chunks))
+}
 
 /// The chunks that have words of a question.
 async fn by_words(
@@ -139,7 +160,7 @@ async fn by_words(
     workspace: &WorkspaceId,
     (search, query): (&Search, &str),
     most: u32,
-) -> Result<Found, loomgate_store::Error> {
+) -> Result<Vec<Evidence>, loomgate_store::Error> {
     let words = lexical::terms(query);
     let filter = search.filter.clone();
     let accept = move |attributes: &_| passes(filter.as_ref(), attributes);
@@ -147,18 +168,21 @@ async fn by_words(
     let hits = index.lexical(workspace, &search.stores, (words.clone(), most), accept);
     let hits = hits.await?.into_iter().map(|hit| {
         let coverage = lexical::coverage(&words, hit.held);
-        (hit.chunk, coverage * lexical::LEXICAL_EVIDENCE)
+        Evidence {
+            key: key(hit.chunk),
+            evidence: coverage * lexical::LEXICAL_EVIDENCE,
+        }
     });
     Ok(hits.collect())
 }
 
-/// For each question the nearest chunks with their cosines; nothing without an embedder.
+/// For each question the nearest chunks by their cosines; nothing without an embedder.
 async fn by_meaning(
     shared: &Shared,
     workspace: &WorkspaceId,
     search: &Search,
     most: u32,
-) -> Result<Vec<Found>, loomgate_store::Error> {
+) -> Result<Vec<Vec<Evidence>>, loomgate_store::Error> {
     let Some(vectors) = &shared.vectors else {
         return Ok(Vec::new());
     };
@@ -172,12 +196,15 @@ async fn by_meaning(
         accept,
         most: most as usize,
     };
-    let mut nearest = vectors.nearest(workspace, &wanted).await?;
-    for found in &mut nearest {
-        // Attributes may have changed since the files were chosen.
-        found.retain(|(chunk, _)| passes(filter, &chunk.attributes));
-    }
-    Ok(nearest)
+    let nearest = vectors.nearest(workspace, &wanted).await?.into_iter();
+    let nearest = nearest.map(|found| {
+        let found = found.into_iter().map(|(chunk, cosine)| Evidence {
+            key: key(chunk),
+            evidence: cosine,
+        });
+        found.collect()
+    });
+    Ok(nearest.collect())
 }
 
 /// The ranking that a model makes of one, for all questions. Where it makes none, that one stands, and the

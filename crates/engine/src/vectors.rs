@@ -1,25 +1,19 @@
 //! Search by meaning: the chunks whose vectors are nearest to a question's.
 //!
 //! The codes of a store's vectors are scanned in memory ([`cache`] keeps them); the nearest are ranked
-//! again by the full vectors, which are read from the store together with the chunks. So whatever the
-//! memory holds, a chunk that is not searched any more is not found.
+//! again by the full vectors, which are read from the store: those of chunks that are searched. So
+//! whatever the memory holds, another chunk is not found.
 
 mod cache;
 mod large;
 mod load;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    ops::Range,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc, time::Duration};
 
 use futures::future::try_join_all;
 use loomgate_domain::{
     VectorStoreId, WorkspaceId,
-    vector_store::{Attributes, Chunk, ChunkId},
+    vector_store::{Attributes, ChunkId},
 };
 use loomgate_search::vector::{Candidate, Index, Query, from_stored, merge, rescore};
 use loomgate_store::{EmbeddedFile, Error, Store};
@@ -95,7 +89,7 @@ impl Vectors {
         &self,
         ws: &WorkspaceId,
         wanted: &Wanted<'_>,
-    ) -> Result<Vec<Vec<(Chunk, f32)>>, Error> {
+    ) -> Result<Vec<Vec<(ChunkId, f32)>>, Error> {
         let Some(questions) = self.questions(ws, wanted.queries).await else {
             return Ok(wanted.queries.iter().map(|_| Vec::new()).collect());
         };
@@ -230,7 +224,7 @@ impl Vectors {
         ws: &WorkspaceId,
         candidates: Vec<Candidate>,
         embedding: &[f32],
-    ) -> Result<Vec<(Chunk, f32)>, Error> {
+    ) -> Result<Vec<(ChunkId, f32)>, Error> {
         let ids: Vec<ChunkId> = candidates
             .iter()
             .map(|candidate| ChunkId(candidate.key.cast_signed()))
@@ -238,21 +232,13 @@ impl Vectors {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut chunks = BTreeMap::new();
-        let mut vectors = Vec::with_capacity(ids.len());
-        let embedding_of = self.embedder.identity();
-        let chunks_of = self.store.chunks();
-        let stored = chunks_of.with_vectors(ws, ids, embedding_of).await?;
-        for (chunk, stored) in stored {
-            let key = chunk.id.0.cast_unsigned();
-            let vector = from_stored(&stored);
-            vectors.extend(
-                vector
-                    .filter(|it| it.len() == embedding.len())
-                    .map(|it| (key, it)),
-            );
-            chunks.insert(key, chunk);
-        }
+        let chunks = self.store.chunks();
+        let stored = chunks.vectors(ws, ids, self.embedder.identity()).await?;
+        let vectors = stored.iter().filter_map(|(chunk, stored)| {
+            let vector = from_stored(stored)?;
+            (vector.len() == embedding.len()).then_some((chunk.0.cast_unsigned(), vector))
+        });
+        let vectors: Vec<_> = vectors.collect();
         let all = vectors
             .iter()
             .map(|(key, vector)| (*key, vector.as_slice()));
@@ -262,7 +248,7 @@ impl Vectors {
         });
         let hits = hits.into_iter();
         Ok(hits
-            .filter_map(|hit| Some((chunks.remove(&hit.key)?, hit.score)))
+            .map(|hit| (ChunkId(hit.key.cast_signed()), hit.score))
             .collect())
     }
 }

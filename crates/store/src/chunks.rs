@@ -40,28 +40,15 @@ pub(crate) use {
     vectors::STATEMENTS as VECTOR_STATEMENTS,
 };
 
-macro_rules! columns {
-    () => {
-        "chunks.seq, vector_store_files.store_id, vector_store_files.file_id, files.filename, \
-         vector_store_files.attributes, chunks.position, chunks.start, chunks.tokens, chunks.text"
-    };
-}
-use columns;
-
-/// How many `columns!` names: where those that follow it begin.
-const COLUMNS: usize = 9;
-
-/// From a chunk to its file, unless it is none that is searched.
-macro_rules! shown {
+/// From a chunk to the place of its file in the store, unless it is none that is searched.
+macro_rules! searched {
     () => {
         "JOIN vector_store_files ON vector_store_files.seq = chunks.entry \
          AND vector_store_files.workspace_id = chunks.workspace_id \
-         AND vector_store_files.shown = chunks.generation \
-         JOIN files ON files.workspace_id = vector_store_files.workspace_id \
-         AND files.id = vector_store_files.file_id"
+         AND vector_store_files.shown = chunks.generation"
     };
 }
-use shown;
+use searched;
 
 /// How many chunks one statement asks for.
 const AT_ONCE: usize = 32;
@@ -76,8 +63,10 @@ macro_rules! at_once {
 use at_once;
 
 statements! {
-    GET = concat!("SELECT ", columns!(), " FROM chunks ", shown!(),
-        " WHERE chunks.workspace_id = $1 AND chunks.seq IN ", at_once!());
+    GET = concat!("SELECT chunks.seq, vector_store_files.store_id, vector_store_files.file_id, \
+        files.filename, vector_store_files.attributes, chunks.position, chunks.start, chunks.tokens, \
+        chunks.text FROM chunks ", searched!(), " JOIN files ON files.workspace_id = vector_store_files.workspace_id \
+        AND files.id = vector_store_files.file_id WHERE chunks.workspace_id = $1 AND chunks.seq IN ", at_once!());
     SHOWN = "SELECT seq, shown FROM vector_store_files \
         WHERE workspace_id = $1 AND store_id = $2 AND file_id = $3 AND shown IS NOT NULL";
     TEXTS = "SELECT start, text FROM chunks \
@@ -100,10 +89,10 @@ pub struct NewChunk {
 }
 
 /// A chunk that has words of a query.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LexicalHit {
     /// The chunk.
-    pub chunk: Chunk,
+    pub chunk: ChunkId,
     /// How well it fits: above 0, the higher the better, and only to be compared with others of the
     /// same answer.
     pub score: f64,
@@ -201,7 +190,7 @@ fn shown_of(
     })
 }
 
-/// A chunk from `columns!`.
+/// A chunk from [`GET`].
 fn read(row: &dyn Row) -> Result<Chunk, Error> {
     Ok(Chunk {
         id: ChunkId(row.integer(0)?),

@@ -8,14 +8,17 @@
 //! rank, which levels off with how often it occurs and falls with the length of the chunk, is
 //! weighted by it as BM25 does.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
-use loomgate_domain::{VectorStoreId, WorkspaceId, vector_store::Attributes};
+use loomgate_domain::{
+    VectorStoreId, WorkspaceId,
+    vector_store::{Attributes, ChunkId},
+};
 
 use super::{
-    AT_ONCE, COLUMNS, LexicalHit, columns, get,
+    AT_ONCE, LexicalHit, at_once, named,
     postings::{self, RankedChunk},
-    read, shown,
+    searched,
 };
 use crate::{
     Error,
@@ -28,6 +31,8 @@ const WORDS: usize = 64;
 statements! {
     SCOPE = "SELECT seq, chunks FROM vector_stores \
         WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL";
+    SEARCHED = concat!("SELECT chunks.seq, vector_store_files.attributes FROM chunks ", searched!(),
+        " WHERE chunks.workspace_id = $1 AND chunks.seq IN ", at_once!());
 }
 
 postgres_statements! {
@@ -45,8 +50,9 @@ postgres_statements! {
         ranked AS (SELECT hit.seq, SUM(hit.rank * rarity.rarity) AS score, \
             BIT_OR(1::bigint << hit.place) AS held FROM hit \
             JOIN rarity ON rarity.word = hit.word GROUP BY hit.seq) \
-        SELECT ", columns!(), ", CEIL(ranked.score * 1000000)::bigint, ranked.held FROM ranked \
-        JOIN chunks ON chunks.seq = ranked.seq ", shown!(), " \
+        SELECT chunks.seq, vector_store_files.attributes, \
+            CEIL(ranked.score * 1000000)::bigint, ranked.held FROM ranked \
+        JOIN chunks ON chunks.seq = ranked.seq ", searched!(), " \
         WHERE chunks.workspace_id = $4 ORDER BY ranked.score DESC, chunks.seq LIMIT $5 OFFSET $6");
 }
 
@@ -114,15 +120,20 @@ fn sqlite(
             break;
         }
         let ids: Vec<_> = some.iter().map(|chunk| chunk.id).collect();
-        let mut found = get(tx, ws, &ids)?;
-        for RankedChunk { id, score, held } in some {
-            // One that is not searched any more, or not yet, is not there.
-            let chunk = found.remove(&id);
-            if let Some(chunk) = chunk.filter(|chunk| (wanted.accept)(&chunk.attributes)) {
-                let score = millionths(score);
-                hits.push(LexicalHit { chunk, score, held });
+        // One that is not searched any more, or not yet, is not there.
+        let mut accepted = BTreeSet::new();
+        tx.visit(SEARCHED, &named(ws, &ids), &mut |row| {
+            if (wanted.accept)(&row.json(1)?) {
+                accepted.insert(ChunkId(row.integer(0)?));
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let some = some.into_iter().filter(|it| accepted.contains(&it.id));
+        hits.extend(some.map(|RankedChunk { id, score, held }| LexicalHit {
+            chunk: id,
+            score: millionths(score),
+            held,
+        }));
     }
     hits.truncate(wanted.most);
     Ok(hits)
@@ -149,11 +160,12 @@ fn postgres(
         let values = values![&words, &marks, wanted.chunks, ws, window, offset];
         tx.visit(SEARCH_WEIGHTED, values, &mut |row| {
             seen += 1;
-            let chunk = read(row)?;
-            if (wanted.accept)(&chunk.attributes) {
-                let score = millionths(row.integer(COLUMNS)?);
-                let held = row.integer(COLUMNS + 1)?.cast_unsigned();
-                hits.push(LexicalHit { chunk, score, held });
+            if (wanted.accept)(&row.json(1)?) {
+                hits.push(LexicalHit {
+                    chunk: ChunkId(row.integer(0)?),
+                    score: millionths(row.integer(2)?),
+                    held: row.integer(3)?.cast_unsigned(),
+                });
             }
             Ok(if hits.len() < wanted.most {
                 ControlFlow::Continue(())

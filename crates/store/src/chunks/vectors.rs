@@ -7,10 +7,10 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 
 use loomgate_domain::{
     VectorStoreId, WorkspaceId,
-    vector_store::{Attributes, Chunk, ChunkId},
+    vector_store::{Attributes, ChunkId},
 };
 
-use super::{AT_ONCE, COLUMNS, Chunks, at_once, columns, named, read, shown, small};
+use super::{AT_ONCE, Chunks, at_once, named, searched, small};
 use crate::{
     Error,
     tx::{Tx, statements, values},
@@ -29,8 +29,8 @@ statements! {
         JOIN chunk_vectors ON chunk_vectors.seq = chunks.seq \
         WHERE chunks.workspace_id = $1 AND chunks.entry = $2 AND chunks.generation = $3 \
         AND chunks.position >= $4 ORDER BY chunks.position LIMIT $5";
-    CANDIDATES = concat!("SELECT ", columns!(), ", chunk_vectors.vector FROM chunks ",
-        shown!(), " JOIN chunk_vectors ON chunk_vectors.seq = chunks.seq \
+    VECTORS = concat!("SELECT chunks.seq, chunk_vectors.vector FROM chunks ",
+        searched!(), " JOIN chunk_vectors ON chunk_vectors.seq = chunks.seq \
         WHERE chunks.workspace_id = $1 AND chunks.seq IN ", at_once!(),
         " AND vector_store_files.embedding = $34");
     TEXTS_OF_CHUNKS = "SELECT seq, position, text FROM chunks WHERE workspace_id = $1 AND entry = $2 \
@@ -208,14 +208,14 @@ impl Chunks<'_> {
             .await
     }
 
-    /// Chunks by their ids, with their vectors, in no order; those that are not searched any more, or
-    /// have no vector that `embedding` made, are left out.
-    pub async fn with_vectors(
+    /// The vectors of chunks, in no order; those that are not searched any more, or have no vector that
+    /// `embedding` made, are left out.
+    pub async fn vectors(
         &self,
         ws: &WorkspaceId,
         ids: Vec<ChunkId>,
         embedding: &str,
-    ) -> Result<Vec<(Chunk, Vec<u8>)>, Error> {
+    ) -> Result<Vec<(ChunkId, Vec<u8>)>, Error> {
         let (ws, embedding) = (ws.clone(), embedding.to_owned());
         self.0
             .read(move |tx| {
@@ -223,8 +223,8 @@ impl Chunks<'_> {
                 for some in ids.chunks(AT_ONCE) {
                     let mut values = named(&ws, some);
                     values.extend_from_slice(values![&embedding]);
-                    let more = tx.rows(CANDIDATES, &values, |row| {
-                        Ok((read(row)?, row.bytes(COLUMNS)?.to_vec()))
+                    let more = tx.rows(VECTORS, &values, |row| {
+                        Ok((ChunkId(row.integer(0)?), row.bytes(1)?.to_vec()))
                     })?;
                     found.extend(more);
                 }

@@ -3,7 +3,7 @@
 use loomgate_domain::{
     FileBatchId, FileId, Metadata, VectorStoreId,
     vector_store::{
-        AttributeValue, Attributes, Chunking, FileBatch, FileCounts, IndexingError,
+        AttributeValue, Attributes, Chunk, Chunking, FileBatch, FileCounts, IndexingError,
         IndexingErrorCode, IndexingStatus, VectorStore, VectorStoreFile,
     },
 };
@@ -215,8 +215,19 @@ pub(crate) async fn search(store: &Store, text: &str) -> Vec<LexicalHit> {
 
 /// The texts that it finds.
 pub(crate) async fn found(store: &Store, text: &str) -> Vec<String> {
-    let hits = search(store, text).await.into_iter();
-    hits.map(|hit| hit.chunk.text).collect()
+    texts_of(store, &search(store, text).await).await
+}
+
+/// The chunks that were found, in the same order.
+pub(crate) async fn chunks_of(store: &Store, hits: &[LexicalHit]) -> Vec<Chunk> {
+    let ids = hits.iter().map(|hit| hit.chunk).collect();
+    store.chunks().get(&ws(), ids).await.unwrap()
+}
+
+/// Their texts.
+pub(crate) async fn texts_of(store: &Store, hits: &[LexicalHit]) -> Vec<String> {
+    let chunks = chunks_of(store, hits).await.into_iter();
+    chunks.map(|chunk| chunk.text).collect()
 }
 
 pub(crate) async fn get(store: &Store, n: u32) -> VectorStore {

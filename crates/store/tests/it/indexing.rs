@@ -253,7 +253,7 @@ async fn a_text_is_put_together(home: Home) {
 
 async fn found_ids(store: &Store, text: &str) -> Vec<ChunkId> {
     let hits = search(store, text).await.into_iter();
-    hits.map(|hit| hit.chunk.id).collect()
+    hits.map(|hit| hit.chunk).collect()
 }
 
 async fn of_claims_at_the_same_time_each_file_goes_to_one(home: Home) {

@@ -4,7 +4,8 @@ use loomgate_domain::vector_store::Attributes;
 
 use crate::{
     documents::{
-        create, found, indexed, library, put, search, tagged, take, terms, write, year_of,
+        chunks_of, create, found, indexed, library, put, search, tagged, take, terms, texts_of,
+        write, year_of,
     },
     fixtures::{id, ws},
     home::Home,
@@ -29,7 +30,10 @@ async fn rare_words_weigh_more_than_common_ones(home: Home) {
     texts.push("a shuttle is here too");
     indexed(&store, put(&[1]), &texts).await;
     let hits = search(&store, "the shuttle").await;
-    assert_eq!(hits[0].chunk.text, "a shuttle is here too");
+    assert_eq!(
+        texts_of(&store, &hits[..1]).await,
+        ["a shuttle is here too"]
+    );
     assert_eq!(hits.len(), 10);
     assert!(
         hits[0].score > hits[1].score && hits[9].score > 0.0,
@@ -65,8 +69,7 @@ async fn a_search_stays_within_its_stores(home: Home) {
             .chunks()
             .lexical(&ws(), &stores, (terms("yarn"), 10), |_| true)
             .await;
-        let texts = hits.unwrap().into_iter().map(|hit| hit.chunk.text);
-        let mut texts: Vec<_> = texts.collect();
+        let mut texts = texts_of(&store, &hits.unwrap()).await;
         texts.sort();
         texts
     };
@@ -95,7 +98,7 @@ async fn a_filter_looks_as_far_as_it_has_to(home: Home) {
         .await;
     let hits = hits.unwrap();
     assert_eq!(hits.len(), 1);
-    assert_eq!(hits[0].chunk.file_id, id(2));
+    assert_eq!(chunks_of(&store, &hits).await[0].file_id, id(2));
     let all = store
         .chunks()
         .lexical(&ws(), &[id(1)], (terms("silk"), 3), |_| true)
@@ -132,8 +135,9 @@ async fn a_hit_tells_which_words_it_has(home: Home) {
     words.extend(["silk", "cotton", "wool", "linen"].map(str::to_owned));
     let chunks = store.chunks();
     let hits = chunks.lexical(&ws(), &[id(1)], (words, 10), |_| true).await;
-    let hits = hits.unwrap().into_iter();
-    let mut held: Vec<_> = hits.map(|hit| (hit.chunk.text, hit.held)).collect();
+    let hits = hits.unwrap();
+    let texts = texts_of(&store, &hits).await.into_iter();
+    let mut held: Vec<_> = texts.zip(hits.iter().map(|hit| hit.held)).collect();
     held.sort();
     let expected = [
         ("flax", 1),

@@ -10,9 +10,9 @@ use loomgate_store::Error;
 
 use crate::{
     documents::{
-        attach, attach_batch, batch, broken, complete, counted, create, fail, file, found, get,
-        get_batch, indexed, library, put, status, sweep, tagged, take, terms, vector_store, write,
-        year_of,
+        attach, attach_batch, batch, broken, chunks_of, complete, counted, create, fail, file,
+        found, get, get_batch, indexed, library, put, status, sweep, tagged, take, terms,
+        vector_store, write, year_of,
     },
     fixtures::{NOW, id, metadata, ws},
     home::Home,
@@ -218,14 +218,15 @@ async fn attributes_are_replaced_and_searched_by_at_once(home: Home) {
     indexed(&store, tagged(2, 2002), &["the same words"]).await;
     let of = |year: u32| {
         let wanted = year_of(year);
-        let chunks = store.chunks();
+        let store = &store;
         async move {
             let accept = move |attributes: &Attributes| *attributes == wanted;
-            let hits = chunks
+            let hits = store
+                .chunks()
                 .lexical(&ws(), &[id(1)], (terms("words"), 10), accept)
                 .await;
-            let hits = hits.unwrap().into_iter();
-            hits.map(|hit| hit.chunk.file_id).collect::<Vec<_>>()
+            let chunks = chunks_of(store, &hits.unwrap()).await.into_iter();
+            chunks.map(|chunk| chunk.file_id).collect::<Vec<_>>()
         }
     };
     assert_eq!(of(2001).await, numbered(&[1]));
@@ -548,9 +549,9 @@ async fn another_workspace_sees_nothing(home: Home) {
         .lexical(&other, &[id(1)], (terms("secret"), 10), |_| true)
         .await;
     assert_eq!(hits.unwrap(), []);
-    assert_eq!(chunks.get(&other, vec![chunk.id]).await.unwrap(), []);
+    assert_eq!(chunks.get(&other, vec![chunk]).await.unwrap(), []);
     assert_eq!(chunks.text(&other, &id(1), &id(2)).await.unwrap(), "");
-    let vectors = chunks.with_vectors(&other, vec![chunk.id], "a").await;
+    let vectors = chunks.vectors(&other, vec![chunk], "a").await;
     assert_eq!(vectors.unwrap(), []);
     assert_eq!(chunks.version(&other, &id(1)).await.unwrap(), None);
     let embedded = chunks.embedded(&other, &id(1), "a").await;
@@ -558,5 +559,5 @@ async fn another_workspace_sees_nothing(home: Home) {
     let accepted = chunks.accepted(&other, &id(1), |_| true).await.unwrap();
     assert_eq!(accepted.len(), 0);
     assert_eq!(get(&store, 1).await.last_active_at, NOW);
-    assert_eq!(chunks.get(&ws(), vec![chunk.id]).await.unwrap(), [chunk]);
+    assert_eq!(chunks.get(&ws(), vec![chunk]).await.unwrap().len(), 1);
 }
