@@ -70,14 +70,18 @@ suites:
 
 suites-on-postgres:
 	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES_POSTGRES)
-	@echo '== SDKs and contract once more, on PostgreSQL'
-	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" $(ON_POSTGRES) $(TESTED) tests/sdk/run.sh --native
-	@LOOMGATE_RECORD=$(EXCHANGES_POSTGRES) $(ON_POSTGRES) $(TESTED) tests/contract/run.sh --ignore-glob '*test_schemathesis.py'
+	@echo '== SDKs and contract once more, on PostgreSQL with a bucket'
+	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" $(ON_POSTGRES) $(TESTED) scripts/test-s3.sh tests/sdk/run.sh --native
+	@LOOMGATE_RECORD=$(EXCHANGES_POSTGRES) $(ON_POSTGRES) $(TESTED) scripts/test-s3.sh tests/contract/run.sh --ignore-glob '*test_schemathesis.py'
 
 suites-at-random:
 	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES_AT_RANDOM)
-	@echo '== Requests at random, against the API document'
+	@echo '== Requests at random, against the API document; the same on PostgreSQL with a bucket'
 	@LOOMGATE_RECORD=$(EXCHANGES_AT_RANDOM) $(TESTED) tests/contract/run.sh -k test_schemathesis
+	@LOOMGATE_RECORD=$(EXCHANGES_AT_RANDOM) $(ON_POSTGRES) $(TESTED) scripts/test-s3.sh tests/contract/run.sh -k test_schemathesis
+	@echo '== The contract of files and vector stores, on SQLite with a bucket and on PostgreSQL with a folder'
+	@LOOMGATE_RECORD=$(EXCHANGES_AT_RANDOM) $(TESTED) scripts/test-s3.sh tests/contract/run.sh -k 'files or vector'
+	@LOOMGATE_RECORD=$(EXCHANGES_AT_RANDOM) $(ON_POSTGRES) $(TESTED) tests/contract/run.sh -k 'files or vector'
 
 suites-of-chaos:
 	@echo '== Chaos, and aborts at commits (docs/reliability.md)'
@@ -86,7 +90,7 @@ suites-of-chaos:
 	@$(TESTED_CHAOS) documents --seconds 15
 	@$(TESTED_CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" --database postgres --replicas 2 --seconds 25
 	@$(TESTED_CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" --database postgres failpoints --one-in 4
-	@$(TESTED_CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" --database postgres --replicas 2 documents --seconds 15
+	@scripts/test-s3.sh $(TESTED_CHAOS) --postgres-bin "$$(scripts/ensure-postgres.sh)" --database postgres --replicas 2 documents --seconds 15
 
 .PHONY: check
 check: cargo ## formatting, lints, dependency rules, unused dependencies

@@ -4,6 +4,7 @@
 //! the sweeper leaves nothing that nobody refers to.
 
 mod author;
+mod objects;
 mod paper;
 mod remains;
 mod table;
@@ -25,6 +26,7 @@ use tokio::{
 
 use self::{
     author::{Author, Shared, Written, look},
+    objects::Objects,
     table::{Table, Violations},
 };
 use crate::{
@@ -47,7 +49,8 @@ const WHOLE_LOOK: u64 = 10;
 /// more gives it up.
 const ATTEMPTS: u32 = 4;
 
-const CONFIG: &str = "[worker]\nlease_s = 1\n[indexing]\nconcurrency = 3\n";
+const CONFIG: &str = "[worker]\nlease_s = 1\n[indexing]\nconcurrency = 3\n\
+    [file_search]\nembeddings = \"model/embedder\"\n";
 
 /// What was in progress when a server was killed: files whose chunks are written, files that
 /// somebody only reads, chunks that are removed.
@@ -73,6 +76,10 @@ pub(crate) struct Options {
     /// What all choices are drawn from. Without one it is any.
     #[arg(long)]
     seed: Option<u64>,
+    /// Keep objects in this bucket, `http://HOST:PORT/BUCKET`, which scripts/test-s3.sh starts; it asks
+    /// nobody who they are. Needs PostgreSQL, which can be looked at while servers run.
+    #[arg(long, env = "LOOMGATE_TEST_S3")]
+    bucket: Option<String>,
 }
 
 /// Whether all went as it should.
@@ -113,8 +120,18 @@ async fn blow(
         postgres: database.as_ref().map(crate::ground::Shared::postgres),
         replicas: usize::from(storm.ground.replicas),
     })?;
+    let objects = match &options.bucket {
+        Some(url) => Objects::Bucket {
+            url: url.clone(),
+            prefix: format!("documents-{}", any_number()),
+        },
+        None => Objects::Folder(stage.data().join("files")),
+    };
+    let is_seen = options.bucket.is_none() || database.is_some();
+    ensure!(is_seen, "--bucket needs --database postgres");
     let all = ("LOOMGATE_FILES_DOWNLOAD", "all".to_owned());
     stage.environment.push(all);
+    stage.environment.extend(objects.environment()?);
     stage.open().await?;
 
     let began = Instant::now();
@@ -127,6 +144,7 @@ async fn blow(
     let mut table = Table::default();
     let mut killer = Killer {
         stage: &mut stage,
+        objects: &objects,
         shared: &shared,
         dice: Dice::new(seed ^ 0xd0c),
         table: &mut table,
@@ -149,14 +167,21 @@ async fn blow(
     let log = stage.log()?;
     let panics = log.lines().filter(|line| line.contains("panicked"));
     violations.requests.extend(panics.map(str::to_owned));
-    violations.bytes.extend(remains::differences(&stage).await?);
-    violations.orphans = remains::swept(&mut stage).await?;
+    violations
+        .bytes
+        .extend(remains::differences(&stage, &objects).await?);
+    violations.orphans = remains::swept(&mut stage, &objects).await?;
     let database = Database::open(&stage.records()).await?;
     table.faults.extend(database.faults().await?);
     violations.database.append(&mut table.faults);
 
     let mut text = stage::measured(&storm.binary);
-    table.write(&mut text, (seed, stage.replicas()), &violations)?;
+    let is_in_bucket = options.bucket.is_some();
+    table.write(
+        &mut text,
+        (seed, stage.replicas(), is_in_bucket),
+        &violations,
+    )?;
     out.write_all(text.as_bytes())?;
     violations.tell(out)?;
     if violations.is_none() {
@@ -248,6 +273,7 @@ async fn files(api: &Api) -> anyhow::Result<BTreeSet<String>> {
 /// Kills servers, and looks at what they leave.
 struct Killer<'a> {
     stage: &'a mut Stage,
+    objects: &'a Objects,
     shared: &'a Shared,
     dice: Dice,
     table: &'a mut Table,
@@ -286,7 +312,7 @@ impl Killer<'_> {
         let kills = self.table.kills;
         let faults = &mut self.table.faults;
         if self.stage.replicas() == 1 {
-            let wrong = remains::differences(self.stage).await?;
+            let wrong = remains::differences(self.stage, self.objects).await?;
             faults.extend(
                 wrong
                     .into_iter()
@@ -297,6 +323,11 @@ impl Killer<'_> {
         for file in database.half_searchable().await? {
             faults.push(format!(
                 "after kill {kills}: {file} is searchable by halves"
+            ));
+        }
+        for file in database.half_embedded().await? {
+            faults.push(format!(
+                "after kill {kills}: {file} has some of its vectors"
             ));
         }
         for store in database.counted_wrongly().await? {

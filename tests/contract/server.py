@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+import backends  # noqa: E402
+
 LISTENING = re.compile(r"^loomgate listening on (http://127\.0\.0\.1:\d+)$")
 READY_TIMEOUT_S = 30
 
@@ -39,14 +44,6 @@ def config(upstream_url: str, run_expiry_s: int) -> str:
     )
 
 
-def database() -> dict[str, str]:
-    """What tells a server to keep its records in PostgreSQL, where the suite runs on it."""
-    if os.environ.get("LOOMGATE_TEST_DATABASE") != "postgres":
-        return {}
-    made = subprocess.run([ROOT / "scripts/test-postgres.sh", "database"], stdout=subprocess.PIPE, check=True)
-    return {"LOOMGATE_DATABASE": made.stdout.decode().strip()}
-
-
 class Server:
     """A running binary. `url` is its address; `log` what it wrote to stderr so far."""
 
@@ -60,7 +57,7 @@ class Server:
             for name, value in os.environ.items()
             if not name.startswith("LOOMGATE_") and name.lower() not in ("http_proxy", "https_proxy", "all_proxy")
         }
-        environment |= database()
+        environment |= backends.environment()
         command = [
             str(binary()), "serve", "--config", str(config_path),
             "--listen", "127.0.0.1:0", "--data-dir", str(folder / "data"),

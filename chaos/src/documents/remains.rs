@@ -1,27 +1,30 @@
-//! What servers leave: objects on the disk against their rows, chunks against the files that show
+//! What servers leave: objects against their rows, chunks against the files that show
 //! them; at once, and when everything that is swept was.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    path::Path,
+    fs::File,
     time::{Duration, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
 use tokio::time::timeout;
 
+use super::objects::Objects;
 use crate::{
     database::{Database, columns},
     stage::Stage,
 };
 
 /// Lets the time of everything that is swept be over.
-const AGE: [&str; 3] = [
+const AGE: [&str; 4] = [
     "UPDATE uploads SET expires_at = 1 WHERE status = 'pending'",
     "UPDATE blobs SET due_at = 1 WHERE due_at IS NOT NULL",
     "DELETE FROM leases WHERE name = 'unfinished objects'",
+    "DELETE FROM leases WHERE name = 'objects without row'",
 ];
+/// What a sweep takes last.
+const SWEPT: &str = "SELECT name FROM leases WHERE name = 'objects without row'";
 const BLOBS: &str = "SELECT workspace_id, id, state, bytes, \
      (SELECT COUNT(*) FROM file_blobs WHERE file_blobs.workspace_id = blobs.workspace_id \
       AND file_blobs.blob_id = blobs.id) + \
@@ -66,15 +69,15 @@ struct Blob {
 }
 
 /// What is wrong with what a kill, or an end, has left. No server may write meanwhile.
-pub(super) async fn differences(stage: &Stage) -> anyhow::Result<Vec<String>> {
+pub(super) async fn differences(stage: &Stage, objects: &Objects) -> anyhow::Result<Vec<String>> {
     let database = Database::open(&stage.records()).await?;
-    let (objects, rows) = (objects(&stage.data())?, rows(&database).await?);
+    let (objects, rows) = (objects.all().await?, rows(&database).await?);
     Ok(compare(&objects, &rows, false))
 }
 
 /// Has servers sweep until there is nothing more to sweep; what is wrong then. None of them runs,
 /// before and after.
-pub(super) async fn swept(stage: &mut Stage) -> anyhow::Result<Vec<String>> {
+pub(super) async fn swept(stage: &mut Stage, objects: &Objects) -> anyhow::Result<Vec<String>> {
     let mut wrong = Vec::new();
     for _ in 0..ROUNDS {
         let database = Database::open(&stage.records()).await?;
@@ -82,22 +85,24 @@ pub(super) async fn swept(stage: &mut Stage) -> anyhow::Result<Vec<String>> {
             database.rows(age).await?;
         }
         drop(database);
-        let unfinished = stage.data().join("files/unfinished");
-        File::create(unfinished.join(CANARY))?;
-        for path in children(&unfinished)? {
+        if let Objects::Folder(folder) = objects {
+            File::create(folder.join("unfinished").join(CANARY))?;
+        }
+        for path in objects.unfinished()? {
             let file = File::options().append(true).open(path)?;
             file.set_modified(UNIX_EPOCH + Duration::from_hours(24))?;
         }
         stage.open().await?;
-        let gone = async {
-            while unfinished.join(CANARY).exists() {
+        let sweep = async {
+            while !has_swept(stage, objects).await? {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            anyhow::Ok(())
         };
-        let gone = timeout(PATIENCE, gone).await;
-        gone.context("no server sweeps")?;
+        let sweep = timeout(PATIENCE, sweep).await;
+        sweep.context("no server sweeps")??;
         stage.close().await?;
-        wrong = orphans(stage, &unfinished).await?;
+        wrong = orphans(stage, objects).await?;
         if wrong.is_empty() {
             break;
         }
@@ -105,11 +110,20 @@ pub(super) async fn swept(stage: &mut Stage) -> anyhow::Result<Vec<String>> {
     Ok(wrong)
 }
 
-async fn orphans(stage: &Stage, unfinished: &Path) -> anyhow::Result<Vec<String>> {
+/// An embedded database is not looked at while a server has it: the folder tells, too.
+async fn has_swept(stage: &Stage, objects: &Objects) -> anyhow::Result<bool> {
+    if let Objects::Folder(folder) = objects {
+        return Ok(!folder.join("unfinished").join(CANARY).exists());
+    }
     let database = Database::open(&stage.records()).await?;
-    let (objects, rows) = (objects(&stage.data())?, rows(&database).await?);
-    let mut wrong = compare(&objects, &rows, true);
-    for path in children(unfinished)? {
+    Ok(!database.rows(SWEPT).await?.is_empty())
+}
+
+async fn orphans(stage: &Stage, objects: &Objects) -> anyhow::Result<Vec<String>> {
+    let database = Database::open(&stage.records()).await?;
+    let rows = rows(&database).await?;
+    let mut wrong = compare(&objects.all().await?, &rows, true);
+    for path in objects.unfinished()? {
         wrong.push(format!("{} is left", path.display()));
     }
     for (what, sql) in ORPHANS {
@@ -178,26 +192,6 @@ async fn rows(database: &Database) -> anyhow::Result<BTreeMap<String, Blob>> {
         rows.insert(format!("{workspace}/{id}"), blob);
     }
     Ok(rows)
-}
-
-/// The bytes of each object, by `WORKSPACE/ID`; the folder between them is only for the file system.
-fn objects(data: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
-    let mut objects = BTreeMap::new();
-    for owner in children(&data.join("files/objects"))? {
-        for fan in children(&owner)? {
-            for object in children(&fan)? {
-                let name = |path: &Path| path.file_name().map(|it| it.display().to_string());
-                let key = [name(&owner), name(&object)].map(Option::unwrap_or_default);
-                objects.insert(key.join("/"), fs::metadata(&object)?.len());
-            }
-        }
-    }
-    Ok(objects)
-}
-
-fn children(folder: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
-    let entries = fs::read_dir(folder)?;
-    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 #[cfg(test)]

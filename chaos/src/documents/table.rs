@@ -68,7 +68,7 @@ impl Violations {
                 &self.orphans,
             ),
             (
-                "after each kill: no file is searchable by halves, stores count their files, the database is intact",
+                "after each kill: no file is searchable by halves, by words or by vectors, stores count their files, the database is intact",
                 &self.database,
             ),
         ]
@@ -113,12 +113,15 @@ impl Table {
     pub(super) fn write(
         &self,
         text: &mut String,
-        (seed, replicas): (u64, usize),
+        (seed, replicas, is_in_bucket): (u64, usize, bool),
         violations: &Violations,
     ) -> std::fmt::Result {
         write!(text, "Seed {seed}, ")?;
         if replicas > 1 {
             write!(text, "{replicas} servers on PostgreSQL, ")?;
+        }
+        if is_in_bucket {
+            write!(text, "objects in a bucket, ")?;
         }
         writeln!(
             text,

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -54,6 +55,19 @@ function binary() {
   return resolve(process.env.LOOMGATE_BIN ?? join(import.meta.dirname, '../../../target/debug/loomgate'));
 }
 
+/** What tells a server to keep files in a bucket, where the suite runs with one (tests/backends.py). */
+function files() {
+  const url = process.env.LOOMGATE_TEST_S3;
+  if (!url) return {};
+  const slash = url.lastIndexOf('/');
+  return {
+    LOOMGATE_FILES: `s3://${url.slice(slash + 1)}/${randomUUID()}`,
+    AWS_ENDPOINT_URL: url.slice(0, slash),
+    AWS_ACCESS_KEY_ID: 'test',
+    AWS_SECRET_ACCESS_KEY: 'test',
+  };
+}
+
 /** What tells a server to keep its records in PostgreSQL, where the suite runs on it. */
 function database() {
   if (process.env.LOOMGATE_TEST_DATABASE !== 'postgres') return {};
@@ -87,7 +101,7 @@ export async function start(text) {
   const child = spawn(
     binary(),
     ['serve', '--listen', '127.0.0.1:0', '--data-dir', join(folder, 'data'), '--config', file],
-    { env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), ...database() }, stdio: ['ignore', 'pipe', 'pipe'] },
+    { env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), ...database(), ...files() }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let log = '';
   child.stderr.on('data', (chunk) => {

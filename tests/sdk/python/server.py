@@ -6,10 +6,15 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(REPOSITORY / "tests"))
+
+import backends  # noqa: E402
+
 START_SECONDS = 30
 STOP_SECONDS = 30
 
@@ -71,14 +76,6 @@ def binary() -> Path:
     return Path(os.environ.get("LOOMGATE_BIN", REPOSITORY / "target/debug/loomgate")).resolve()
 
 
-def database() -> dict[str, str]:
-    """What tells a server to keep its records in PostgreSQL, where the suite runs on it."""
-    if os.environ.get("LOOMGATE_TEST_DATABASE") != "postgres":
-        return {}
-    made = subprocess.run([REPOSITORY / "scripts/test-postgres.sh", "database"], stdout=subprocess.PIPE, check=True)
-    return {"LOOMGATE_DATABASE": made.stdout.decode().strip()}
-
-
 class Server:
     """One running server. `base_url` ends in `/v1`, as the SDKs want it."""
 
@@ -87,7 +84,7 @@ class Server:
         self._log = folder / "stderr.log"
         # Nothing of the developer's shell (provider keys, LOOMGATE_ options) may reach the server.
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-        environment |= database()
+        environment |= backends.environment()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
