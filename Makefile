@@ -102,27 +102,32 @@ check: cargo ## formatting, lints, dependency rules, unused dependencies
 	@scripts/ensure-cargo-tool.sh cargo-machete 0.9.2
 	cargo machete crates bench chaos
 
-# What is measured is what is published: the `dist` profile.
+# What is measured is what is published: the `dist` profile. By its letter in docs/performance.md: W=S, W=W1, .. W=W10.
+W ?= S W1 W2 W7 W9 W10
 BENCH := $(TARGET_DIR)/dist/loomgate-bench
 MEASURED := --binary $(TARGET_DIR)/dist/loomgate
+TABLES := --document docs/performance.md --json $(TARGET_DIR)/bench.json
+BENCH_CHAOS = $(TARGET_DIR)/dist/loomgate-chaos $(MEASURED) --postgres-bin "$$(scripts/ensure-postgres.sh)" --document docs/reliability.md
+BENCH_S = $(BENCH) start $(MEASURED) $(TABLES)
+BENCH_W1 = $(BENCH) modify-run $(MEASURED) $(TABLES)
+BENCH_W2 = $(BENCH) relay $(MEASURED) $(TABLES) --portkey bench/peers/portkey/start.sh
+BENCH_W7 = $(BENCH) file-search $(MEASURED) --document docs/file-search-figures.md
+BENCH_W9 = $(BENCH_CHAOS) resume
+BENCH_W10 = $(BENCH_CHAOS) transactions
+
+.PHONY: bench
+bench: bench-build ## measure everything, or W=W1, and write docs/performance.md (30 minutes once built)
+	@for workload in $(W); do echo "== $$workload"; $(MAKE) "bench-$$workload" || void="$${void:-} $$workload"; done; \
+	[[ -z $${void:-} ]] || { echo "== void, or failed:$$void" >&2; exit 1; }
+
+bench-%:
+	$(or $(BENCH_$*),$(error there is no workload $*)) $(ARGS)
 
 .PHONY: bench-build
 bench-build: cargo
 	@echo '== Building as for a release: 15 to 25 minutes the first time.'
-	cargo build --locked --profile dist --package loomgate-server --package loomgate-bench --bins
+	cargo build --locked --profile dist --package loomgate-server --package loomgate-bench --package loomgate-chaos --bins
 	@! grep -qaE 'LOOMGATE_FAILPOINT|failpoint::Written' $(TARGET_DIR)/dist/loomgate || { echo 'a release build has failpoints' >&2; exit 1; }
-
-.PHONY: bench-modify-run
-bench-modify-run: bench-build ## measure Modify Run against its goals (about 2 minutes once built)
-	$(BENCH) modify-run $(MEASURED) $(ARGS)
-
-.PHONY: bench-relay
-bench-relay: bench-build ## measure relayed calls against their goals (about 15 minutes once built)
-	$(BENCH) relay $(MEASURED) --portkey bench/peers/portkey/start.sh $(ARGS)
-
-.PHONY: bench-file-search
-bench-file-search: bench-build ## measure file search (about 5 minutes once built), into docs/file-search-figures.md
-	$(BENCH) file-search $(MEASURED) --document docs/file-search-figures.md $(ARGS)
 
 .PHONY: search-quality
 search-quality: cargo ## measure how well questions find their passages (1 minute once built), into docs/search-quality.md

@@ -32,7 +32,21 @@ pub fn machine() -> String {
         "{cores} cores of {model}; {}; {}; commit {}",
         output("uname", &["-sr"]),
         output("rustc", &["--version"]),
-        output("git", &["rev-parse", "--short", "HEAD"]),
+        commit(),
+    )
+}
+
+/// What is measured, as git names it.
+pub fn commit() -> String {
+    output("git", &["rev-parse", "--short", "HEAD"])
+}
+
+/// The build that a program is of: `dist`, `release`, `debug`.
+pub fn build(binary: &Path) -> String {
+    let build = binary.parent().and_then(Path::file_name);
+    build.map_or_else(
+        || "unknown".to_owned(),
+        |build| build.to_string_lossy().into_owned(),
     )
 }
 

@@ -98,8 +98,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
     )
     .await?;
 
-    let build = options.binary.parent().and_then(Path::file_name);
-    let build = build.map_or_else(|| "unknown".into(), |build| build.to_string_lossy());
+    let build = document::build(&options.binary);
     let text = figures.write(&document::machine(), &build)?;
     out.write_all(text.as_bytes())?;
     if let Some(path) = &options.document {

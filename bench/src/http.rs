@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, ops::Range};
 
 use anyhow::{Context, bail};
+use memchr::memmem::find;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -129,10 +130,4 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
 }

@@ -1,17 +1,23 @@
 //! Figures of Loomgate, measured beside what limits them, in one run on one machine.
 //!
-//! `loomgate-bench modify-run` measures Modify Run over HTTP at 1 and 64 connections beside the
-//! raw store doing the same transaction. `loomgate-bench relay` measures relayed calls beside the
-//! upstream called directly and beside a relay without logic. Both print tables that
-//! `docs/performance.md` holds. `loomgate-bench file-search` measures ingestion and searches, and writes
-//! `docs/file-search-figures.md`.
+//! Each command measures one workload, prints tables with a goal beside each figure, and writes them
+//! between their markers in `docs/performance.md` and, block by block, into one JSON file. `loomgate-bench
+//! file-search` writes a page of its own, `docs/file-search-figures.md`.
+//!
+//! Start at [`frame`] for the method, then at any workload.
+//!
+//! Invariant: every answer is checked, and a wrong one ends the run.
 
+mod bare;
 mod file_search;
+mod frame;
 mod http;
 mod modify_run;
+mod raw;
 mod relay;
 mod server;
 mod stand_in;
+mod start;
 
 use clap::{Parser, Subcommand};
 use loomgate_bench::process;
@@ -29,22 +35,34 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
+    /// Starts, memory when nothing is asked, size of the program.
+    Start(start::Arguments),
     /// Modify Run over HTTP and in the raw store, in interleaved blocks.
-    ModifyRun(modify_run::Options),
+    ModifyRun(frame::Options),
     /// Relayed calls: direct, through a bare relay, through Loomgate, in interleaved blocks.
-    Relay(relay::Options),
+    Relay(relay::Arguments),
     /// Ingestion, searches of 100,000 chunks beside the bare scan, memory, starts, lists.
     FileSearch(file_search::Options),
-    /// What `relay` starts: passes everything on to an address, without a thought.
+    /// Passes everything on to an address, without a thought.
     #[command(hide = true)]
-    BareRelay(relay::bare::Options),
+    BareRelay(bare::relay::Options),
+    /// Answers with what it was sent.
+    #[command(hide = true)]
+    BareEcho,
+}
+
+impl What {
+    /// Whether this process is the load, which has a core of its own.
+    fn is_load(&self) -> bool {
+        matches!(self, Self::ModifyRun(_) | Self::Relay(_))
+    }
 }
 
 fn main() -> anyhow::Result<()> {
     let what = Arguments::parse().what;
-    if let What::Relay(_) = &what {
+    if what.is_load() {
         // Before the runtime counts the cores for its threads.
-        process::keep_to(relay::LOAD_CORE)?;
+        process::keep_to(frame::LOAD_CORE)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -52,10 +70,12 @@ fn main() -> anyhow::Result<()> {
     let out = &mut std::io::stdout();
     runtime.block_on(async {
         match &what {
+            What::Start(arguments) => start::run(arguments, out).await,
             What::ModifyRun(options) => modify_run::run(options, out).await,
-            What::Relay(options) => relay::run(options, out).await,
+            What::Relay(arguments) => relay::run(arguments, out).await,
             What::FileSearch(options) => file_search::run(options, out).await,
-            What::BareRelay(options) => relay::bare::serve(options, out).await,
+            What::BareRelay(options) => bare::relay::serve(options, out).await,
+            What::BareEcho => bare::echo::serve(out).await,
         }
     })
 }

@@ -1,176 +1,132 @@
-//! Modify Run: requests per second over HTTP, beside the raw store.
+//! Modify Run: over HTTP, beside an echo over HTTP and the raw store doing the same transaction.
 
-use std::{
-    io::Write,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::io::Write;
 
-use anyhow::{Context, ensure};
-use loomgate_bench::document;
-use loomgate_domain::{
-    AssistantId, Metadata, Run, RunId, Thread, ThreadId, Timestamp, Usage, WorkspaceId,
-    run::{Route, RunSettings, RunState},
-    tool::{ResponseFormat, ToolChoice, ToolResources, Truncation},
-};
-use loomgate_store::{IfLocked, NewRun, NewRunThread, Store, ThreadStores};
+use anyhow::{Context as _, ensure};
+use loomgate_bench::process::Process;
 use serde_json::Value;
 
 use crate::{
+    bare,
+    frame::{
+        NO_KEY, Options, SERVER_CORE,
+        cell::{AGAIN, Arm, Cell, Datum, Figure, LOOMGATE},
+        load::{self, Caller, Load},
+        report::{Goal, Report},
+        turns::{self, Stage},
+    },
     http::{Connection, encode},
+    raw::RawStore,
     server::Server,
 };
 
-#[derive(clap::Args)]
-pub(crate) struct Options {
-    /// The program to measure; a release build.
-    #[arg(long, default_value = "target/release/loomgate")]
-    binary: PathBuf,
-    /// Blocks of each arm; the arms take turns.
-    #[arg(long, default_value_t = 7)]
-    blocks: usize,
-    /// Length of a block, in milliseconds.
-    #[arg(long, default_value_t = 1500)]
-    block_ms: u64,
-    /// Write the table into this document, between its markers.
-    #[arg(long)]
-    document: Option<PathBuf>,
-}
-
 /// Runs that are modified are made with the built-in model.
 const CONFIG: &str = "[virtual_keys.echo]\nprovider = \"echo\"\n";
-/// Commits of the server since its start.
-const COMMITS: &str = "loomgate_store_commits_total";
+const ECHO: Arm = "bare echo";
+const RAW: Arm = "raw store";
+/// Clients at the same time.
+const CLIENTS: [u32; 3] = [1, 8, 64];
+/// A commit may cost this much of a raw one.
+const OF_RAW: f64 = 1.3;
 
-/// One arm of the measurement.
-#[derive(Clone, Copy)]
-struct Arm {
-    name: &'static str,
-    over_http: bool,
-    clients: usize,
-}
-
-const ARMS: [Arm; 4] = [
-    Arm {
-        name: "raw store, 1 client (one commit a request)",
-        over_http: false,
-        clients: 1,
-    },
-    Arm {
-        name: "raw store, 64 clients (group commit)",
-        over_http: false,
-        clients: 64,
-    },
-    Arm {
-        name: "over HTTP, 1 connection (one commit a request)",
-        over_http: true,
-        clients: 1,
-    },
-    Arm {
-        name: "over HTTP, 64 connections (group commit)",
-        over_http: true,
-        clients: 64,
-    },
-];
-
-/// What an arm did in one block.
-struct Block {
-    per_second: f64,
-    commits_per_request: f64,
+struct Bench {
+    server: Server,
+    echo: Process,
+    raw: RawStore,
+    /// Of the run.
+    path: String,
+    load: Load,
 }
 
 pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let server = Server::start(&options.binary, folder.path(), CONFIG, None).await?;
-    let path = prepare(&server).await?;
-    let raw = RawStore::open(folder.path().join("raw.db")).await?;
-    let length = Duration::from_millis(options.block_ms);
-
-    let mut blocks: Vec<Vec<Block>> = ARMS.iter().map(|_| Vec::new()).collect();
-    for round in 0..options.blocks {
-        for offset in 0..ARMS.len() {
-            let n = (round + offset) % ARMS.len();
-            let arm = ARMS[n];
-            let block = if arm.over_http {
-                http_block(&server, &path, arm.clients, length).await?
-            } else {
-                raw.block(arm.clients, length).await?
-            };
-            blocks[n].push(block);
-        }
-    }
-    let mut text = Vec::new();
-    report(&blocks, &mut text)?;
-    let text = String::from_utf8(text)?;
-    out.write_all(text.as_bytes())?;
-    if let Some(path) = &options.document {
-        document::replace(path, "modify-run", &text)?;
-    }
-    Ok(())
-}
-
-fn report(blocks: &[Vec<Block>], out: &mut impl Write) -> anyhow::Result<()> {
-    writeln!(out, "Measured on {}.\n", document::machine())?;
-    writeln!(
-        out,
-        "| arm | requests/s, median | min | max | commits a request |"
-    )?;
-    writeln!(out, "| --- | ---: | ---: | ---: | ---: |")?;
-    for (arm, blocks) in ARMS.iter().zip(blocks) {
-        let rates = sorted(blocks.iter().map(|block| block.per_second));
-        let commits = sorted(blocks.iter().map(|block| block.commits_per_request));
-        writeln!(
-            out,
-            "| {} | {:.0} | {:.0} | {:.0} | {:.3} |",
-            arm.name,
-            median(&rates),
-            rates[0],
-            rates[rates.len() - 1],
-            median(&commits),
-        )?;
-    }
-    let ratio = |above: usize, below: usize| {
-        let pairs = blocks[above].iter().zip(&blocks[below]);
-        median(&sorted(pairs.map(|(a, b)| a.per_second / b.per_second)))
+    let core = Some(SERVER_CORE);
+    let server = Server::start(&options.binary, folder.path(), CONFIG, core).await?;
+    let mut bench = Bench {
+        path: prepare(&server).await?,
+        server,
+        echo: bare::start(&["bare-echo"]).await?,
+        raw: RawStore::open(folder.path().join("raw").join("raw.db")).await?,
+        load: Load {
+            pace: None,
+            warm_up: 3,
+            length: options.length(),
+            sleeps: false,
+        },
     };
-    writeln!(out)?;
-    writeln!(out, "Median of the ratios within a round:\n")?;
-    let ratios = [
-        (
-            "64 connections over HTTP, to 1 connection (one commit a request)",
-            ratio(3, 2),
-        ),
-        (
-            "64 connections over HTTP, to the raw store at 1 client",
-            ratio(3, 0),
-        ),
-        (
-            "64 connections over HTTP, to the raw store at 64 clients",
-            ratio(3, 1),
-        ),
-        (
-            "1 connection over HTTP, to the raw store at 1 client",
-            ratio(2, 0),
-        ),
-    ];
-    for (what, ratio) in ratios {
-        writeln!(out, "* {what}: {ratio:.2}")?;
+    let mut cells = CLIENTS.map(|clients| {
+        let judged = match clients {
+            1 => Figure::P50,
+            _ => Figure::PerSecond,
+        };
+        let name = match clients {
+            1 => "1 client".to_owned(),
+            _ => format!("{clients} clients"),
+        };
+        Cell::new(name, &[ECHO, RAW, LOOMGATE, AGAIN], judged)
+    });
+    let mut dice = options.dice();
+    turns::take(&mut bench, &mut cells, options, &mut dice).await?;
+    compare(Report::new("modify-run", options, cells.into())).finish(out)
+}
+
+fn compare(mut report: Report<'_>) -> Report<'_> {
+    let of_limit = report.cells()[0].each(|block| {
+        let p50 = |arm| block.get(arm, Figure::P50);
+        p50(LOOMGATE) / (p50(ECHO) + OF_RAW * p50(RAW))
+    });
+    report.compare(
+        format!("1 client, p50: to that of the echo and {OF_RAW} times that of the raw store"),
+        "",
+        of_limit,
+        Some(Goal::AtMost(1.0)),
+    );
+    for (place, goal) in [(1, None), (2, Some(Goal::AtLeast(0.5)))] {
+        let ratios =
+            report.cells()[place].each(|block| block.ratio([LOOMGATE, RAW], Figure::PerSecond));
+        let what = format!("{}, calls/s: to the raw store", report.cells()[place].name);
+        report.compare(what, "", ratios, goal);
     }
-    Ok(())
+    let commits = report.cells()[2].each(|block| block.get(LOOMGATE, Figure::Commits));
+    let most = Some(Goal::AtMost(0.1));
+    report.compare("64 clients: commits a call", "", commits, most);
+    report
 }
 
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-fn median(sorted: &[f64]) -> f64 {
-    sorted[sorted.len() / 2]
+impl Stage for Bench {
+    async fn block(&mut self, cell: usize, arm: Arm) -> anyhow::Result<Datum> {
+        let clients = CLIENTS[cell];
+        if arm == RAW {
+            return self.raw.block(clients, self.load).await;
+        }
+        let process = if arm == ECHO {
+            &self.echo
+        } else {
+            &self.server.process
+        };
+        let mut callers = Vec::new();
+        for client in 0..clients {
+            callers.push(Modify {
+                connection: Connection::open(process.address).await?,
+                path: self.path.clone(),
+                key: if arm == ECHO {
+                    NO_KEY.to_owned()
+                } else {
+                    self.server.key.clone()
+                },
+                client,
+                number: 0,
+            });
+        }
+        let (cpu, commits) = (process.cpu()?, self.server.commits().await?);
+        let done = load::run(callers, self.load).await?;
+        if arm != ECHO {
+            self.server.settle().await?;
+        }
+        let cpu = process.cpu()?.saturating_sub(cpu);
+        let commits = self.server.commits().await? - commits;
+        Ok(done.datum(Some(cpu), (arm != ECHO).then_some(commits)))
+    }
 }
 
 /// Makes a run that has ended, and returns the path to modify it.
@@ -196,176 +152,25 @@ async fn prepare(server: &Server) -> anyhow::Result<String> {
     Ok(format!("/v1/threads/{thread}/runs/{run}"))
 }
 
-async fn http_block(
-    server: &Server,
-    path: &str,
-    clients: usize,
-    length: Duration,
-) -> anyhow::Result<Block> {
-    let done = Arc::new(AtomicU64::new(0));
-    let before = server.metrics().await?.number(COMMITS)?;
-    let until = Instant::now() + length;
-    let mut tasks = tokio::task::JoinSet::new();
-    for client in 0..clients {
-        let (path, done) = (path.to_owned(), Arc::clone(&done));
-        let (address, key) = (server.process.address, server.key.clone());
-        tasks.spawn(async move {
-            let mut connection = Connection::open(address).await?;
-            let mut n = 0_u64;
-            while Instant::now() < until {
-                n += 1;
-                let body = format!(r#"{{"metadata":{{"client":"{client}","n":"{n}"}}}}"#);
-                let request = encode("POST", &path, &key, &body);
-                let answer = connection.send(&request).await?;
-                let own = format!(r#""n":"{n}""#);
-                let right = answer
-                    .windows(own.len())
-                    .any(|window| window == own.as_bytes());
-                ensure!(right, "a wrong answer: {}", String::from_utf8_lossy(answer));
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        });
-    }
-    let begun = Instant::now();
-    while let Some(ended) = tasks.join_next().await {
-        ended??;
-    }
-    let per_second = rate(&done, begun);
-    let commits = server.metrics().await?.number(COMMITS)? - before;
-    Ok(Block {
-        per_second,
-        commits_per_request: to_f64(commits) / to_f64(done.load(Ordering::Relaxed).max(1)),
-    })
+/// One client, on a connection of its own.
+struct Modify {
+    connection: Connection,
+    path: String,
+    key: String,
+    client: u32,
+    number: u64,
 }
 
-fn rate(done: &AtomicU64, begun: Instant) -> f64 {
-    let done = u32::try_from(done.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-    f64::from(done) / begun.elapsed().as_secs_f64()
-}
-
-/// The store without anything around it.
-struct RawStore {
-    store: Store,
-    workspace: WorkspaceId,
-    thread: ThreadId,
-    run: RunId,
-}
-
-impl RawStore {
-    async fn open(path: PathBuf) -> anyhow::Result<Self> {
-        let store = Store::open(loomgate_store::Options::file(path))?;
-        let workspace = store.workspaces().ensure("default").await?;
-        let (thread, run) = (ThreadId::trusted("thread_raw"), RunId::trusted("run_raw"));
-        let new = NewRun {
-            thread: NewRunThread::New {
-                thread: Thread {
-                    id: thread.clone(),
-                    created_at: Timestamp(0),
-                    metadata: Metadata::default(),
-                    tool_resources: ToolResources::default(),
-                },
-                messages: Vec::new(),
-            },
-            run: record(thread.clone(), run.clone()),
-            sealed: None,
-            events: None,
-            at_ms: 0,
-            if_locked: IfLocked::Refuse,
-            stores: ThreadStores::default(),
-            receipt: None,
-        };
-        store.runs().create(&workspace, new).await?;
-        Ok(Self {
-            store,
-            workspace,
-            thread,
-            run,
-        })
-    }
-
-    async fn block(&self, clients: usize, length: Duration) -> anyhow::Result<Block> {
-        let done = Arc::new(AtomicU64::new(0));
-        let before = self.store.stats().commits;
-        let until = Instant::now() + length;
-        let mut tasks = tokio::task::JoinSet::new();
-        for client in 0..clients {
-            let store = self.store.clone();
-            let ids = (
-                self.workspace.clone(),
-                self.thread.clone(),
-                self.run.clone(),
-            );
-            let done = Arc::clone(&done);
-            tasks.spawn(async move {
-                let (workspace, thread, run) = ids;
-                let mut n = 0_u64;
-                while Instant::now() < until {
-                    n += 1;
-                    let pairs = [
-                        ("client".to_owned(), client.to_string()),
-                        ("n".to_owned(), n.to_string()),
-                    ];
-                    let metadata = Metadata::new(pairs)?;
-                    let runs = store.runs();
-                    let run = runs.set_metadata(&workspace, &thread, &run, metadata.clone());
-                    let run = run.await?.context("no run")?;
-                    ensure!(run.metadata == metadata, "a wrong answer");
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(())
-            });
-        }
-        let begun = Instant::now();
-        while let Some(ended) = tasks.join_next().await {
-            ended??;
-        }
-        let per_second = rate(&done, begun);
-        let commits = self.store.stats().commits - before;
-        let requests = done.load(Ordering::Relaxed).max(1);
-        Ok(Block {
-            per_second,
-            commits_per_request: to_f64(commits) / to_f64(requests),
-        })
-    }
-}
-
-fn to_f64(count: u64) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-fn record(thread_id: ThreadId, id: RunId) -> Run {
-    Run {
-        id,
-        thread_id,
-        assistant_id: AssistantId::trusted("asst_raw"),
-        created_at: Timestamp(0),
-        settings: RunSettings {
-            model: "echo".to_owned(),
-            instructions: String::new(),
-            tools: Vec::new(),
-            tool_resources: ToolResources::default(),
-            temperature: None,
-            top_p: None,
-            reasoning_effort: None,
-            max_prompt_tokens: None,
-            max_completion_tokens: None,
-            truncation: Truncation::Auto,
-            response_format: ResponseFormat::Auto,
-            tool_choice: ToolChoice::Auto,
-            parallel_tool_calls: true,
-            expires_at: Timestamp(600),
-            stream: false,
-            include_results: false,
-            vector_stores: Vec::new(),
-            route: Route::VirtualKey("echo".to_owned()),
-            origin: None,
-        },
-        metadata: Metadata::default(),
-        state: RunState::Completed {
-            started_at: Timestamp(0),
-            completed_at: Timestamp(0),
-        },
-        usage: Usage::default(),
+impl Caller for Modify {
+    async fn call(&mut self) -> anyhow::Result<()> {
+        self.number += 1;
+        let (client, number) = (self.client, self.number);
+        let pairs = format!(r#""client":"{client}","n":"{number}""#);
+        let body = format!(r#"{{"metadata":{{{pairs}}}}}"#);
+        let request = encode("POST", &self.path, &self.key, &body);
+        let answer = self.connection.send(&request).await?;
+        let right = memchr::memmem::find(answer, pairs.as_bytes()).is_some();
+        ensure!(right, "a wrong answer: {}", String::from_utf8_lossy(answer));
+        Ok(())
     }
 }

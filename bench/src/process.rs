@@ -139,11 +139,13 @@ impl Process {
     }
 }
 
-/// Keeps this process to one core.
+/// Keeps this thread to one core, and those that it starts from now on.
 pub fn keep_to(core: usize) -> anyhow::Result<()> {
+    let thread = std::fs::read_link("/proc/thread-self")?;
+    let thread = thread.file_name().context("no thread")?;
     let done = std::process::Command::new("taskset")
         .args(["--cpu-list", "--pid", &core.to_string()])
-        .arg(std::process::id().to_string())
+        .arg(thread)
         .stdout(Stdio::null())
         .status()
         .context("taskset (util-linux) is needed")?;

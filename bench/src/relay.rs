@@ -1,105 +1,74 @@
 //! Relayed calls: what Loomgate adds to them, beside what a relay without logic adds.
 //!
-//! The arms take turns in blocks of any order: the stand-in of a provider called directly, the
-//! bare relay before it, Loomgate before it, Loomgate once more, which has to give the same as
-//! the first time or the run is void, and, where it was given, the Portkey gateway. The load and
-//! the stand-in share one core, the relays have another; of these only one is busy at a time.
+//! The stand-in of a provider is called directly, through the bare relay, through Loomgate, and, where it was
+//! given, through the Portkey gateway. Of the relays only one is busy at a time.
 
-pub(crate) mod bare;
 mod call;
-mod load;
-mod report;
+mod client;
 mod stand_in;
 
-use std::{
-    io::Write,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, io::Write, path::PathBuf, time::Duration};
 
-use anyhow::{Context, ensure};
-use loomgate_bench::{
-    document,
-    process::Process,
-    statistics::{Dice, median},
-};
+use anyhow::{Context as _, ensure};
+use loomgate_bench::process::Process;
 use serde_json::{Value, json};
 
 use self::{
     call::{CALLS, Call, Kind},
-    load::{Destination, Load},
-    report::{Cell, Datum, Report},
+    client::{Client, Destination},
 };
 use crate::{
+    bare,
+    frame::{
+        NO_KEY, Options, SERVER_CORE,
+        cell::{AGAIN, Arm, Block, Cell, Datum, Figure, LOOMGATE},
+        load::{self, Load},
+        report::{Goal, Report, megabytes},
+        turns::{self, Stage},
+    },
     http::{Connection, encode},
     server::Server,
     stand_in::StandIn,
 };
 
-/// The core of the load generator and the stand-in.
-pub(crate) const LOAD_CORE: usize = 0;
-/// The core of the relays.
-const RELAY_CORE: usize = 1;
+const DIRECT: Arm = "direct";
+const BARE: Arm = "bare relay";
+/// What many use today.
+const PORTKEY: Arm = "Portkey gateway";
 /// Connections at the same time, where there are several.
 const CONNECTIONS: u32 = 16;
 /// Far more than is reached: the limits are looked at in every call, and refuse none.
 const LIMITS: [(&str, u64); 2] = [("requests", 1_000_000_000), ("tokens", 1_000_000_000_000)];
-/// How long log records may take to be written after a block.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// The longest that the logbook waits for more records.
-const FLUSH: Duration = Duration::from_millis(220);
+/// Added time at the median, as a multiple of the bare relay's; of large bodies.
+const MOST_ADDED: [f64; 2] = [1.3, 1.2];
+/// The same, as a multiple of the Portkey gateway's.
+const MOST_OF_PORTKEY: f64 = 0.1;
+/// Time on a processor for one call of at most 1 KB, flat out; microseconds. Of larger bodies the copies in the
+/// kernel are most.
+const MOST_CPU_US: f64 = 60.0;
+/// Resident memory after the load, in MB.
+const MOST_RESIDENT: f64 = 30.0;
 
 #[derive(clap::Args)]
-pub(crate) struct Options {
-    /// The program to measure; a release build.
-    #[arg(long, default_value = "target/release/loomgate")]
-    binary: PathBuf,
-    /// Blocks of each arm, for each call and number of connections.
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(2..))]
-    blocks: u32,
-    /// Length of a block, in milliseconds.
-    #[arg(long, default_value_t = 250)]
-    block_ms: u64,
-    /// What the order of the blocks and the intervals are drawn from.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    options: Options,
     /// What starts the Portkey gateway and prints its address: bench/peers/portkey/start.sh.
     #[arg(long)]
     portkey: Option<PathBuf>,
-    /// Only rows whose name contains this: "Modify Run, 1 KB", "16 connections".
-    #[arg(long, default_value = "")]
-    only: String,
-    /// Write the tables into this document, between its markers.
-    #[arg(long)]
-    document: Option<PathBuf>,
-    /// Write every block into this file.
-    #[arg(long)]
-    json: Option<PathBuf>,
 }
 
-/// Who is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arm {
-    Direct,
-    Bare,
-    Loomgate,
-    /// The A/A arm.
-    LoomgateAgain,
-    /// What many use today.
-    Portkey,
+/// A call, and how it is made.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    call: Call,
+    connections: u32,
+    /// Calls in a second, all connections together; none: as many as there can be.
+    pace: Option<u32>,
 }
-
-/// In the order of [`Arm`].
-const ARMS: [Arm; 5] = [
-    Arm::Direct,
-    Arm::Bare,
-    Arm::Loomgate,
-    Arm::LoomgateAgain,
-    Arm::Portkey,
-];
 
 /// All that is measured, running.
-struct Stage {
+struct Bench {
     stand_in: StandIn,
     bare: Process,
     server: Server,
@@ -108,79 +77,151 @@ struct Stage {
     key: String,
     /// Calls through Loomgate so far. Each leaves a log record; asking for metrics leaves none.
     relayed: u64,
+    rows: Vec<Row>,
+    length: Duration,
 }
 
-pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
+    let options = &arguments.options;
     let folder = tempfile::tempdir()?;
-    let mut stage = Stage::set(options, &folder).await?;
-    let idle = stage.server.process.resident()?;
-    let mut cells: Vec<_> = CALLS
-        .into_iter()
-        .flat_map(|call| loads(call).map(|load| Cell::new(call, load)))
-        .filter(|cell| cell.name().contains(&options.only))
-        .collect();
-    ensure!(!cells.is_empty(), "no row is named {:?}", options.only);
-    let length = Duration::from_millis(options.block_ms);
-    let mut dice = Dice::new(options.seed);
-    for _ in 0..options.blocks {
-        let mut order: Vec<_> = (0..cells.len()).collect();
-        dice.shuffle(&mut order);
-        for index in order {
-            let cell = &mut cells[index];
-            let mut arms: Vec<_> = ARMS
-                .into_iter()
-                .filter(|arm| stage.plays(*arm, cell.call, cell.load))
-                .collect();
-            dice.shuffle(&mut arms);
-            let mut block = Vec::new();
-            for arm in arms {
-                block.push((arm, stage.block(arm, cell.call, cell.load, length).await?));
-            }
-            cell.add(&block);
+    let mut rows: Vec<_> = CALLS.into_iter().flat_map(Row::all).collect();
+    rows.retain(|row| row.name().contains(&options.only));
+    ensure!(!rows.is_empty(), "no row is named {:?}", options.only);
+    let mut bench = Bench::set(arguments, &folder, rows).await?;
+    let idle = bench.server.process.resident()?;
+    let cell = |row: &Row| Cell::new(row.name(), &bench.arms(*row), row.judged());
+    let mut cells: Vec<_> = bench.rows.iter().map(cell).collect();
+    let mut dice = options.dice();
+    turns::take(&mut bench, &mut cells, options, &mut dice).await?;
+
+    let mut report = Report::new("relay", options, cells);
+    for (place, row) in bench.rows.iter().enumerate() {
+        compare(&mut report, place, *row);
+    }
+    let resident = megabytes(bench.server.process.resident()?);
+    let what = format!("resident memory after {} calls", bench.relayed);
+    report.compare(
+        what,
+        "MB",
+        vec![resident],
+        Some(Goal::AtMost(MOST_RESIDENT)),
+    );
+    let beside = [
+        ("the bare relay", Some(&bench.bare)),
+        ("the Portkey gateway", bench.portkey.as_ref()),
+    ];
+    let mut memory = format!(
+        "Resident memory of Loomgate before the first call: {:.1} MB",
+        megabytes(idle)
+    );
+    for (name, process) in beside {
+        if let Some(process) = process {
+            let resident = megabytes(process.resident()?);
+            write!(memory, "; of {name} after the last: {resident:.1} MB")?;
         }
     }
-    let report = Report {
-        cells,
-        blocks: options.blocks,
-        block_ms: options.block_ms,
-        relayed: stage.relayed,
-        idle,
-        loaded: stage.server.process.resident()?,
-        bare: stage.bare.resident()?,
-        portkey: stage.portkey.as_ref().map(Process::resident).transpose()?,
-    };
-    let text = report.text(&mut dice);
-    out.write_all(text.as_bytes())?;
-    if let Some(path) = &options.json {
-        std::fs::write(path, report.json().to_string())?;
-    }
-    if let Some(path) = &options.document {
-        document::replace(path, "relay", &text)?;
-    }
-    report.check(&mut dice)
+    report.note(memory + ".");
+    report.finish(out)
 }
 
-impl Stage {
-    async fn set(options: &Options, folder: &tempfile::TempDir) -> anyhow::Result<Self> {
-        let own = std::env::current_exe()?;
+/// Compares the arms of a row.
+fn compare(report: &mut Report<'_>, place: usize, row: Row) {
+    let cell = &report.cells()[place];
+    let name = cell.name.clone();
+    if row.is_flat_out() {
+        let cpu = cell.each(|block| block.get(LOOMGATE, Figure::Cpu) * 1e6);
+        let ratios = cell.each(|block| block.ratio([LOOMGATE, BARE], Figure::Cpu));
+        let most = (row.call.bytes <= 1_024).then_some(Goal::AtMost(MOST_CPU_US));
+        report.compare(format!("{name}: processor time of a call"), "µs", cpu, most);
+        report.compare(format!("{name}: to the bare relay's"), "", ratios, None);
+        return;
+    }
+    let added = |block: &Block, arm| block.get(arm, Figure::P50) - block.get(DIRECT, Figure::P50);
+    let ours = cell.each(|block| added(block, LOOMGATE) * 1e6);
+    let to = |arm| cell.each(|block| added(block, LOOMGATE) / added(block, arm));
+    let (bare, portkey) = (to(BARE), to(PORTKEY));
+    let most = MOST_ADDED[usize::from(row.call.is_large())];
+    report.compare(format!("{name}: Loomgate adds at p50"), "µs", ours, None);
+    report.compare(
+        format!("{name}: to what the bare relay adds"),
+        "",
+        bare,
+        Some(Goal::AtMost(most)),
+    );
+    report.compare(
+        format!("{name}: to what the Portkey gateway adds"),
+        "",
+        portkey,
+        Some(Goal::AtMost(MOST_OF_PORTKEY)),
+    );
+}
+
+impl Row {
+    /// One call after the other, several at a pace that leaves everybody time, and all that can be had.
+    fn all(call: Call) -> [Self; 3] {
+        let of = |connections, pace| Self {
+            call,
+            connections,
+            pace,
+        };
+        [
+            of(1, None),
+            of(CONNECTIONS, Some(call.pace)),
+            of(CONNECTIONS, None),
+        ]
+    }
+
+    fn name(&self) -> String {
+        let Self {
+            call,
+            connections,
+            pace,
+        } = self;
+        let load = match (connections, pace) {
+            (1, _) => "1 connection".to_owned(),
+            (_, Some(pace)) => format!("{connections} connections at {pace} calls/s"),
+            (_, None) => format!("{connections} connections flat out"),
+        };
+        format!("{}, {load}", call.name)
+    }
+
+    /// Whether somebody waits for a core all the time. Latencies then tell how long the queue is,
+    /// times on processors what a call costs; otherwise it is the other way round, since a core
+    /// that wakes up for each call has more to do.
+    fn is_flat_out(&self) -> bool {
+        self.connections > 1 && self.pace.is_none()
+    }
+
+    fn judged(&self) -> Figure {
+        if self.is_flat_out() {
+            Figure::Cpu
+        } else {
+            Figure::P50
+        }
+    }
+}
+
+impl Bench {
+    async fn set(
+        arguments: &Arguments,
+        folder: &tempfile::TempDir,
+        rows: Vec<Row>,
+    ) -> anyhow::Result<Self> {
         let stand_in = stand_in::start().await?;
         let upstream = stand_in.address.to_string();
-        let arguments = ["bare-relay", "--upstream", &upstream];
-        let bare = Process::start(&own, &arguments, Some(RELAY_CORE)).await?;
+        let bare = bare::start(&["bare-relay", "--upstream", &upstream]).await?;
+        let limits = LIMITS
+            .map(|(kind, value)| format!("{{type = \"{kind}\", unit = \"rpm\", value = {value}}}"));
         let config = format!(
             "[virtual_keys.stand-in]\nprovider = \"openai\"\nbase_url = \"http://{upstream}/v1\"\n\
-             api_key = \"{}\"\nassistants = \"upstream\"\nrate_limits = [{}]\n",
-            stand_in::KEY,
-            LIMITS
-                .map(|(kind, value)| format!(
-                    "{{type = \"{kind}\", unit = \"rpm\", value = {value}}}"
-                ))
-                .join(", "),
+             api_key = \"{NO_KEY}\"\nassistants = \"upstream\"\nrate_limits = [{}]\n",
+            limits.join(", "),
         );
-        let core = Some(RELAY_CORE);
-        let server = Server::start(&options.binary, folder.path(), &config, core).await?;
+        let core = Some(SERVER_CORE);
+        let binary = &arguments.options.binary;
+        let server = Server::start(binary, folder.path(), &config, core).await?;
         let key = limited_key(&server).await?;
-        let portkey = match &options.portkey {
+        let portkey = match &arguments.portkey {
             Some(program) => Some(Process::start(program, &[], core).await?),
             None => None,
         };
@@ -191,97 +232,71 @@ impl Stage {
             portkey,
             key,
             relayed: 0,
+            rows,
+            length: arguments.options.length(),
         })
     }
 
-    /// Whether an arm is measured with a call under a load. The pace is far beyond what the Portkey
-    /// gateway reaches; and it writes the bodies of chats anew, which the stand-in refuses.
-    fn plays(&self, arm: Arm, call: Call, load: Load) -> bool {
-        let is_for_portkey = call.kind == Kind::ModifyRun && load.pace.is_none();
-        arm != Arm::Portkey || self.portkey.is_some() && is_for_portkey
-    }
-
-    async fn block(
-        &mut self,
-        arm: Arm,
-        call: Call,
-        load: Load,
-        length: Duration,
-    ) -> anyhow::Result<Datum> {
-        let (address, key) = match (arm, &self.portkey) {
-            (Arm::Bare, _) => (self.bare.address, stand_in::KEY),
-            (Arm::Loomgate | Arm::LoomgateAgain, _) => (self.server.process.address, &*self.key),
-            (Arm::Portkey, Some(portkey)) => (portkey.address, stand_in::KEY),
-            (Arm::Direct, _) | (Arm::Portkey, None) => (self.stand_in.address, stand_in::KEY),
-        };
-        let headers = match arm {
-            Arm::Portkey => format!(
-                "x-portkey-provider: openai\r\nx-portkey-custom-host: http://{}/v1\r\n",
-                self.stand_in.address
-            ),
-            _ => String::new(),
-        };
-        let destination = Destination {
-            address,
-            key: key.to_owned(),
-            headers,
-        };
-        let before = self.cpu(arm)?;
-        let began = Instant::now();
-        let block = load::run(&destination, call, load, length).await;
-        let mut block = block.with_context(|| format!("{arm:?}, {}", call.name))?;
-        let seconds = began.elapsed().as_secs_f64();
-        if matches!(arm, Arm::Loomgate | Arm::LoomgateAgain) {
-            self.relayed += block.calls;
-            self.written().await?;
+    /// Who is measured with a row. The pace is far beyond what the Portkey gateway reaches; and it writes the
+    /// bodies of chats anew, which the stand-in refuses.
+    fn arms(&self, row: Row) -> Vec<Arm> {
+        let mut arms = vec![DIRECT, BARE, LOOMGATE, AGAIN];
+        if self.portkey.is_some() && row.call.kind == Kind::ModifyRun && row.pace.is_none() {
+            arms.push(PORTKEY);
         }
-        Ok(Datum {
-            p50: median(&mut block.latencies),
-            per_second: count(block.calls) / seconds,
-            cpu: self.cpu(arm)?.saturating_sub(before).as_secs_f64(),
-            calls: count(block.calls),
-        })
+        arms
     }
 
-    /// Time that a relay has spent on processors; the stand-in is none.
-    fn cpu(&self, arm: Arm) -> anyhow::Result<Duration> {
+    /// Who answers; nobody where the stand-in is called directly.
+    fn process(&self, arm: Arm) -> Option<&Process> {
         match arm {
-            Arm::Direct => Ok(Duration::ZERO),
-            Arm::Bare => self.bare.cpu(),
-            Arm::Portkey => self
-                .portkey
-                .as_ref()
-                .map_or(Ok(Duration::ZERO), Process::cpu),
-            Arm::Loomgate | Arm::LoomgateAgain => self.server.process.cpu(),
-        }
-    }
-
-    /// Waits until every call has its record: writing them is part of what a block costs.
-    async fn written(&self) -> anyhow::Result<()> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            tokio::time::sleep(FLUSH).await;
-            let metrics = self.server.metrics().await?;
-            let written = metrics.number("loomgate_log_records_written_total")?;
-            let dropped = metrics.number("loomgate_log_records_dropped_total")?;
-            let due = self.relayed;
-            ensure!(dropped == 0, "{dropped} log records were dropped");
-            if written >= due {
-                return Ok(());
-            }
-            ensure!(Instant::now() < until, "{written} log records of {due}");
+            BARE => Some(&self.bare),
+            PORTKEY => self.portkey.as_ref(),
+            LOOMGATE | AGAIN => Some(&self.server.process),
+            _ => None,
         }
     }
 }
 
-/// One call after the other, several at a pace that leaves everybody time, and all that can be had.
-fn loads(call: Call) -> [Load; 3] {
-    let of = |connections, pace| Load { connections, pace };
-    [
-        of(1, None),
-        of(CONNECTIONS, Some(call.pace)),
-        of(CONNECTIONS, None),
-    ]
+impl Stage for Bench {
+    async fn block(&mut self, cell: usize, arm: Arm) -> anyhow::Result<Datum> {
+        let row = self.rows[cell];
+        let is_ours = matches!(arm, LOOMGATE | AGAIN);
+        let process = self.process(arm);
+        let destination = Destination {
+            address: process.map_or(self.stand_in.address, |process| process.address),
+            key: if is_ours { &*self.key } else { NO_KEY }.to_owned(),
+            headers: match arm {
+                PORTKEY => format!(
+                    "x-portkey-provider: openai\r\nx-portkey-custom-host: http://{}/v1\r\n",
+                    self.stand_in.address
+                ),
+                _ => String::new(),
+            },
+        };
+        let mut clients = Vec::new();
+        for which in 0..row.connections {
+            clients.push(Client::open(&destination, row.call, which).await?);
+        }
+        let load = Load {
+            pace: row.pace,
+            warm_up: 3,
+            length: self.length,
+            sleeps: false,
+        };
+        let before = process.map(Process::cpu).transpose()?;
+        let done = load::run(clients, load).await?;
+        if is_ours {
+            self.relayed += done.calls;
+            let (written, due) = (self.server.settle().await?, self.relayed);
+            ensure!(written >= due, "{written} log records of {due}");
+        }
+        let after = self.process(arm).map(Process::cpu).transpose()?;
+        let cpu = before
+            .zip(after)
+            .map(|(before, after)| after.saturating_sub(before));
+        Ok(done.datum(cpu, None))
+    }
 }
 
 /// Makes an API key with limits, which is kept in the store.
@@ -294,10 +309,4 @@ async fn limited_key(server: &Server) -> anyhow::Result<String> {
     let made: Value = serde_json::from_slice(connection.send(&request).await?)?;
     let key = made["key"].as_str().context("no key was made")?;
     Ok(key.to_owned())
-}
-
-/// Counts here are far below 2^53.
-#[expect(clippy::cast_precision_loss, reason = "see above")]
-fn count(number: u64) -> f64 {
-    number as f64
 }

@@ -1,11 +1,17 @@
 //! The program under test, as a process of its own.
 
-use std::{path::Path, str};
+use std::{path::Path, str, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context as _, ensure};
 use loomgate_bench::process::Process;
+use tokio::time::sleep;
 
 use crate::http::{Connection, encode};
+
+/// The longest that the logbook waits for more records.
+const FLUSH: Duration = Duration::from_millis(220);
+/// Within it the next records are written, if there are any.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A running `loomgate serve`. Ended when dropped.
 pub(crate) struct Server {
@@ -50,6 +56,29 @@ impl Server {
         let request = encode("GET", "/metrics", &self.key, "");
         let text = str::from_utf8(connection.send(&request).await?)?;
         Ok(Metrics(text.to_owned()))
+    }
+
+    /// Waits until every call so far has its log record: writing them is part of what a call costs, and is to
+    /// burden nobody else. How many records there are.
+    pub(crate) async fn settle(&self) -> anyhow::Result<u64> {
+        sleep(FLUSH).await;
+        let mut before = None;
+        loop {
+            let metrics = self.metrics().await?;
+            let written = metrics.number("loomgate_log_records_written_total")?;
+            let dropped = metrics.number("loomgate_log_records_dropped_total")?;
+            ensure!(dropped == 0, "{dropped} log records were dropped");
+            if before == Some(written) {
+                return Ok(written);
+            }
+            before = Some(written);
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Transactions of records that reached its disk so far.
+    pub(crate) async fn commits(&self) -> anyhow::Result<u64> {
+        self.metrics().await?.number("loomgate_store_commits_total")
     }
 }
 

@@ -43,6 +43,12 @@ pub fn median(values: &mut [f64]) -> f64 {
     }
 }
 
+/// A number of things, of which there are far below 2^53.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+pub fn count(number: u64) -> f64 {
+    number as f64
+}
+
 /// Numbers that look random, and are the same for the same seed (splitmix64).
 #[derive(Debug)]
 pub struct Dice(u64);

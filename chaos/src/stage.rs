@@ -313,8 +313,7 @@ impl Stage {
 
 /// What figures were measured on, with which build, as a paragraph.
 pub(crate) fn measured(binary: &Path) -> String {
-    let build = binary.parent().and_then(Path::file_name);
-    let build = build.map_or_else(|| "unknown".into(), |build| build.to_string_lossy());
+    let build = document::build(binary);
     format!("Measured on {}; `{build}` build.\n\n", document::machine())
 }
 

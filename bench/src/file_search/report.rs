@@ -37,7 +37,7 @@ impl Figures {
     pub(super) fn write(&self, machine: &str, binary: &str) -> Result<String, std::fmt::Error> {
         let mut text = format!(
             "# File search: what it costs\n\n\
-             Written by `make bench-file-search`. Measured on {machine}; `{binary}` build; embedded database, files in a folder, \
+             Written by `make bench W=W7`. Measured on {machine}; `{binary}` build; embedded database, files in a folder, \
              everything else as it is by default.\n\n"
         );
         let out = &mut text;

@@ -52,6 +52,11 @@ pub(crate) const CALLS: [Call; 4] = [
 ];
 
 impl Call {
+    /// Whether copying it costs more than looking at it.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes > 100 * 1_024
+    }
+
     /// The path below the server's address.
     pub(crate) fn path(&self) -> &'static str {
         match self.kind {

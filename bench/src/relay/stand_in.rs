@@ -8,10 +8,7 @@ use http_body_util::BodyExt as _;
 use hyper::{Request, body::Incoming, header};
 
 use super::call::{CALLS, Call, Numbered};
-use crate::stand_in::StandIn;
-
-/// The key that a provider wants.
-pub(crate) const KEY: &str = "sk-stand-in-0000000000000000000000000000";
+use crate::{frame::NO_KEY, stand_in::StandIn};
 
 /// A call with its bodies.
 struct Known {
@@ -37,7 +34,7 @@ async fn answer(known: Arc<[Known]>, request: Request<Incoming>) -> anyhow::Resu
     let (parts, body) = request.into_parts();
     let key = parts.headers.get(header::AUTHORIZATION).context("no key")?;
     let key = key.as_bytes().strip_prefix(b"Bearer ");
-    anyhow::ensure!(key == Some(KEY.as_bytes()), "not the provider's key");
+    anyhow::ensure!(key == Some(NO_KEY.as_bytes()), "not the provider's key");
     let body = body.collect().await?.to_bytes();
     let found = known
         .iter()

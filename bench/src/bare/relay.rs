@@ -11,8 +11,8 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use tokio::net::TcpListener;
 
+use super::listen;
 use crate::stand_in;
 
 #[derive(clap::Args)]
@@ -24,11 +24,9 @@ pub(crate) struct Options {
 
 type Upstream = Client<HttpConnector, Incoming>;
 
-/// Serves until the process is ended; prints its address.
+/// Serves until the process is ended.
 pub(crate) async fn serve(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    writeln!(out, "http://{}", listener.local_addr()?)?;
-    out.flush()?;
+    let listener = listen(out).await?;
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let client: Upstream = Client::builder(TokioExecutor::new())
