@@ -29,6 +29,8 @@ use crate::server::Server;
 const PAGE: usize = 20;
 /// How often each page is read.
 const READS: usize = 200;
+/// By then the index of words is in one piece.
+const QUIET: Duration = Duration::from_secs(12);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -87,6 +89,8 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
         "file-search: indexed in {:.0} s",
         figures.indexing.as_secs_f64()
     )?;
+    // The server puts its index of words together when nothing is being indexed.
+    tokio::time::sleep(QUIET).await;
     search(&server, &store, options, (&mut corpus, &mut figures)).await?;
     list(&server, &store, &mut figures).await?;
     restart(

@@ -14,6 +14,7 @@
 
 mod embedding;
 mod filling;
+mod merging;
 mod pipeline;
 mod renewal;
 mod worker;

@@ -57,8 +57,8 @@ pub(crate) struct Vectors {
 
 /// A store, ready to be scanned.
 enum View {
-    /// In memory.
-    Index(Index),
+    /// In memory, as of this version of the store.
+    Index(Index, i64),
     /// Too large for it: these files are searched where they lie.
     Files(Vec<EmbeddedFile>),
 }
@@ -90,12 +90,16 @@ impl Vectors {
         ws: &WorkspaceId,
         wanted: &Wanted<'_>,
     ) -> Result<Vec<Vec<(ChunkId, f32)>>, Error> {
-        let Some(questions) = self.questions(ws, wanted.queries).await else {
+        let versions = self.versions(ws, wanted.stores);
+        let (questions, versions) = tokio::join!(self.questions(ws, wanted.queries), versions);
+        let Some(questions) = questions else {
             return Ok(wanted.queries.iter().map(|_| Vec::new()).collect());
         };
+        let (mut seen, mut is_all_seen) = (Vec::new(), true);
         let mut found: Vec<Vec<Vec<Candidate>>> = vec![Vec::new(); wanted.queries.len()];
-        for store in wanted.stores {
-            let Some(view) = self.view(ws, store, questions.dimensions).await? else {
+        for (store, version) in versions? {
+            let version = (store, version);
+            let Some(view) = self.view(ws, version, questions.dimensions).await? else {
                 continue;
             };
             let accepted = match &wanted.accept {
@@ -107,8 +111,12 @@ impl Vectors {
                 }
             };
             let scanned = match view {
-                View::Index(index) => self.scan(index, &questions, wanted.most, accepted).await,
+                View::Index(index, version) => {
+                    seen.push((store.clone(), version));
+                    self.scan(index, &questions, wanted.most, accepted).await
+                }
                 View::Files(files) => {
+                    is_all_seen = false;
                     let most = (wanted.most, accepted);
                     self.scan_large((ws, store), files, &questions, most)
                         .await?
@@ -121,9 +129,29 @@ impl Vectors {
         let ranked = found.into_iter().zip(&questions.embeddings);
         let ranked = ranked.map(|(lists, embedding)| {
             let candidates = merge(lists, wanted.most);
-            self.rescored(ws, candidates, embedding.as_deref().unwrap_or_default())
+            let seen = if is_all_seen {
+                seen.clone()
+            } else {
+                Vec::new()
+            };
+            let embedding = embedding.as_deref().unwrap_or_default();
+            self.rescored(ws, (candidates, seen), embedding)
         });
         try_join_all(ranked).await
+    }
+
+    /// The stores' versions now; `None`: there is no such store.
+    async fn versions<'s>(
+        &self,
+        ws: &WorkspaceId,
+        stores: &'s [VectorStoreId],
+    ) -> Result<Vec<(&'s VectorStoreId, Option<i64>)>, Error> {
+        let chunks = self.store.chunks();
+        let mut versions = Vec::with_capacity(stores.len());
+        for store in stores {
+            versions.push((store, chunks.version(ws, store).await?));
+        }
+        Ok(versions)
     }
 
     /// `None`: none could be embedded.
@@ -222,7 +250,7 @@ impl Vectors {
     async fn rescored(
         &self,
         ws: &WorkspaceId,
-        candidates: Vec<Candidate>,
+        (candidates, seen): (Vec<Candidate>, Vec<(VectorStoreId, i64)>),
         embedding: &[f32],
     ) -> Result<Vec<(ChunkId, f32)>, Error> {
         let ids: Vec<ChunkId> = candidates
@@ -233,7 +261,8 @@ impl Vectors {
             return Ok(Vec::new());
         }
         let chunks = self.store.chunks();
-        let stored = chunks.vectors(ws, ids, self.embedder.identity()).await?;
+        let identity = self.embedder.identity();
+        let stored = chunks.vectors(ws, ids, identity, seen).await?;
         let vectors = stored.iter().filter_map(|(chunk, stored)| {
             let vector = from_stored(stored)?;
             (vector.len() == embedding.len()).then_some((chunk.0.cast_unsigned(), vector))

@@ -18,6 +18,7 @@ use crate::{
 
 mod embeddings;
 mod lexical;
+mod merging;
 mod postings;
 mod renewal;
 mod rows;
@@ -33,6 +34,7 @@ pub(crate) use {
     embeddings::POSTGRES_STATEMENTS as EMBEDDING_POSTGRES_STATEMENTS,
     lexical::POSTGRES_STATEMENTS as LEXICAL_POSTGRES_STATEMENTS,
     lexical::STATEMENTS as LEXICAL_STATEMENTS,
+    merging::SQLITE_STATEMENTS as MERGING_SQLITE_STATEMENTS,
     postings::SQLITE_STATEMENTS as POSTING_SQLITE_STATEMENTS,
     renewal::STATEMENTS as RENEWAL_STATEMENTS,
     rows::POSTGRES_STATEMENTS as ROW_POSTGRES_STATEMENTS,

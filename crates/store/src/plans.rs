@@ -114,6 +114,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
 
 fn database(schema: &Schema) -> Connection {
     let mut connection = Connection::open_in_memory().unwrap();
+    sqlite::settle(&connection).unwrap();
     schema.migrate(&mut connection, Purpose::Use).unwrap();
     connection
 }
@@ -122,6 +123,7 @@ fn database(schema: &Schema) -> Connection {
 fn all_of_sqlite() -> Vec<(&'static Schema, Statement)> {
     let second_texts = [
         chunks::POSTING_SQLITE_STATEMENTS,
+        chunks::MERGING_SQLITE_STATEMENTS,
         chunks::ROW_SQLITE_STATEMENTS,
     ];
     let second_texts = second_texts.into_iter().flatten();

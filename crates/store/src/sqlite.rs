@@ -2,7 +2,12 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig, types::ValueRef};
+use rusqlite::{
+    Connection, OpenFlags,
+    config::DbConfig,
+    functions::{Aggregate, Context, FunctionFlags},
+    types::ValueRef,
+};
 
 use crate::{
     Error, failpoint,
@@ -96,7 +101,8 @@ pub(crate) fn source(path: &Path, schema: &Schema) -> Result<Connection, Error> 
     Ok(connection)
 }
 
-fn settle(connection: &Connection) -> Result<(), Error> {
+/// What every connection needs.
+pub(crate) fn settle(connection: &Connection) -> Result<(), Error> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     // Plans do not look at values, or else a statement is prepared anew for each. They are the plans
@@ -105,7 +111,33 @@ fn settle(connection: &Connection) -> Result<(), Error> {
     // Damage is found where it is, and a file from elsewhere can not bring code along.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_aggregate_function("packed", 1, flags, Packed)?;
     Ok(())
+}
+
+/// `packed(integer)`: all of them in one value, eight bytes each, little-endian. Long lists are read several
+/// times as fast as row by row.
+struct Packed;
+
+impl Aggregate<Vec<u8>, Vec<u8>> for Packed {
+    fn init(&self, _context: &mut Context<'_>) -> rusqlite::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    fn step(&self, context: &mut Context<'_>, packed: &mut Vec<u8>) -> rusqlite::Result<()> {
+        let number = context.get_raw(0).as_i64()?;
+        packed.extend_from_slice(&number.to_le_bytes());
+        Ok(())
+    }
+
+    fn finalize(
+        &self,
+        _context: &mut Context<'_>,
+        packed: Option<Vec<u8>>,
+    ) -> rusqlite::Result<Vec<u8>> {
+        Ok(packed.unwrap_or_default())
+    }
 }
 
 /// Refuses a file that belongs to another program, or is the other of our databases.

@@ -8,7 +8,7 @@ use loomgate_store::{ClaimRequest, IndexingClaim, IndexingGuard, IndexingTask};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Place, Shared, Unreadable, Working, filling,
+    Place, Shared, Unreadable, Working, filling, merging,
     pipeline::{self, Fault, broken},
     renewal,
 };
@@ -29,6 +29,7 @@ pub(super) fn spawn(shared: &Arc<Shared>) {
     shared.tasks.spawn(heartbeat_loop(Arc::clone(shared)));
     shared.tasks.spawn(sweep_loop(Arc::clone(shared)));
     shared.tasks.spawn(filling::fill(Arc::clone(shared)));
+    shared.tasks.spawn(merging::merge(Arc::clone(shared)));
 }
 
 async fn claim_loop(shared: Arc<Shared>) {

@@ -18,16 +18,16 @@ const PAGE: u32 = 512;
 const ROW: usize = 12;
 
 impl Vectors {
-    /// A store as it is now. `None`: there is nothing to scan.
+    /// A store that has this version now. `None`: there is nothing to scan.
     pub(super) async fn view(
         &self,
         ws: &WorkspaceId,
-        store: &VectorStoreId,
+        (store, version): (&VectorStoreId, Option<i64>),
         dimensions: usize,
     ) -> Result<Option<View>, Error> {
         let key = (ws.clone(), store.clone());
         let chunks = self.store.chunks();
-        let Some(version) = chunks.version(ws, store).await? else {
+        let Some(version) = version else {
             self.cache.forget(&key);
             return Ok(None);
         };
@@ -55,7 +55,8 @@ impl Vectors {
         // One of another width: its model answers otherwise than it did.
         let index = held.index.as_ref();
         let index = index.filter(|index| index.dimensions() == dimensions);
-        Ok(index.cloned().map(View::Index))
+        let version = held.version.unwrap_or(version);
+        Ok(index.cloned().map(|index| View::Index(index, version)))
     }
 
     /// Reads what differs. May be dropped at any time: what stands in the index half is remembered.

@@ -30,7 +30,7 @@ const B: f64 = 0.75;
 const USUAL_LENGTH: f64 = 400.0;
 
 sqlite_statements! {
-    POSTINGS = "SELECT rowid FROM chunk_terms WHERE chunk_terms MATCH $1";
+    POSTINGS = "SELECT packed(rowid) FROM chunk_terms WHERE chunk_terms MATCH $1";
 }
 
 /// The tokens of a chunk, from its words with spaces between them.
@@ -67,7 +67,9 @@ pub(super) fn rank(
             for level in 0..LEVELS {
                 let token = format!("\"{scope}/{word}/{level}\"");
                 tx.visit(POSTINGS, values![&token], &mut |row| {
-                    postings.push((row.integer(0)?, level));
+                    let (chunks, _) = row.bytes(0)?.as_chunks::<8>();
+                    let chunks = chunks.iter().map(|chunk| i64::from_le_bytes(*chunk));
+                    postings.extend(chunks.map(|chunk| (chunk, level)));
                     Ok(ControlFlow::Continue(()))
                 })?;
             }

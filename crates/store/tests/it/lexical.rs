@@ -4,8 +4,8 @@ use loomgate_domain::vector_store::Attributes;
 
 use crate::{
     documents::{
-        chunks_of, create, found, indexed, library, put, search, tagged, take, terms, texts_of,
-        write, year_of,
+        attach, chunks_of, complete, create, found, indexed, library, put, search, tagged, take,
+        terms, texts_of, write, year_of,
     },
     fixtures::{id, ws},
     home::Home,
@@ -20,6 +20,7 @@ on_both_engines! {
     words_are_made_anew_once,
     a_hit_tells_which_words_it_has,
     nothing_in_a_query_is_more_than_a_word,
+    an_index_in_pieces_is_put_together,
 }
 
 async fn rare_words_weigh_more_than_common_ones(home: Home) {
@@ -61,7 +62,7 @@ async fn a_search_stays_within_its_stores(home: Home) {
         create(&store, n, &[n]).await;
         let guard = take(&store).await;
         assert!(write(&store, &guard, &[&format!("yarn of store {n}")]).await);
-        assert!(crate::documents::complete(&store, &guard, 1).await);
+        assert!(complete(&store, &guard, 1).await);
     }
     let of = async |stores: &[u32]| {
         let stores: Vec<_> = stores.iter().map(|n| id(*n)).collect();
@@ -202,4 +203,33 @@ async fn nothing_in_a_query_is_more_than_a_word(home: Home) {
         assert_eq!(of(&[word]).await, 1, "{word}");
     }
     assert_eq!(of(&[]).await, 0);
+}
+
+async fn an_index_in_pieces_is_put_together(home: Home) {
+    let is_sqlite = !matches!(home, Home::Postgres(_));
+    let (home, store) = library(home.kept());
+    if is_sqlite {
+        // Pieces of a test are so small that SQLite would merge all of them at once.
+        home.execute("INSERT INTO chunk_terms (chunk_terms, rank) VALUES ('automerge', 0)");
+    }
+    create(&store, 1, &[]).await;
+    attach(&store, put(&[1])).await;
+    let guard = take(&store).await;
+    for n in 0..10 {
+        assert!(write(&store, &guard, &[&format!("wool word{n}")]).await);
+    }
+    assert!(complete(&store, &guard, 100).await);
+    let before = search(&store, "wool word7").await;
+    let chunks = store.chunks();
+    assert!(!chunks.merge_words(11).await.unwrap(), "so many are none");
+    let mut steps = 0;
+    while chunks.merge_words(2).await.unwrap() {
+        steps += 1;
+    }
+    assert_eq!(steps > 0, is_sqlite);
+    assert_eq!(search(&store, "wool word7").await, before);
+    // What comes behind it is found, too.
+    indexed(&store, put(&[2]), &["wool word31"]).await;
+    assert_eq!(found(&store, "word31").await, ["wool word31"]);
+    assert_eq!(chunks.merge_words(2).await.unwrap(), is_sqlite);
 }

@@ -103,7 +103,7 @@ async fn a_file_gets_vectors_and_is_found_by_its_words_all_along(home: Home) {
         assert_eq!(file(&store, 1).await.usage_bytes, 123);
         assert_eq!(get(&store, 1).await.usage_bytes, 123);
         let ids: Vec<_> = texts.iter().map(|it| it.chunk).collect();
-        let found = chunks.vectors(&ws(), ids, by).await.unwrap();
+        let found = chunks.vectors(&ws(), ids, by, vec![]).await.unwrap();
         let made: Vec<_> = found.iter().map(|(_, vector)| &vector[..]).collect();
         assert_eq!(made, [by.as_bytes(), by.as_bytes()]);
         assert_eq!(outdated(&store, by, 0, 9).await.claims, []);

@@ -551,7 +551,7 @@ async fn another_workspace_sees_nothing(home: Home) {
     assert_eq!(hits.unwrap(), []);
     assert_eq!(chunks.get(&other, vec![chunk]).await.unwrap(), []);
     assert_eq!(chunks.text(&other, &id(1), &id(2)).await.unwrap(), "");
-    let vectors = chunks.vectors(&other, vec![chunk], "a").await;
+    let vectors = chunks.vectors(&other, vec![chunk], "a", vec![]).await;
     assert_eq!(vectors.unwrap(), []);
     assert_eq!(chunks.version(&other, &id(1)).await.unwrap(), None);
     let embedded = chunks.embedded(&other, &id(1), "a").await;

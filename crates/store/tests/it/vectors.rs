@@ -123,20 +123,30 @@ async fn codes_are_read_in_pages_and_candidates_by_their_ids(home: Home) {
 
     let ids: Vec<_> = all.iter().map(|code| code.chunk).collect();
     let reader = store.chunks();
-    let found = reader.vectors(&ws(), ids.clone(), "a").await.unwrap();
-    assert_eq!(found.len(), 39);
-    for (chunk, vector) in &found {
-        let chunks = reader.get(&ws(), vec![*chunk]).await.unwrap();
-        assert_eq!(chunks[0].text.as_bytes(), vector);
+    let version = reader.version(&ws(), &id(1)).await.unwrap().unwrap();
+    let seen = [vec![], vec![(id(1), version)], vec![(id(1), version - 1)]];
+    for seen in seen.clone() {
+        let found = reader.vectors(&ws(), ids.clone(), "a", seen).await.unwrap();
+        assert_eq!(found.len(), 39);
+        for (chunk, vector) in &found {
+            let chunks = reader.get(&ws(), vec![*chunk]).await.unwrap();
+            assert_eq!(chunks[0].text.as_bytes(), vector);
+        }
     }
     for (ws, by) in [(&other, "a"), (&ws(), "b")] {
-        let found = reader.vectors(ws, ids.clone(), by).await;
+        let found = reader.vectors(ws, ids.clone(), by, vec![]).await;
         assert_eq!(found.unwrap(), []);
     }
+    // Nobody else has seen the store.
+    let found = reader.vectors(&other, ids.clone(), "a", seen[1].clone());
+    assert_eq!(found.await.unwrap(), []);
     // What is not searched any more is not found.
     let members = store.vector_store_files();
     assert!(members.remove(&ws(), &id(1), &id(1)).await.unwrap());
-    assert_eq!(reader.vectors(&ws(), ids, "a").await.unwrap(), []);
+    for seen in seen {
+        let found = reader.vectors(&ws(), ids.clone(), "a", seen).await;
+        assert_eq!(found.unwrap(), []);
+    }
 }
 
 async fn a_text_that_was_embedded_is_known_within_its_workspace(home: Home) {

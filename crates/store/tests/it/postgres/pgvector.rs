@@ -117,7 +117,11 @@ async fn compared(
         let place = (file.entry, file.generation);
         let codes = store.chunks().codes(&ws(), place, 0, 1000).await.unwrap();
         let ids: Vec<ChunkId> = codes.iter().map(|it| it.chunk).collect();
-        let vectors = store.chunks().vectors(&ws(), ids, by).await.unwrap();
+        let vectors = store
+            .chunks()
+            .vectors(&ws(), ids, by, vec![])
+            .await
+            .unwrap();
         for (chunk, bytes) in vectors {
             let width = (bytes.len() - 4) / 5;
             let numbers = bytes[4 + width..].chunks_exact(4);
