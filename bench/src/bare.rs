@@ -2,6 +2,7 @@
 //! process of its own, which prints its address and serves until it is ended.
 
 pub(crate) mod echo;
+pub(crate) mod hold;
 pub(crate) mod relay;
 
 use std::{io::Write, path::Path};

@@ -12,7 +12,8 @@ use tokio::{
 /// One keep-alive connection.
 pub(crate) struct Connection {
     stream: TcpStream,
-    buffer: Vec<u8>,
+    /// What came and was not taken yet.
+    pub(crate) buffer: Vec<u8>,
 }
 
 /// A request, encoded once and sent many times.
@@ -99,6 +100,30 @@ impl Connection {
         Ok(&self.buffer[body])
     }
 
+    /// Sends an encoded request and reads the head of its answer, whose body comes in chunks; they
+    /// begin the buffer. Anything but a 200 is an error.
+    pub(crate) async fn begin(&mut self, request: &[u8]) -> anyhow::Result<()> {
+        self.stream.write_all(request).await?;
+        let end = loop {
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                break end;
+            }
+            self.read().await?;
+        };
+        let head = std::str::from_utf8(&self.buffer[..end])?.to_ascii_lowercase();
+        let is_stream = head.contains("transfer-encoding: chunked");
+        if !head.starts_with("http/1.1 200 ") || !is_stream {
+            bail!("no stream: {}", String::from_utf8_lossy(&self.buffer));
+        }
+        self.buffer.drain(..end + 4);
+        Ok(())
+    }
+
+    /// Drops what came, and the memory for it.
+    pub(crate) fn forget(&mut self) {
+        self.buffer = Vec::new();
+    }
+
     /// Reads the chunks of a body up to the last, and moves their data together; where they are.
     async fn join_chunks(&mut self, begin: usize) -> anyhow::Result<Range<usize>> {
         let (mut end, mut at) = (begin, begin);
@@ -124,7 +149,8 @@ impl Connection {
         }
     }
 
-    async fn read(&mut self) -> anyhow::Result<()> {
+    /// Reads what there is, or comes next.
+    pub(crate) async fn read(&mut self) -> anyhow::Result<()> {
         if self.stream.read_buf(&mut self.buffer).await? == 0 {
             bail!("the server closed the connection");
         }

@@ -8,16 +8,23 @@
 //!
 //! Invariant: every answer is checked, and a wrong one ends the run.
 
+mod api;
 mod bare;
+mod events;
 mod file_search;
 mod frame;
 mod http;
+mod model;
 mod modify_run;
+mod open_streams;
+mod paging;
 mod raw;
 mod relay;
+mod runs;
 mod server;
 mod stand_in;
 mod start;
+mod streams;
 
 use clap::{Parser, Subcommand};
 use loomgate_bench::process;
@@ -41,6 +48,14 @@ enum What {
     ModifyRun(frame::Options),
     /// Relayed calls: direct, through a bare relay, through Loomgate, in interleaved blocks.
     Relay(relay::Arguments),
+    /// Runs from their creation to the answer, beside the commits that they need.
+    Runs(frame::Options),
+    /// Streams of runs beside the model's own, through the bare relay.
+    Streams(frame::Options),
+    /// Memory of streams that are open and say nothing.
+    OpenStreams(open_streams::Arguments),
+    /// First and deep pages of a long thread, over HTTP and from the raw store.
+    Paging(paging::Arguments),
     /// Ingestion, searches of 100,000 chunks beside the bare scan, memory, starts, lists.
     FileSearch(file_search::Options),
     /// Passes everything on to an address, without a thought.
@@ -49,12 +64,22 @@ enum What {
     /// Answers with what it was sent.
     #[command(hide = true)]
     BareEcho,
+    /// Answers with one event, and holds the stream.
+    #[command(hide = true)]
+    BareHold,
 }
 
 impl What {
     /// Whether this process is the load, which has a core of its own.
     fn is_load(&self) -> bool {
-        matches!(self, Self::ModifyRun(_) | Self::Relay(_))
+        !matches!(
+            self,
+            Self::Start(_)
+                | Self::FileSearch(_)
+                | Self::BareRelay(_)
+                | Self::BareEcho
+                | Self::BareHold
+        )
     }
 }
 
@@ -73,8 +98,13 @@ fn main() -> anyhow::Result<()> {
             What::Start(arguments) => start::run(arguments, out).await,
             What::ModifyRun(options) => modify_run::run(options, out).await,
             What::Relay(arguments) => relay::run(arguments, out).await,
+            What::Paging(arguments) => paging::run(arguments, out).await,
+            What::Runs(options) => runs::run(options, out).await,
+            What::Streams(options) => streams::run(options, out).await,
+            What::OpenStreams(arguments) => open_streams::run(arguments, out).await,
             What::FileSearch(options) => file_search::run(options, out).await,
             What::BareRelay(options) => bare::relay::serve(options, out).await,
+            What::BareHold => bare::hold::serve(out).await,
             What::BareEcho => bare::echo::serve(out).await,
         }
     })

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use loomgate_bench::process::Process;
-use serde_json::Value;
+use serde_json::json;
 
 use crate::{
+    api::{Api, id, text},
     bare,
     frame::{
         NO_KEY, Options, SERVER_CORE,
@@ -131,24 +132,14 @@ impl Stage for Bench {
 
 /// Makes a run that has ended, and returns the path to modify it.
 async fn prepare(server: &Server) -> anyhow::Result<String> {
-    let mut connection = Connection::open(server.process.address).await?;
-    let mut post = async |path: &str, body: &str| -> anyhow::Result<Value> {
-        let request = encode("POST", path, &server.key, body);
-        Ok(serde_json::from_slice(connection.send(&request).await?)?)
-    };
-    let text = |value: &Value, key: &str| {
-        let text = value[key].as_str().map(str::to_owned);
-        text.with_context(|| format!("no {key} in {value}"))
-    };
-    let assistant = text(&post("/v1/assistants", r#"{"model":"echo"}"#).await?, "id")?;
-    let run = post(
-        "/v1/threads/runs",
-        &format!(
-            r#"{{"assistant_id":"{assistant}","thread":{{"messages":[{{"role":"user","content":"hello"}}]}}}}"#
-        ),
-    )
-    .await?;
-    let (thread, run) = (text(&run, "thread_id")?, text(&run, "id")?);
+    let mut api = Api::of(server).await?;
+    let assistant = id(&api
+        .post("/v1/assistants", &json!({"model": "echo"}))
+        .await?)?;
+    let message = json!({"role": "user", "content": "hello"});
+    let body = json!({"assistant_id": assistant, "thread": {"messages": [message]}});
+    let run = api.post("/v1/threads/runs", &body).await?;
+    let (thread, run) = (text(&run, "thread_id")?, id(&run)?);
     Ok(format!("/v1/threads/{thread}/runs/{run}"))
 }
 

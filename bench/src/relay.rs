@@ -9,15 +9,16 @@ mod stand_in;
 
 use std::{fmt::Write as _, io::Write, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use loomgate_bench::process::Process;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::{
     call::{CALLS, Call, Kind},
     client::{Client, Destination},
 };
 use crate::{
+    api::{Api, text},
     bare,
     frame::{
         NO_KEY, Options, SERVER_CORE,
@@ -26,7 +27,6 @@ use crate::{
         report::{Goal, Report, megabytes},
         turns::{self, Stage},
     },
-    http::{Connection, encode},
     server::Server,
     stand_in::StandIn,
 };
@@ -302,11 +302,8 @@ impl Stage for Bench {
 /// Makes an API key with limits, which is kept in the store.
 async fn limited_key(server: &Server) -> anyhow::Result<String> {
     let limits = LIMITS.map(|(kind, value)| json!({"type": kind, "unit": "rpm", "value": value}));
-    let body = json!({ "name": "bench", "rate_limits": limits }).to_string();
-    let path = "/v1/api-keys/workspace/service";
-    let request = encode("POST", path, &server.key, &body);
-    let mut connection = Connection::open(server.process.address).await?;
-    let made: Value = serde_json::from_slice(connection.send(&request).await?)?;
-    let key = made["key"].as_str().context("no key was made")?;
-    Ok(key.to_owned())
+    let body = json!({ "name": "bench", "rate_limits": limits });
+    let mut api = Api::of(server).await?;
+    let made = api.post("/v1/api-keys/workspace/service", &body).await?;
+    text(&made, "key")
 }

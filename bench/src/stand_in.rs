@@ -27,12 +27,22 @@ impl StandIn {
         A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
         F: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let answer = move |request| {
+        Self::serving(move |request| {
             let made = answer(request);
             async { Ok(response(made.await)) }
-        };
+        })
+        .await
+    }
+
+    /// The same for any answer.
+    pub(crate) async fn serving<A, F, B>(answer: A) -> anyhow::Result<Self>
+    where
+        A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        F: Future<Output = anyhow::Result<Response<B>>> + Send + 'static,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, answer));
         Ok(Self {

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
-    http::{Connection, encode, encode_bytes},
+    api::{Api, id},
+    http::encode_bytes,
     server::Server,
 };
 
@@ -17,31 +18,15 @@ const UPLOADERS: usize = 8;
 const BATCH: usize = 500;
 const FORM: &str = "multipart/form-data; boundary=loomgate-bench";
 
-pub(super) struct Client {
-    connection: Connection,
-    key: String,
-}
+pub(super) struct Client(Api);
 
 impl Client {
     pub(super) async fn of(server: &Server) -> anyhow::Result<Self> {
-        Ok(Self {
-            connection: Connection::open(server.process.address).await?,
-            key: server.key.clone(),
-        })
+        Ok(Self(Api::of(server).await?))
     }
 
     pub(super) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
-        let request = encode("GET", path, &self.key, "");
-        Ok(serde_json::from_slice(
-            self.connection.send(&request).await?,
-        )?)
-    }
-
-    pub(super) async fn post(&mut self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = encode("POST", path, &self.key, &body.to_string());
-        Ok(serde_json::from_slice(
-            self.connection.send(&request).await?,
-        )?)
+        self.0.get(path).await
     }
 
     async fn upload(&mut self, text: &str) -> anyhow::Result<String> {
@@ -50,14 +35,14 @@ impl Client {
              --loomgate-bench\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n\
              {text}\r\n--loomgate-bench--\r\n"
         );
-        let request = encode_bytes("POST", "/v1/files", &self.key, (FORM, body.as_bytes()));
-        let made: Value = serde_json::from_slice(self.connection.send(&request).await?)?;
+        let request = encode_bytes("POST", "/v1/files", &self.0.key, (FORM, body.as_bytes()));
+        let made: Value = serde_json::from_slice(self.0.connection.send(&request).await?)?;
         id(&made)
     }
 
     /// Makes an empty store; its path.
     pub(super) async fn store(&mut self) -> anyhow::Result<String> {
-        let made = self.post("/v1/vector_stores", &json!({})).await?;
+        let made = self.0.post("/v1/vector_stores", &json!({})).await?;
         Ok(format!("/v1/vector_stores/{}", id(&made)?))
     }
 
@@ -70,7 +55,7 @@ impl Client {
     ) -> anyhow::Result<()> {
         for files in files.chunks(BATCH) {
             let body = json!({"file_ids": files, "chunking_strategy": chunking});
-            self.post(&format!("{store}/file_batches"), &body).await?;
+            self.0.post(&format!("{store}/file_batches"), &body).await?;
         }
         loop {
             let counts = self.get(store).await?["file_counts"].take();
@@ -87,7 +72,7 @@ impl Client {
 
     pub(super) async fn search(&mut self, store: &str, question: &str) -> anyhow::Result<usize> {
         let body = json!({"query": question, "max_num_results": 10});
-        let page = self.post(&format!("{store}/search"), &body).await?;
+        let page = self.0.post(&format!("{store}/search"), &body).await?;
         Ok(page["data"].as_array().map_or(0, Vec::len))
     }
 }
@@ -114,10 +99,4 @@ pub(super) async fn upload_all(
         all.extend(files??);
     }
     Ok(all)
-}
-
-/// The id of something that was made.
-fn id(made: &Value) -> anyhow::Result<String> {
-    let id = made["id"].as_str().map(str::to_owned);
-    id.with_context(|| format!("no id: {made}"))
 }
