@@ -56,6 +56,7 @@ test: cargo ## every test: Rust, the official SDKs, the contract, the documentat
 	@echo '== 4/4 Three at a time, each told when it has ended: SDKs, contract and documentation; the same on PostgreSQL; random requests; chaos'
 	@scripts/ensure-node.sh >/dev/null
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target suites suites-on-postgres suites-of-chaos suites-at-random
+	@$(MAKE) bench-smoke
 
 # The lanes of part 4 of `make test`. They mostly wait, so that two cores are enough for three at a time.
 .PHONY: suites suites-on-postgres suites-at-random suites-of-chaos
@@ -103,14 +104,19 @@ check: cargo ## formatting, lints, dependency rules, unused dependencies
 	cargo machete crates bench chaos
 
 # What is measured is what is published: the `dist` profile. By its letter in docs/performance.md: W=S, W=W1, .. W=W10.
-W ?= S W1 W2 W7 W9 W10
+W ?= S W1 W2 W3 W4 W5 W6 W7 W9 W10
 BENCH := $(TARGET_DIR)/dist/loomgate-bench
 MEASURED := --binary $(TARGET_DIR)/dist/loomgate
 TABLES := --document docs/performance.md --json $(TARGET_DIR)/bench.json
+PEERS := --portkey bench/peers/portkey/start.sh --litellm bench/peers/litellm/start.sh
 BENCH_CHAOS = $(TARGET_DIR)/dist/loomgate-chaos $(MEASURED) --postgres-bin "$$(scripts/ensure-postgres.sh)" --document docs/reliability.md
 BENCH_S = $(BENCH) start $(MEASURED) $(TABLES)
-BENCH_W1 = $(BENCH) modify-run $(MEASURED) $(TABLES)
-BENCH_W2 = $(BENCH) relay $(MEASURED) $(TABLES) --portkey bench/peers/portkey/start.sh
+BENCH_W1 = $(BENCH) modify-run --blocks 40 --block-ms 150 $(MEASURED) $(TABLES)
+BENCH_W2 = $(BENCH) relay --block-ms 200 $(MEASURED) $(TABLES) $(PEERS)
+BENCH_W3 = $(BENCH) runs --block-ms 200 $(MEASURED) $(TABLES)
+BENCH_W4 = $(BENCH) streams --blocks 20 --block-ms 2000 $(MEASURED) $(TABLES)
+BENCH_W5 = $(BENCH) open-streams --blocks 1 $(MEASURED) $(TABLES)
+BENCH_W6 = $(BENCH) paging --block-ms 100 $(MEASURED) $(TABLES)
 BENCH_W7 = $(BENCH) file-search $(MEASURED) --document docs/file-search-figures.md
 BENCH_W9 = $(BENCH_CHAOS) resume
 BENCH_W10 = $(BENCH_CHAOS) transactions
@@ -122,6 +128,13 @@ bench: bench-build ## measure everything, or W=W1, and write docs/performance.md
 
 bench-%:
 	$(or $(BENCH_$*),$(error there is no workload $*)) $(ARGS)
+
+# In no lane beside others: it wants a core for the server and one for the load.
+.PHONY: bench-smoke
+bench-smoke: ## see whether every measurement works and every answer is right, on debug builds; judges no time
+	@for workload in 'start --idle-s 0' modify-run 'relay --only=flat' 'runs --only=1\ client' streams \
+		'open-streams --streams 200 --tokens 1000 --pause-ms 20' 'paging --messages 5000'; do \
+		eval "$(TARGET_DIR)/debug/loomgate-bench $$workload --binary $(TARGET_DIR)/debug/loomgate --blocks 1 --block-ms 50 --unjudged"; done
 
 .PHONY: bench-build
 bench-build: cargo

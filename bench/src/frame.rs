@@ -30,7 +30,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "target/release/loomgate")]
     pub(crate) binary: PathBuf,
     /// Blocks of each arm.
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) blocks: u32,
     /// Length of a block, in milliseconds.
     #[arg(long, default_value_t = 250)]

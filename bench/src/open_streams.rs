@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use loomgate_bench::{process::Process, statistics::count};
-use serde_json::json;
+use serde_json::Value;
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
@@ -33,9 +33,8 @@ const SHARED: usize = 100;
 /// The most memory of a stream, and what may be left of it all.
 const MOST: Goal = Goal::AtMost(24.0);
 const BACK: Goal = Goal::AtMost(1.1);
-/// Readers that do not read, of a stream of so many tokens; what each may take.
+/// Readers that do not read.
 const READERS: usize = 50;
-const TOKENS: [usize; 2] = [60_000, 120_000];
 /// More memory of a reader that stalls when the stream is twice as long; KB.
 const GROWS: Goal = Goal::AtMost(64.0);
 /// The longest that memory may take to come back.
@@ -48,10 +47,17 @@ pub(crate) struct Arguments {
     /// Open streams.
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
     streams: Vec<usize>,
+    /// Tokens of a stream that readers stall at; then twice as many.
+    #[arg(long, default_value_t = 60_000)]
+    tokens: usize,
+    /// Memory that is the same for so long has settled; milliseconds.
+    #[arg(long, default_value_t = 2_000)]
+    pause_ms: u64,
 }
 
 pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
     let options = &arguments.options;
+    let pause = Duration::from_millis(arguments.pause_ms);
     let files = open_files()?;
     let mut report = Report::new("open-streams", options, Vec::new());
     report.block_is("all streams");
@@ -64,9 +70,19 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
         );
         let mut figures = [const { Vec::new() }; 3];
         for _ in 0..options.blocks {
-            figures[0].push(held(*streams).await?);
-            figures[1].push(Host::set(options, together).await?.own(*streams).await?);
-            figures[2].push(Host::set(options, SHARED).await?.shared(*streams).await?);
+            figures[0].push(held(*streams, pause).await?);
+            figures[1].push(
+                Host::set(options, together)
+                    .await?
+                    .own(*streams, pause)
+                    .await?,
+            );
+            figures[2].push(
+                Host::set(options, SHARED)
+                    .await?
+                    .shared(*streams, pause)
+                    .await?,
+            );
         }
         let names = [
             "bare hold server".to_owned(),
@@ -83,13 +99,12 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
         }
     }
     let mut stalled = Vec::new();
-    for tokens in TOKENS {
-        let keen = Host::set(options, SHARED).await?.readers(tokens, false);
-        let keen = keen.await?;
-        let each = Host::set(options, SHARED).await?.readers(tokens, true);
-        let each = (each.await? - keen) / count(READERS as u64);
-        let what =
-            format!("a reader that stalls, of {tokens} tokens: more memory than one that reads");
+    for tokens in [arguments.tokens, 2 * arguments.tokens] {
+        let alone = Host::set(options, SHARED).await?.readers(tokens, 0).await?;
+        let all = Host::set(options, SHARED).await?;
+        let all = all.readers(tokens, READERS).await?;
+        let each = (all - alone) / count(READERS as u64);
+        let what = format!("a reader that stalls, of {tokens} tokens: memory of each");
         report.compare(what, "KB", vec![each], None);
         stalled.push(each);
     }
@@ -112,14 +127,14 @@ fn open_files() -> anyhow::Result<usize> {
 /// Memory of a process with streams, per stream in KB; and once they are closed, as a multiple of before.
 type Figures = (f64, f64);
 
-async fn held(streams: usize) -> anyhow::Result<Figures> {
+async fn held(streams: usize, pause: Duration) -> anyhow::Result<Figures> {
     let process = bare::start(&["bare-hold"]).await?;
     let requests = vec![encode("GET", "/", "", ""); streams];
     // As with ours, what is needed once is not counted.
     drop(open(&process, requests[..1].to_vec()).await?);
     let before = process.resident()?;
     let open = open(&process, requests).await?;
-    figures(&process, before, open).await
+    figures(&process, before, open, pause).await
 }
 
 /// A server whose runs wait for their model.
@@ -164,17 +179,17 @@ impl Host {
     }
 
     /// Streams of a run each.
-    async fn own(self, streams: usize) -> anyhow::Result<Figures> {
+    async fn own(self, streams: usize, pause: Duration) -> anyhow::Result<Figures> {
         let process = &self.server.process;
         let before = process.resident()?;
         let numbers = (1..).take(streams);
         let requests = numbers.map(|number| self.request(question(number, 1, HELD)));
         let open = open(process, requests.collect()).await?;
-        figures(process, before, open).await
+        figures(process, before, open, pause).await
     }
 
     /// Streams of some runs, which were there before.
-    async fn shared(self, streams: usize) -> anyhow::Result<Figures> {
+    async fn shared(self, streams: usize, pause: Duration) -> anyhow::Result<Figures> {
         let mut paths = Vec::new();
         for number in (1..).take(SHARED) {
             paths.push(self.begin(question(number, 1, HELD)).await?);
@@ -185,75 +200,57 @@ impl Host {
         let requests = paths.iter().cycle().take(streams);
         let requests = requests.map(|path| encode("GET", path, key, "")).collect();
         let open = open(process, requests).await?;
-        figures(process, before, open).await
+        figures(process, before, open, pause).await
     }
 
     /// Begins a run; the path of its stream.
     async fn begin(&self, question: Question) -> anyhow::Result<String> {
         let mut api = Api::of(&self.server).await?;
         let body = client::body(&self.assistant, question, false);
-        let run = api.post("/v1/threads/runs", &body).await?;
-        let thread = text(&run, "thread_id")?;
-        Ok(format!("/v1/threads/{thread}/runs/{}/stream", id(&run)?))
+        stream_of(&api.post("/v1/threads/runs", &body).await?)
     }
 
-    /// Memory after a long stream that many read, or that nobody reads but one; in KB more than before.
-    async fn readers(self, tokens: usize, stall: bool) -> anyhow::Result<f64> {
+    /// The most memory while a long stream is read by one, and so many others have it open and read nothing; in KB
+    /// more than before.
+    async fn readers(self, tokens: usize, stalled: usize) -> anyhow::Result<f64> {
         let process = &self.server.process;
-        let mut api = Api::of(&self.server).await?;
-        let thread = id(&api.post("/v1/threads", &json!({})).await?)?;
-        let message =
-            json!({"role": "user", "content": question(1, tokens, Duration::ZERO).text()});
-        api.post(&format!("/v1/threads/{thread}/messages"), &message)
-            .await?;
-        let body = json!({"assistant_id": self.assistant, "stream": true}).to_string();
-        let path = format!("/v1/threads/{thread}/runs");
-        let request = encode("POST", &path, &self.server.key, &body);
         let before = process.resident()?;
-        let mut first = Connection::open(process.address).await?;
-        let mut events = Events::open(&mut first, &request).await?;
-        let mut readers = JoinSet::new();
-        let mut stalled = Vec::new();
         let mut most = before;
-        let mut count_of_deltas = 0;
+        let request = self.request(question(1, tokens, Duration::ZERO));
+        let mut connection = Connection::open(process.address).await?;
+        let mut events = Events::open(&mut connection, &request).await?;
+        let (mut others, mut told) = (Vec::new(), 0);
         while let Some(event) = events.next().await? {
-            let data = field(event, "data: ").unwrap_or_default();
             match field(event, "event: ") {
                 Some(b"thread.run.created") => {
-                    let run: serde_json::Value = serde_json::from_slice(data)?;
-                    let path = format!("{path}/{}/stream", id(&run)?);
+                    let data = field(event, "data: ").context("no data")?;
+                    let path = stream_of(&serde_json::from_slice(data)?)?;
                     let request = encode("GET", &path, &self.server.key, "");
-                    for _ in 0..READERS {
-                        let mut connection = Connection::open(process.address).await?;
-                        if stall {
-                            connection.begin(&request).await?;
-                            stalled.push(connection);
-                            continue;
-                        }
-                        let request = request.clone();
-                        readers.spawn(async move {
-                            let mut events = Events::open(&mut connection, &request).await?;
-                            while events.next().await?.is_some() {}
-                            anyhow::Ok(())
-                        });
+                    for _ in 0..stalled {
+                        let mut other = Connection::open(process.address).await?;
+                        other.begin(&request).await?;
+                        others.push(other);
                     }
                 }
                 Some(b"thread.message.delta") => {
-                    count_of_deltas += 1;
-                    if count_of_deltas % 1_000 == 0 {
+                    told += 1;
+                    if told % 1_000 == 0 {
                         most = most.max(process.resident()?);
                     }
                 }
                 _ => {}
             }
         }
-        ensure!(count_of_deltas > 0, "nothing was told");
-        while let Some(read) = readers.join_next().await {
-            read??;
-        }
+        ensure!(told > 0, "nothing was told");
         most = most.max(process.resident()?);
-        Ok(count(most.saturating_sub(before)) / 1024.0)
+        Ok(count(most - before) / 1024.0)
     }
+}
+
+/// The path of a run's stream.
+fn stream_of(run: &Value) -> anyhow::Result<String> {
+    let thread = text(run, "thread_id")?;
+    Ok(format!("/v1/threads/{thread}/runs/{}/stream", id(run)?))
 }
 
 fn question(number: u64, tokens: usize, gap: Duration) -> Question {
@@ -295,22 +292,27 @@ async fn open(process: &Process, requests: Vec<Vec<u8>>) -> anyhow::Result<Vec<C
     Ok(open)
 }
 
-async fn figures(process: &Process, before: u64, open: Vec<Connection>) -> anyhow::Result<Figures> {
+async fn figures(
+    process: &Process,
+    before: u64,
+    open: Vec<Connection>,
+    pause: Duration,
+) -> anyhow::Result<Figures> {
     let streams = count(open.len() as u64);
-    let most = settled(process).await?;
+    let most = settled(process, pause).await?;
     drop(open);
     model::hold(false);
-    let after = settled(process).await?;
+    let after = settled(process, pause).await?;
     let each = count(most.saturating_sub(before)) / 1024.0 / streams;
     Ok((each, count(after) / count(before)))
 }
 
 /// Memory, when it does not change any more.
-async fn settled(process: &Process) -> anyhow::Result<u64> {
+async fn settled(process: &Process, pause: Duration) -> anyhow::Result<u64> {
     let until = Instant::now() + PATIENCE;
     let mut last = process.resident()?;
     loop {
-        sleep(Duration::from_secs(2)).await;
+        sleep(pause).await;
         let now = process.resident()?;
         if now.abs_diff(last) < 256 * 1024 || Instant::now() > until {
             return Ok(now);

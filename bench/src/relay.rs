@@ -1,21 +1,23 @@
 //! Relayed calls: what Loomgate adds to them, beside what a relay without logic adds.
 //!
 //! The stand-in of a provider is called directly, through the bare relay, through Loomgate, and, where it was
-//! given, through the Portkey gateway. Of the relays only one is busy at a time.
+//! given, through other products. Of the relays only one is busy at a time.
 
 mod call;
 mod client;
+mod peers;
 mod stand_in;
 
-use std::{fmt::Write as _, io::Write, path::PathBuf, time::Duration};
+use std::{fmt::Write as _, io::Write, time::Duration};
 
 use anyhow::ensure;
 use loomgate_bench::process::Process;
 use serde_json::json;
 
 use self::{
-    call::{CALLS, Call, Kind},
+    call::{CALLS, Call},
     client::{Client, Destination},
+    peers::{LITELLM, PORTKEY, Peer, Scripts},
 };
 use crate::{
     api::{Api, text},
@@ -33,8 +35,6 @@ use crate::{
 
 const DIRECT: Arm = "direct";
 const BARE: Arm = "bare relay";
-/// What many use today.
-const PORTKEY: Arm = "Portkey gateway";
 /// Connections at the same time, where there are several.
 const CONNECTIONS: u32 = 16;
 /// Far more than is reached: the limits are looked at in every call, and refuse none.
@@ -53,9 +53,8 @@ const MOST_RESIDENT: f64 = 30.0;
 pub(crate) struct Arguments {
     #[command(flatten)]
     options: Options,
-    /// What starts the Portkey gateway and prints its address: bench/peers/portkey/start.sh.
-    #[arg(long)]
-    portkey: Option<PathBuf>,
+    #[command(flatten)]
+    scripts: Scripts,
 }
 
 /// A call, and how it is made.
@@ -72,7 +71,7 @@ struct Bench {
     stand_in: StandIn,
     bare: Process,
     server: Server,
-    portkey: Option<Process>,
+    peers: Vec<Peer>,
     /// The API key with limits.
     key: String,
     /// Calls through Loomgate so far. Each leaves a log record; asking for metrics leaves none.
@@ -106,19 +105,14 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
         vec![resident],
         Some(Goal::AtMost(MOST_RESIDENT)),
     );
-    let beside = [
-        ("the bare relay", Some(&bench.bare)),
-        ("the Portkey gateway", bench.portkey.as_ref()),
-    ];
     let mut memory = format!(
         "Resident memory of Loomgate before the first call: {:.1} MB",
         megabytes(idle)
     );
-    for (name, process) in beside {
-        if let Some(process) = process {
-            let resident = megabytes(process.resident()?);
-            write!(memory, "; of {name} after the last: {resident:.1} MB")?;
-        }
+    let peers = bench.peers.iter().map(|peer| (peer.arm, &peer.process));
+    for (arm, process) in [(BARE, &bench.bare)].into_iter().chain(peers) {
+        let resident = megabytes(process.resident()?);
+        write!(memory, "; of {arm} after the last: {resident:.1} MB")?;
     }
     report.note(memory + ".");
     report.finish(out)
@@ -139,7 +133,7 @@ fn compare(report: &mut Report<'_>, place: usize, row: Row) {
     let added = |block: &Block, arm| block.get(arm, Figure::P50) - block.get(DIRECT, Figure::P50);
     let ours = cell.each(|block| added(block, LOOMGATE) * 1e6);
     let to = |arm| cell.each(|block| added(block, LOOMGATE) / added(block, arm));
-    let (bare, portkey) = (to(BARE), to(PORTKEY));
+    let (bare, peers) = (to(BARE), [PORTKEY, LITELLM].map(|peer| (peer, to(peer))));
     let most = MOST_ADDED[usize::from(row.call.is_large())];
     report.compare(format!("{name}: Loomgate adds at p50"), "µs", ours, None);
     report.compare(
@@ -148,12 +142,11 @@ fn compare(report: &mut Report<'_>, place: usize, row: Row) {
         bare,
         Some(Goal::AtMost(most)),
     );
-    report.compare(
-        format!("{name}: to what the Portkey gateway adds"),
-        "",
-        portkey,
-        Some(Goal::AtMost(MOST_OF_PORTKEY)),
-    );
+    for (peer, ratios) in peers {
+        let what = format!("{name}: to what {peer} adds");
+        let most = (peer == PORTKEY).then_some(Goal::AtMost(MOST_OF_PORTKEY));
+        report.compare(what, "", ratios, most);
+    }
 }
 
 impl Row {
@@ -221,15 +214,11 @@ impl Bench {
         let binary = &arguments.options.binary;
         let server = Server::start(binary, folder.path(), &config, core).await?;
         let key = limited_key(&server).await?;
-        let portkey = match &arguments.portkey {
-            Some(program) => Some(Process::start(program, &[], core).await?),
-            None => None,
-        };
         Ok(Self {
             stand_in,
             bare,
             server,
-            portkey,
+            peers: Peer::start(&arguments.scripts, &upstream).await?,
             key,
             relayed: 0,
             rows,
@@ -237,23 +226,23 @@ impl Bench {
         })
     }
 
-    /// Who is measured with a row. The pace is far beyond what the Portkey gateway reaches; and it writes the
-    /// bodies of chats anew, which the stand-in refuses.
+    /// Who is measured with a row. The pace is far beyond what peers reach.
     fn arms(&self, row: Row) -> Vec<Arm> {
-        let mut arms = vec![DIRECT, BARE, LOOMGATE, AGAIN];
-        if self.portkey.is_some() && row.call.kind == Kind::ModifyRun && row.pace.is_none() {
-            arms.push(PORTKEY);
-        }
-        arms
+        let peers = self.peers.iter();
+        let peers = peers.filter(|peer| peer.relays(row.call) && row.pace.is_none());
+        let ours = [DIRECT, BARE, LOOMGATE, AGAIN].into_iter();
+        ours.chain(peers.map(|peer| peer.arm)).collect()
     }
 
     /// Who answers; nobody where the stand-in is called directly.
     fn process(&self, arm: Arm) -> Option<&Process> {
         match arm {
             BARE => Some(&self.bare),
-            PORTKEY => self.portkey.as_ref(),
             LOOMGATE | AGAIN => Some(&self.server.process),
-            _ => None,
+            _ => {
+                let peer = self.peers.iter().find(|peer| peer.arm == arm);
+                peer.map(|peer| &peer.process)
+            }
         }
     }
 }
@@ -263,16 +252,13 @@ impl Stage for Bench {
         let row = self.rows[cell];
         let is_ours = matches!(arm, LOOMGATE | AGAIN);
         let process = self.process(arm);
+        let upstream = self.stand_in.address.to_string();
+        let (key, headers) = peers::headers(arm, row.call, &upstream);
         let destination = Destination {
             address: process.map_or(self.stand_in.address, |process| process.address),
-            key: if is_ours { &*self.key } else { NO_KEY }.to_owned(),
-            headers: match arm {
-                PORTKEY => format!(
-                    "x-portkey-provider: openai\r\nx-portkey-custom-host: http://{}/v1\r\n",
-                    self.stand_in.address
-                ),
-                _ => String::new(),
-            },
+            key: if is_ours { &*self.key } else { key }.to_owned(),
+            headers,
+            rewrites: peers::rewrites(arm, row.call),
         };
         let mut clients = Vec::new();
         for which in 0..row.connections {

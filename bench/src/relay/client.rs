@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::ensure;
+use serde_json::Value;
 
 use super::call::{Call, DIGITS, Numbered};
 use crate::{
@@ -17,6 +18,8 @@ pub(crate) struct Destination {
     pub(crate) key: String,
     /// What it wants to be told besides, each with its end of line.
     pub(crate) headers: String,
+    /// Whether it writes answers anew: what they mean is compared then, not their bytes.
+    pub(crate) rewrites: bool,
 }
 
 /// One connection.
@@ -25,6 +28,7 @@ pub(crate) struct Client {
     request: Numbered,
     answer: Numbered,
     number: u64,
+    rewrites: bool,
 }
 
 /// Numbers of one connection: more than any block has calls.
@@ -49,6 +53,7 @@ impl Client {
             },
             answer: call.answer(),
             number: u64::from(which) * NUMBERS,
+            rewrites: destination.rewrites,
         })
     }
 }
@@ -60,7 +65,20 @@ impl Caller for Client {
         self.request.set(number.as_bytes());
         self.answer.set(number.as_bytes());
         let answer = self.connection.send(&self.request.bytes).await?;
-        ensure!(answer == self.answer.bytes, "a wrong answer");
+        let is_right = answer == self.answer.bytes
+            || self.rewrites && says_the_same(answer, &self.answer.bytes);
+        ensure!(is_right, "a wrong answer");
         Ok(())
     }
+}
+
+/// Whether two chat completions have the same id and words.
+fn says_the_same(one: &[u8], other: &[u8]) -> bool {
+    let read = |bytes| {
+        let answer: Value = serde_json::from_slice(bytes).ok()?;
+        let words = answer["choices"][0]["message"]["content"].as_str()?;
+        Some((answer["id"].as_str()?.to_owned(), words.to_owned()))
+    };
+    let one = read(one);
+    one.is_some() && one == read(other)
 }
