@@ -3,7 +3,7 @@
 #
 # Makes VENV_DIR a virtual environment that holds what the pinned REQUIREMENTS
 # file lists, and prints its bin directory on stdout. Does nothing when the file
-# and the interpreter are those of the last time. Installs python3-venv with
+# and the interpreter below it are those of the last time. Installs python3-venv with
 # apt-get when it is missing and this is root on Debian.
 set -euo pipefail
 
@@ -34,14 +34,15 @@ mkdir -p "$(dirname "$venv")"
 exec 9>"$venv.lock"
 flock 9
 
-# Of the interpreter that a virtual environment stands on: one of them may be first on PATH.
-stamp=$({ python3 -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$requirements"; } | sha256sum | cut -d' ' -f1)
-if [[ ! -x $venv/bin/python || ! -r $venv/.stamp || $(<"$venv/.stamp") != "$stamp" ]]; then
+# Of the interpreter that it stands on, which may be another one than is first on PATH now: what somebody uses at this
+# moment is not made anew for that.
+stamp() { { "$venv/bin/python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$requirements"; } | sha256sum | cut -d' ' -f1; }
+if [[ ! -x $venv/bin/python || ! -r $venv/.stamp || $(<"$venv/.stamp") != "$(stamp)" ]]; then
     say "filling $venv from $requirements (up to a minute)"
     python3 -m venv --clear "$venv" || fail "python3 -m venv $venv failed: see above"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --requirement "$requirements" >&2 ||
         fail "pip could not install $requirements: check the network, then try again"
-    printf '%s\n' "$stamp" >"$venv/.stamp"
+    stamp >"$venv/.stamp"
 fi
 
 (cd "$venv/bin" && pwd)
