@@ -26,8 +26,10 @@ mod stand_in;
 mod start;
 mod streams;
 
+use anyhow::bail;
 use clap::{Parser, Subcommand};
 use loomgate_bench::process;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The same allocator as the server's, so that the bare relay is no worse off.
 #[global_allocator]
@@ -93,7 +95,7 @@ fn main() -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let out = &mut std::io::stdout();
-    runtime.block_on(async {
+    let work = async {
         match &what {
             What::Start(arguments) => start::run(arguments, out).await,
             What::ModifyRun(options) => modify_run::run(options, out).await,
@@ -106,6 +108,15 @@ fn main() -> anyhow::Result<()> {
             What::BareRelay(options) => bare::relay::serve(options, out).await,
             What::BareHold => bare::hold::serve(out).await,
             What::BareEcho => bare::echo::serve(out).await,
+        }
+    };
+    runtime.block_on(async {
+        let mut terminated = signal(SignalKind::terminate())?;
+        // Whatever was started goes with what is dropped.
+        tokio::select! {
+            done = Box::pin(work) => done,
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            _ = terminated.recv() => bail!("terminated"),
         }
     })
 }
