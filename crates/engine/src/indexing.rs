@@ -14,7 +14,6 @@
 
 mod embedding;
 mod filling;
-mod merging;
 mod pipeline;
 mod renewal;
 mod worker;

@@ -373,6 +373,7 @@ async fn sweep(shared: &Shared, before_ms: i64) -> Result<usize, loomgate_store:
             .log_receipts()
             .sweep(now, RECEIPTS_SWEPT)
             .await?;
-    let chunks = shared.store.vector_stores().sweep(CHUNKS_SWEPT).await?;
+    let stores = shared.store.vector_stores();
+    let chunks = stores.sweep(CHUNKS_SWEPT, None).await?.rows;
     Ok(journals + receipts + chunks)
 }

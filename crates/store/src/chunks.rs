@@ -26,6 +26,7 @@ mod vectors;
 
 pub use embeddings::{Complete, Filled, Near, Neighbour};
 pub(crate) use embeddings::{keep as keep_embeddings, keep_copied as keep_copied_embeddings};
+pub(crate) use merging::merge;
 pub(crate) use rows::{Place, index_copied, remove, write};
 pub use vectors::{Digest, Embedded, EmbeddedFile, NewVector, StoredCode, StoredText};
 

@@ -36,6 +36,7 @@ pub(crate) use files::forget_file;
 pub use files::{NewVectorStoreFile, VectorStoreFiles};
 pub use queue::{Indexed, Indexing, IndexingClaim, IndexingGuard, IndexingTask};
 pub use renewal::Outdated;
+pub use sweep::Swept;
 
 #[cfg(test)]
 pub(crate) use {
@@ -223,9 +224,10 @@ impl VectorStores<'_> {
     }
 
     /// Gives back the room of deleted stores, and of chunks that nobody searches any more: about
-    /// `most` rows of them. Returns how many; 0: there is nothing left to do.
-    pub async fn sweep(&self, most: u32) -> Result<usize, Error> {
-        self.0.write(move |tx| sweep::sweep(tx, most)).await
+    /// `most` rows of them. Where there are none left, puts some of the index of words together if it is in so
+    /// many `pieces`.
+    pub async fn sweep(&self, most: u32, pieces: Option<u64>) -> Result<Swept, Error> {
+        self.0.write(move |tx| sweep::sweep(tx, most, pieces)).await
     }
 }
 

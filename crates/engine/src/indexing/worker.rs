@@ -4,11 +4,11 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use loomgate_domain::vector_store::IndexingErrorCode;
-use loomgate_store::{ClaimRequest, IndexingClaim, IndexingGuard, IndexingTask};
+use loomgate_store::{ClaimRequest, IndexingClaim, IndexingGuard, IndexingTask, Swept};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Place, Shared, Unreadable, Working, filling, merging,
+    Place, Shared, Unreadable, Working, filling,
     pipeline::{self, Fault, broken},
     renewal,
 };
@@ -22,6 +22,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 const SWEEP: Duration = Duration::from_mins(1);
 /// About how many rows of them are deleted in one transaction.
 const SWEPT: u32 = 500;
+/// Between two sweeps that follow each other, others get their turn at the database.
+const TURN: Duration = Duration::from_millis(50);
+/// How long nothing is indexed until the index of words is put together, so that searches are fast.
+const QUIET: Duration = Duration::from_secs(3);
+/// From so many pieces on: with fewer, all of it would be written anew for little.
+const PIECES: u64 = 6;
 
 /// Starts the loops. They end when the indexer drains.
 pub(super) fn spawn(shared: &Arc<Shared>) {
@@ -29,7 +35,6 @@ pub(super) fn spawn(shared: &Arc<Shared>) {
     shared.tasks.spawn(heartbeat_loop(Arc::clone(shared)));
     shared.tasks.spawn(sweep_loop(Arc::clone(shared)));
     shared.tasks.spawn(filling::fill(Arc::clone(shared)));
-    shared.tasks.spawn(merging::merge(Arc::clone(shared)));
 }
 
 async fn claim_loop(shared: Arc<Shared>) {
@@ -232,22 +237,33 @@ async fn heartbeat_loop(shared: Arc<Shared>) {
     }
 }
 
-/// Gives back the room of what was deleted.
+/// Gives back the room of what was deleted, and puts the index of words together while nothing is indexed.
 async fn sweep_loop(shared: Arc<Shared>) {
+    let mut pieces = PIECES;
     loop {
-        let pause = match shared.store.vector_stores().sweep(SWEPT).await {
-            Ok(0) => SWEEP,
-            // There may be more. Others get their turn at the database first.
-            Ok(_) => Duration::from_millis(50),
-            Err(error) => {
-                tracing::error!(%error, "deleting chunks failed");
-                SWEEP
-            }
+        let ended = shared.ended.notified();
+        tokio::pin!(ended);
+        // Registered before looking, so that no file is missed.
+        ended.as_mut().enable();
+        let is_quiet = shared.working.lock().is_empty();
+        let stores = shared.store.vector_stores();
+        let swept = stores.sweep(SWEPT, is_quiet.then_some(pieces)).await;
+        let swept = swept.unwrap_or_else(|error| {
+            tracing::error!(%error, "deleting chunks failed");
+            Swept::default()
+        });
+        // What was begun is ended.
+        pieces = if swept.is_merged { 2 } else { PIECES };
+        let is_done = swept == Swept::default();
+        let ended = async {
+            ended.await;
+            tokio::time::sleep(QUIET).await;
         };
         tokio::select! {
             biased;
             () = shared.draining.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(if is_done { SWEEP } else { TURN }) => {}
+            () = ended, if is_done => {}
         }
     }
 }

@@ -3,10 +3,9 @@
 //! FTS5 keeps what each transaction added as a segment, and merges segments of like size whenever more come. When
 //! nobody writes any more, a dozen are left, and a search looks for each of its tokens in all of them.
 
-use super::Chunks;
 use crate::{
     Error,
-    tx::{Dialect, sqlite_statements, values},
+    tx::{Dialect, Tx, sqlite_statements, values},
 };
 
 /// Pages that one step writes: a few milliseconds of the only writer.
@@ -19,23 +18,18 @@ sqlite_statements! {
     MERGE = "INSERT INTO chunk_terms (chunk_terms, rank) VALUES ('merge', $1)";
 }
 
-impl Chunks<'_> {
-    /// Merges some of the index of words if it has at least so many segments, of which two are the fewest that can
-    /// be merged. Whether it did: there may be more to do then. PostgreSQL keeps its index in one piece.
-    pub async fn merge_words(&self, segments: u64) -> Result<bool, Error> {
-        let count = self.0.read_one(|tx| match tx.dialect() {
-            Dialect::Sqlite => tx.row(STRUCTURE, values![], |row| Ok(count(row.bytes(0)?))),
-            Dialect::Postgres => Ok(None),
-        });
-        let count = count.await?.flatten();
-        if count.is_none_or(|count| count < segments.max(2)) {
-            return Ok(false);
-        }
-        self.0
-            .write_one(|tx| tx.execute(MERGE, values![-PAGES]))
-            .await?;
-        Ok(true)
+/// Merges some of the index of words if it is in so many segments, of which two are the fewest that can be merged. Whether
+/// it did: there may be more to do then. PostgreSQL keeps its index in one piece.
+pub(crate) fn merge(tx: &mut dyn Tx, segments: u64) -> Result<bool, Error> {
+    if tx.dialect() != Dialect::Sqlite {
+        return Ok(false);
     }
+    let count = tx.row(STRUCTURE, values![], |row| Ok(count(row.bytes(0)?)))?;
+    let is_due = count.flatten().is_some_and(|it| it >= segments.max(2));
+    if is_due {
+        tx.execute(MERGE, values![-PAGES])?;
+    }
+    Ok(is_due)
 }
 
 /// How many segments there are: in FTS5's record of them the second number behind a cookie of four bytes, and a mark

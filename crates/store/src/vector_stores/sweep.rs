@@ -1,5 +1,5 @@
 //! Giving room back, some rows at a time: a sweep takes what is left of a deleted store to pieces,
-//! and removes chunks that nobody searches.
+//! removes chunks that nobody searches, and puts the index of words together.
 
 use loomgate_domain::{VectorStoreId, WorkspaceId};
 
@@ -26,8 +26,26 @@ statements! {
         WHERE workspace_id = $1 AND entry = $2 AND generation = $3";
 }
 
+/// What a sweep did. There may be more to do if it did anything.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// Rows that were removed.
+    pub rows: usize,
+    /// Whether some of the index of words was put together.
+    pub is_merged: bool,
+}
+
+pub(super) fn sweep(tx: &mut dyn Tx, most: u32, pieces: Option<u64>) -> Result<Swept, Error> {
+    let rows = remove_some(tx, most)?;
+    let is_merged = match pieces {
+        Some(pieces) if rows == 0 => chunks::merge(tx, pieces)?,
+        _ => false,
+    };
+    Ok(Swept { rows, is_merged })
+}
+
 /// Returns how many rows were removed, of `most` or a few more.
-pub(super) fn sweep(tx: &mut dyn Tx, most: u32) -> Result<usize, Error> {
+fn remove_some(tx: &mut dyn Tx, most: u32) -> Result<usize, Error> {
     let deleted = tx.row(DELETED, &[], |row| Ok((row.id(0)?, row.id(1)?)))?;
     if let Some((ws, store)) = deleted {
         return take_apart(tx, (&ws, &store), most);

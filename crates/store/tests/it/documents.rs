@@ -265,5 +265,5 @@ pub(crate) fn counted(counts: FileCounts) -> [u64; 4] {
 
 /// Sweeps until there is nothing left to do, some rows at a time.
 pub(crate) async fn sweep(store: &Store) {
-    while store.vector_stores().sweep(2).await.unwrap() > 0 {}
+    while store.vector_stores().sweep(2, None).await.unwrap().rows > 0 {}
 }

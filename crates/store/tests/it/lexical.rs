@@ -220,10 +220,15 @@ async fn an_index_in_pieces_is_put_together(home: Home) {
     }
     assert!(complete(&store, &guard, 100).await);
     let before = search(&store, "wool word7").await;
-    let chunks = store.chunks();
-    assert!(!chunks.merge_words(11).await.unwrap(), "so many are none");
+    let merges = async |pieces| {
+        let swept = store.vector_stores().sweep(100, pieces).await.unwrap();
+        assert_eq!(swept.rows, 0);
+        swept.is_merged
+    };
+    assert!(!merges(Some(11)).await, "so many are none");
+    assert!(!merges(None).await, "nobody asked");
     let mut steps = 0;
-    while chunks.merge_words(2).await.unwrap() {
+    while merges(Some(2)).await {
         steps += 1;
     }
     assert_eq!(steps > 0, is_sqlite);
@@ -231,5 +236,5 @@ async fn an_index_in_pieces_is_put_together(home: Home) {
     // What comes behind it is found, too.
     indexed(&store, put(&[2]), &["wool word31"]).await;
     assert_eq!(found(&store, "word31").await, ["wool word31"]);
-    assert_eq!(chunks.merge_words(2).await.unwrap(), is_sqlite);
+    assert_eq!(merges(Some(2)).await, is_sqlite);
 }
