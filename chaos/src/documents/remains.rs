@@ -23,8 +23,9 @@ const AGE: [&str; 4] = [
     "DELETE FROM leases WHERE name = 'unfinished objects'",
     "DELETE FROM leases WHERE name = 'objects without row'",
 ];
-/// What a sweep takes last.
-const SWEPT: &str = "SELECT name FROM leases WHERE name = 'objects without row'";
+/// What a sweep takes last; and no other server is still at the objects that it took.
+const SWEPT: &str = "SELECT name FROM leases WHERE name = 'objects without row' \
+     AND NOT EXISTS (SELECT 1 FROM blobs WHERE state <> 'ready')";
 const BLOBS: &str = "SELECT workspace_id, id, state, bytes, \
      (SELECT COUNT(*) FROM file_blobs WHERE file_blobs.workspace_id = blobs.workspace_id \
       AND file_blobs.blob_id = blobs.id) + \
