@@ -41,7 +41,7 @@ demo: cargo ## a guided tour with a real small language model, and questions abo
 
 .PHONY: test
 test: cargo ## every test: Rust, the official SDKs, the contract, the documentation, on both databases, and some chaos (what CI runs)
-	@echo '== Every test, in four parts: 25 to 30 minutes from nothing, 10 once built.'
+	@echo '== Every test, in four parts: 35 to 40 minutes from nothing, 15 to 20 once built.'
 	@echo '== 1/4 Rust tests, those of the store on SQLite and PostgreSQL'
 	@scripts/ensure-nextest.sh
 	@scripts/ensure-postgres.sh >/dev/null
@@ -56,6 +56,7 @@ test: cargo ## every test: Rust, the official SDKs, the contract, the documentat
 	@echo '== 4/4 Three at a time, each told when it has ended: SDKs, contract and documentation; the same on PostgreSQL; random requests; chaos'
 	@scripts/ensure-node.sh >/dev/null
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target suites suites-on-postgres suites-of-chaos suites-at-random
+	@echo '== Every measurement, for a moment: whether it works, and every answer is right'
 	@$(MAKE) bench-smoke
 
 # The lanes of part 4 of `make test`. They mostly wait, so that two cores are enough for three at a time.
@@ -122,7 +123,7 @@ BENCH_W9 = $(BENCH_CHAOS) resume
 BENCH_W10 = $(BENCH_CHAOS) transactions
 
 .PHONY: bench
-bench: bench-build ## measure everything, or W=W1, and write docs/performance.md (30 minutes once built)
+bench: bench-build ## measure everything, or W=W1, and write docs/performance.md (about 40 minutes once built)
 	@for workload in $(W); do echo "== $$workload"; $(MAKE) "bench-$$workload" || void="$${void:-} $$workload"; done; \
 	[[ -z $${void:-} ]] || { echo "== void, or failed:$$void" >&2; exit 1; }
 
