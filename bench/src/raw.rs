@@ -84,6 +84,7 @@ impl RawStore {
             if_locked: IfLocked::Refuse,
             stores: ThreadStores::default(),
             receipt: None,
+            take: None,
         };
         store.runs().create(&workspace, new).await?;
         Ok(Self {

@@ -149,6 +149,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_run_that_is_taken_up_where_it_becomes_free_is_claimed() {
+        let bench = Bench::set().await;
+        let born = "DELETE FROM runs; \
+            INSERT INTO runs VALUES ('w', 'r', 'in_progress', 1, 1, 1, 'worker of a', 5)";
+        bench.say("a", born).await;
+        bench.say("a", DELTAS).await;
+        bench.breaks("b", DELTAS, "stored deltas").await;
+        let paused = "UPDATE runs SET version = version + 1, status = 'requires_action', \
+            lease_owner = NULL, lease_until = NULL";
+        bench.say("a", paused).await;
+        bench.claim("b", FAR).await;
+        bench.breaks("a", COMMIT, "completed").await;
+        let leases = bench.leases().await;
+        assert_eq!((leases.claims, leases.taken_over), (2, 0));
+        assert_eq!(leases.double, Vec::<String>::new());
+    }
+
+    #[tokio::test]
     async fn whatever_only_a_holder_may_do_is_found_where_another_does_it() {
         let bench = Bench::set().await;
         bench.claim("a", FAR).await;

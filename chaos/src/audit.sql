@@ -21,14 +21,23 @@ DECLARE
     holder TEXT;
     what TEXT;
 BEGIN
+    -- Whoever makes a run, or hands outputs to one that nobody has, may take it up along with that.
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.attempt > 0 THEN
+            INSERT INTO chaos_claims VALUES (NEW.id, NEW.fence, NEW.lease_owner, us, false);
+        END IF;
+        RETURN NULL;
+    END IF;
     IF NEW.attempt > OLD.attempt THEN
-        IF OLD.lease_until IS DISTINCT FROM 0 THEN
+        IF OLD.lease_until IS DISTINCT FROM 0
+            AND NOT (OLD.status = 'requires_action' AND OLD.lease_until IS NULL)
+        THEN
             INSERT INTO chaos_wrong VALUES (true, format(
                 '%s claimed %s, which had a lease until %s at %s',
                 us, OLD.id, OLD.lease_until, now_ms));
         END IF;
-        INSERT INTO chaos_claims
-            VALUES (NEW.id, NEW.fence, NEW.lease_owner, us, OLD.status <> 'queued');
+        INSERT INTO chaos_claims VALUES (NEW.id, NEW.fence, NEW.lease_owner, us,
+            OLD.status NOT IN ('queued', 'requires_action'));
         RETURN NULL;
     END IF;
     SELECT process INTO holder FROM chaos_claims WHERE run = OLD.id AND fence = OLD.fence;
@@ -52,7 +61,7 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER chaos_run_changed AFTER UPDATE ON runs
+CREATE TRIGGER chaos_run_changed AFTER INSERT OR UPDATE ON runs
     FOR EACH ROW EXECUTE FUNCTION chaos_run_changed();
 
 -- Deltas are stored by the holder alone.

@@ -6,13 +6,14 @@ use loomgate_domain::{
     RunId, ThreadId, Timestamp, WorkspaceId,
     run::{Effect, EventId, Illegal, Input, Journal, RunState, RunStatus},
 };
-use loomgate_store::{RunChange, RunSnapshot};
+use loomgate_store::{RunChange, RunSnapshot, Take};
 use parking_lot::Mutex;
 
 use crate::{
     draft::Draft,
     engine::Shared,
-    entry::{self, HalfTold},
+    entry::{self, Entry, HalfTold},
+    taking::Taken,
 };
 
 /// Where a run is.
@@ -51,11 +52,13 @@ pub(crate) struct Moved {
     pub(crate) after: EventId,
     /// The attempt under which it told them.
     attempt: i64,
+    /// The run as it goes on, if it was taken up at once.
+    taken: Option<Taken>,
 }
 
 /// Reads the run, gives it the input, writes what follows and tells it. `None`: no such run.
 pub(crate) async fn command(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     place: &Place,
     leg: Leg,
     input: impl Fn(&RunState) -> Input + Send + 'static,
@@ -64,6 +67,12 @@ pub(crate) async fn command(
     let slot: Arc<Mutex<Option<Moved>>> = Arc::default();
     let made = Arc::clone(&slot);
     let (now, now_ms) = (shared.clock.now(), shared.clock.now_ms());
+    // What is free once the command is done has a place already, if there is one.
+    let reserved = match leg {
+        Leg::New { .. } => shared.reserve(),
+        Leg::Present => None,
+    };
+    let taker = reserved.is_some().then(|| Arc::clone(shared));
     let runs = shared.store.runs();
     let commanded = runs
         .command(
@@ -72,21 +81,33 @@ pub(crate) async fn command(
             &place.run,
             move |row| {
                 let input = input(&row.run.state);
-                let (moved, change) = decide(row, leg, input, (now, now_ms))?;
+                let (mut moved, mut change) = decide(row, leg, input, (now, now_ms))?;
+                if let Some(taker) = &taker
+                    && change.state.status() == RunStatus::Queued
+                {
+                    let (taken, take) = moved.take(taker, now)?;
+                    moved.taken = Some(taken);
+                    change.take = Some(take);
+                }
                 *made.lock() = Some(moved);
                 Ok::<_, Illegal>(Some(change))
             },
             now_ms,
         )
         .await?;
-    Ok(match commanded {
-        None => None,
-        Some(Err(illegal)) => Some(Err(illegal)),
-        Some(Ok(_)) => slot.lock().take().map(|mut moved| {
-            moved.tell(shared);
-            Ok(moved)
-        }),
-    })
+    let commanded = match commanded {
+        None => return Ok(None),
+        Some(Err(illegal)) => return Ok(Some(Err(illegal))),
+        Some(Ok(commanded)) => commanded,
+    };
+    let moved = slot.lock().take();
+    Ok(moved.map(|mut moved| {
+        moved.tell(shared);
+        if let Some((taken, guard)) = moved.taken.take().zip(commanded.taken) {
+            taken.start(shared, guard);
+        }
+        Ok(moved)
+    }))
 }
 
 fn decide(
@@ -119,6 +140,7 @@ fn decide(
         effects,
         after: journal.last,
         attempt: journal.attempt + i64::from(take_over),
+        taken: None,
     };
     let change = RunChange {
         events: entry::row(moved.draft.told(), moved.first()),
@@ -139,6 +161,17 @@ impl Moved {
             attempt: self.attempt,
             number: self.after.number + 1,
         }
+    }
+
+    /// Has the run taken up.
+    fn take(&self, shared: &Shared, now: Timestamp) -> Result<(Taken, Take), Illegal> {
+        let told = self.draft.told().iter().map(Entry::count).sum::<i64>();
+        let last = if told > 0 {
+            self.first().later(told - 1)
+        } else {
+            self.after
+        };
+        Taken::of(shared, &self.draft, (last, self.attempt + 1), now)
     }
 
     /// Tells those who read here.

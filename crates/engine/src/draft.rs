@@ -100,6 +100,11 @@ impl Draft {
         self.told.clear();
     }
 
+    /// Whether anything is told at all.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
     /// What is told with the next commit.
     pub(crate) fn told(&self) -> &[Entry] {
         &self.told

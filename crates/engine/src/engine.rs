@@ -1,6 +1,13 @@
 //! The engine: what its parts share, and how it starts and stops.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
+    time::Duration,
+};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use loomgate_domain::{Clock, IdGen, Limits, RunId, Timestamp, WorkspaceId};
@@ -50,7 +57,7 @@ impl Default for Settings {
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(1),
             workers: true,
-            flush_every: Duration::from_millis(25),
+            flush_every: Duration::from_millis(50),
             flush_bytes: 16 * 1024,
             follow: Duration::from_millis(100),
             stream_retention: Duration::from_hours(1),
@@ -101,6 +108,10 @@ pub(crate) struct Shared {
     /// This process among the owners of leases.
     pub(crate) worker: String,
     pub(crate) running: Mutex<BTreeMap<RunId, Running>>,
+    /// Places that are kept for runs that are being made (`places.rs`).
+    pub(crate) reserved: AtomicUsize,
+    /// Whether runs may wait in the queue, which come before new ones.
+    pub(crate) may_wait: AtomicBool,
     pub(crate) tasks: TaskTracker,
     /// Fires when no further run is to be taken up.
     pub(crate) draining: CancellationToken,
@@ -109,6 +120,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// How long a worker owns a run without a sign of life, in milliseconds.
+    pub(crate) fn lease_ms(&self) -> i64 {
+        i64::try_from(self.settings.lease.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Has an executor look whether the run is still its own: this lease is lost, it seems.
     pub(crate) fn stop(&self, run: &RunId, fence: i64) {
         let running = self.running.lock();
@@ -153,6 +169,8 @@ impl Engine {
                 ended: Notify::new(),
                 worker,
                 running: Mutex::default(),
+                reserved: AtomicUsize::new(0),
+                may_wait: AtomicBool::new(true),
                 tasks: TaskTracker::new(),
                 draining: CancellationToken::new(),
                 closing: CancellationToken::new(),

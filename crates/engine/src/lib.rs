@@ -41,6 +41,7 @@ mod retrieval;
 mod search;
 mod sources;
 mod subscription;
+mod taking;
 mod tokens;
 mod turn;
 mod vectors;

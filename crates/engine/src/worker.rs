@@ -1,13 +1,18 @@
 //! The background of the engine: claiming runs, keeping their leases, ending what has expired.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::FutureExt;
 use loomgate_domain::{
-    RunId,
+    Metadata, RunId,
     run::{EventId, Input, RunState},
 };
-use loomgate_store::{Claim, ClaimRequest, Guard, Lease};
+use loomgate_store::{ClaimRequest, Guard, Lease};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -72,13 +77,13 @@ async fn claim_loop(shared: Arc<Shared>) {
         if free > 0 {
             match claim(&shared, free).await {
                 Ok(claimed) if claimed == free => continue,
-                Ok(_) => {}
+                Ok(_) => shared.may_wait.store(false, Ordering::Relaxed),
                 Err(error) => tracing::error!(%error, "claiming runs failed"),
             }
         }
         tokio::select! {
             biased;
-            () = wakeups.woken() => {}
+            () = wakeups.woken() => shared.may_wait.store(true, Ordering::Relaxed),
             () = place_free => {}
             () = tokio::time::sleep(poll_pause(&shared)) => {}
             () = shared.draining.cancelled() => {}
@@ -114,7 +119,7 @@ async fn claim(shared: &Arc<Shared>, max: usize) -> Result<usize, loomgate_store
     let request = ClaimRequest {
         worker: shared.worker.clone(),
         now_ms,
-        lease_ms: i64::try_from(shared.settings.lease.as_millis()).unwrap_or(i64::MAX),
+        lease_ms: shared.lease_ms(),
         max: u32::try_from(max).unwrap_or(u32::MAX),
     };
     let runs = shared.store.runs();
@@ -150,54 +155,55 @@ async fn claim(shared: &Arc<Shared>, max: usize) -> Result<usize, loomgate_store
     let count = claims.len();
     for claim in claims {
         if let Some(claimed) = drafts.lock().remove(&claim.run.id) {
-            start(shared, claim, claimed);
+            let guard = Guard {
+                ws: claim.ws,
+                thread: claim.run.thread_id,
+                run: claim.run.id,
+                fence: claim.fence,
+                version: claim.version,
+            };
+            start(shared, guard, claim.run.metadata, claimed);
         }
     }
     Ok(count)
 }
 
 /// A run that is being claimed.
-struct Claimed {
-    draft: Draft,
+pub(crate) struct Claimed {
+    pub(crate) draft: Draft,
     /// The last event before the claim, if the leg is recorded.
-    after: Option<EventId>,
+    pub(crate) after: Option<EventId>,
 }
 
-fn start(shared: &Arc<Shared>, claim: Claim, claimed: Claimed) {
+/// Carries a run out that has been claimed.
+pub(crate) fn start(shared: &Arc<Shared>, guard: Guard, metadata: Metadata, claimed: Claimed) {
     let Claimed { mut draft, after } = claimed;
-    let run = claim.run.id.clone();
     let stop = CancellationToken::new();
     let running = Running {
-        ws: claim.ws.clone(),
-        fence: claim.fence,
+        ws: guard.ws.clone(),
+        fence: guard.fence,
         stop: stop.clone(),
         rests: false,
     };
-    shared.running.lock().insert(run.clone(), running);
-    let told = draft.committed(claim.run.metadata);
+    shared.running.lock().insert(guard.run.clone(), running);
+    let told = draft.committed(metadata);
     let recorder = after.map(|after| {
         let first = EventId {
-            attempt: claim.fence,
+            attempt: guard.fence,
             number: after.number + 1,
         };
         let told = entry::slots(&told, first, &mut draft.run);
-        let hold = shared.bus.hold(&run);
-        hold.log.adopt(claim.ws.clone(), claim.fence, after, told);
-        Arc::new(Recorder::new(shared, hold, claim.fence))
+        let hold = shared.bus.hold(&guard.run);
+        hold.log.adopt(guard.ws.clone(), guard.fence, after, told);
+        Arc::new(Recorder::new(shared, hold, guard.fence))
     });
     if recorder.is_none() {
-        shared.bus.wake(&run);
+        shared.bus.wake(&guard.run);
     }
     let executor = Executor {
         shared: Arc::clone(shared),
         recorder,
-        guard: Guard {
-            ws: claim.ws,
-            thread: claim.run.thread_id,
-            run,
-            fence: claim.fence,
-            version: claim.version,
-        },
+        guard,
         draft,
         stop,
         due: None,
@@ -252,7 +258,7 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
 }
 
 /// A defect of ours must not leave a thread locked: the run fails.
-async fn fail_internally(shared: &Shared, guard: &Guard) {
+async fn fail_internally(shared: &Arc<Shared>, guard: &Guard) {
     let place = Place {
         ws: guard.ws.clone(),
         thread: guard.thread.clone(),
@@ -269,7 +275,7 @@ async fn fail_internally(shared: &Shared, guard: &Guard) {
 
 /// Ends a run from outside its executor. One that can not be ended so is left alone.
 async fn end(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     place: &Place,
     input: fn(&RunState) -> Input,
 ) -> Result<(), loomgate_store::Error> {
@@ -279,7 +285,7 @@ async fn end(
 
 async fn heartbeat_loop(shared: Arc<Shared>) {
     let every = shared.settings.lease / 3;
-    let lease_ms = i64::try_from(shared.settings.lease.as_millis()).unwrap_or(i64::MAX);
+    let lease_ms = shared.lease_ms();
     loop {
         tokio::select! {
             biased;

@@ -98,8 +98,8 @@ pub use messages::Messages;
 pub use postgres::{Postgres, PostgresUrl};
 pub use receipts::{OwnReceipt, Receipts};
 pub use runs::{
-    Claim, ClaimRequest, ClaimedRow, Commanded, Committed, ContextLimits, Guard, Lease, NewRun,
-    NewRunThread, RunChange, RunContext, RunSnapshot, Runs,
+    Claim, ClaimRequest, ClaimedRow, Commanded, Committed, ContextLimits, Guard, Kept, Lease,
+    NewRun, NewRunThread, RunChange, RunContext, RunSnapshot, Runs, Take,
 };
 pub use schema::Migrated;
 pub use steps::Steps;

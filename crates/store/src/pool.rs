@@ -69,6 +69,7 @@ impl Pool {
         } = options;
         let mut connection = sqlite::writer(path, schema)?;
         let migrated = schema.migrate(&mut connection, purpose)?;
+        sqlite::settle_savepoints(&connection)?;
 
         let (read_sender, read_queue) = mpsc::channel(queue.max(1));
         let read_queue = Arc::new(SharedQueue::new(read_queue));

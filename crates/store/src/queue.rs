@@ -82,6 +82,9 @@ pub(crate) trait Job: Send {
     /// Runs it, perhaps again. Returns whether its changes shall stand.
     fn run(&mut self, tx: &mut dyn Tx) -> bool;
 
+    /// Whether it writes with one statement, and can not fail once that is done.
+    fn is_one_statement(&self) -> bool;
+
     /// Its changes stand once what comes next is done: a commit.
     fn commits(&self);
 
@@ -95,8 +98,8 @@ struct Task<T, F> {
     result: Option<Result<T, Error>>,
     reply: oneshot::Sender<Result<T, Error>>,
     boundary: Boundary,
-    /// Of one statement, with which it is committed where no transaction is opened around it.
-    is_alone: bool,
+    /// [`Access::WriteOne`]: it is committed with its statement where no transaction is opened around it.
+    is_one_statement: bool,
 }
 
 impl<T, F> Job for Task<T, F>
@@ -105,11 +108,15 @@ where
     F: Fn(&mut dyn Tx) -> Result<T, Error> + Send,
 {
     fn run(&mut self, tx: &mut dyn Tx) -> bool {
-        let (work, is_alone) = (&self.work, self.is_alone);
-        let run = AssertUnwindSafe(|| self.boundary.run(tx, is_alone, work));
+        let (work, is_one) = (&self.work, self.is_one_statement);
+        let run = AssertUnwindSafe(|| self.boundary.run(tx, is_one, work));
         let result = catch_unwind(run)
             .unwrap_or_else(|panic| Err(Error::driver(Panicked(panic_text(&*panic)))));
         self.result.insert(result).is_ok()
+    }
+
+    fn is_one_statement(&self) -> bool {
+        self.is_one_statement
     }
 
     fn commits(&self) {
@@ -152,7 +159,7 @@ where
         result: None,
         reply,
         boundary,
-        is_alone: access == Access::WriteOne,
+        is_one_statement: access == Access::WriteOne,
     };
     let ticket = Ticket {
         job: Box::new(task),

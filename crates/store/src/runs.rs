@@ -33,7 +33,7 @@ mod queue;
 mod row;
 mod sealed;
 
-pub use advance::{Commanded, Committed, Guard, RunChange, RunSnapshot};
+pub use advance::{Commanded, Committed, Guard, RunChange, RunSnapshot, Take};
 pub use context::{ContextLimits, RunContext};
 pub use queue::{Claim, ClaimRequest, ClaimedRow, Lease};
 
@@ -49,8 +49,8 @@ pub(crate) use {
 
 statements! {
     INSERT = concat!("INSERT INTO runs (workspace_id, status, expires_at, version, fence, \
-        attempt, lease_until, sealed, journal, ", columns!(), ") \
-        VALUES ($1, $2, $3, 0, 0, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)");
+        attempt, lease_owner, lease_until, sealed, journal, ", columns!(), ") \
+        VALUES ($1, $2, $3, $4, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)");
     SEALED = "SELECT sealed FROM runs WHERE workspace_id = $1 AND id = $2";
     GET = concat!("SELECT ", columns!(), " FROM runs \
         WHERE workspace_id = $1 AND id = $2 AND thread_id = $3");
@@ -101,6 +101,17 @@ pub struct NewRun {
     pub stores: ThreadStores,
     /// Where it is asked for under an idempotency key.
     pub receipt: Option<Receipt>,
+    /// Who takes it up at once, unless it has to wait for its thread.
+    pub take: Option<Take>,
+}
+
+/// What became of a new run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// It waits, for a worker or for its thread.
+    Waiting,
+    /// It was taken up ([`NewRun::take`]); this is what the worker knows of it.
+    Taken(Guard),
 }
 
 /// The thread of a new run.
@@ -127,7 +138,7 @@ impl Runs<'_> {
     /// Errors: [`Error::ActiveRun`] or [`Error::QueueFull`] while the thread is locked,
     /// [`Error::Repeated`], [`Error::Duplicate`], [`Error::NoSuchFiles`], [`Error::TooManyFiles`],
     /// [`Error::StoreExpired`], [`Error::StoreFull`]; then nothing was written.
-    pub async fn create(&self, ws: &WorkspaceId, new: NewRun) -> Result<Option<()>, Error> {
+    pub async fn create(&self, ws: &WorkspaceId, new: NewRun) -> Result<Option<Kept>, Error> {
         let ws = ws.clone();
         self.0.write(move |tx| create(tx, &ws, &new)).await
     }
@@ -197,7 +208,7 @@ impl Runs<'_> {
     }
 }
 
-fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>, Error> {
+fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<Kept>, Error> {
     let run = &new.run;
     let mut waits = false;
     receipts::keep(tx, ws, new.receipt.as_ref())?;
@@ -228,8 +239,12 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
             }
         }
     }
-    let status = run.state.status();
-    let is_wanted = row::wants_worker(status) && !waits;
+    let take = new.take.as_ref().filter(|_| !waits);
+    let state = take.map_or(&run.state, |it| &it.state);
+    let status = state.status();
+    let is_wanted = row::wants_worker(status) && !waits && take.is_none();
+    // Of leases and of changes of state.
+    let count = i64::from(take.is_some());
     let journal = new.events.as_ref().map(|_| Journal {
         recording: true,
         after: EventId::START,
@@ -240,26 +255,38 @@ fn create(tx: &mut dyn Tx, ws: &WorkspaceId, new: &NewRun) -> Result<Option<()>,
             ws,
             status.as_str(),
             (status.is_active() && !waits).then_some(run.settings.expires_at),
-            is_wanted.then_some(0),
+            count,
+            take.map(|it| &it.worker),
+            take.map(|it| it.until_ms).or(is_wanted.then_some(0)),
             new.sealed.as_ref().filter(|_| status.is_active()),
             journal.as_ref().map(to_json).transpose()?,
             &run.id,
             &run.thread_id,
             &run.assistant_id,
             run.created_at,
-            to_json(&run.state)?,
+            to_json(state)?,
             to_json(&run.usage)?,
             to_json(&run.metadata)?,
             to_json(&run.settings)?,
         ],
     )?;
-    if let Some(row) = &new.events {
+    let taken = take.and_then(|it| it.events.as_ref());
+    for row in new.events.iter().chain(taken) {
         events::insert(tx, (ws, &run.id), row, Some(&run.metadata), new.at_ms)?;
     }
     if is_wanted {
         tx.announce_work()?;
     }
-    Ok(Some(()))
+    Ok(Some(match take {
+        None => Kept::Waiting,
+        Some(_) => Kept::Taken(Guard {
+            ws: ws.clone(),
+            thread: run.thread_id.clone(),
+            run: run.id.clone(),
+            fence: count,
+            version: count,
+        }),
+    }))
 }
 
 /// Gives a thread, which is free, to a run that waited for it.

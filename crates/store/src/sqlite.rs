@@ -59,6 +59,12 @@ pub(crate) fn writer(path: Option<&Path>, schema: &Schema) -> Result<Connection,
     Ok(connection)
 }
 
+/// Keeps what savepoints can take back in memory: the 64 KB behind which SQLite writes it to a file are
+/// used up in every busy batch. Not while migrations are sorting whole tables.
+pub(crate) fn settle_savepoints(connection: &Connection) -> Result<(), Error> {
+    Ok(connection.pragma_update(None, "temp_store", "MEMORY")?)
+}
+
 /// A connection to a database in memory that others of this process share under the same name. It
 /// is gone with the last of them. While one writes, no other reads.
 pub(crate) fn shared(name: &str, schema: &Schema) -> Result<Connection, Error> {

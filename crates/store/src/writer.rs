@@ -45,6 +45,33 @@ pub(crate) struct Writer {
     pub(crate) done: watch::Sender<()>,
 }
 
+/// Readers go on; nobody else writes.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// What has to be rolled back when a job fails. A savepoint has each page that the job changes copied
+/// once more, so that none is set where another way leads there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Undo {
+    /// A statement that fails leaves nothing behind.
+    Nothing,
+    /// The whole transaction: nobody else's work is in it.
+    All,
+    /// What came after the savepoint.
+    ToSavepoint,
+}
+
+impl Undo {
+    fn of(job: &dyn Job, is_alone: bool) -> Self {
+        if job.is_one_statement() {
+            Self::Nothing
+        } else if is_alone {
+            Self::All
+        } else {
+            Self::ToSavepoint
+        }
+    }
+}
+
 impl Writer {
     /// Works until the store is closed or dropped and the queue is empty.
     pub(crate) fn run(mut self) {
@@ -80,18 +107,31 @@ impl Writer {
     /// Runs the jobs in one transaction, which stays open; those that fail are rolled back alone.
     /// Returns whether they leave something for workers to do.
     pub(crate) fn begin(&self, batch: &mut [Box<dyn Job>]) -> Result<bool, Error> {
-        self.statement("BEGIN IMMEDIATE")?;
+        self.statement(BEGIN)?;
         let mut tx = Open::new(&self.connection);
+        let is_alone = batch.len() == 1;
         for job in batch {
-            self.statement("SAVEPOINT job")?;
+            let undo = Undo::of(&**job, is_alone);
+            if undo == Undo::ToSavepoint {
+                self.statement("SAVEPOINT job")?;
+            }
             if !job.run(&mut tx) {
                 if self.connection.is_autocommit() {
                     // What SQLite does when there is no room: the batch goes with the job.
                     return Err(Error::Full);
                 }
-                self.statement("ROLLBACK TO job")?;
+                match undo {
+                    Undo::Nothing => {}
+                    Undo::ToSavepoint => self.statement("ROLLBACK TO job")?,
+                    Undo::All => {
+                        self.statement("ROLLBACK")?;
+                        self.statement(BEGIN)?;
+                    }
+                }
             }
-            self.statement("RELEASE job")?;
+            if undo == Undo::ToSavepoint {
+                self.statement("RELEASE job")?;
+            }
         }
         Ok(tx.has_work)
     }

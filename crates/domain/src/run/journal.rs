@@ -50,7 +50,7 @@ impl EventId {
 
     /// The event that is `count` events later, told under the same lease.
     #[must_use]
-    pub fn later(self, count: i64) -> Self {
+    pub const fn later(self, count: i64) -> Self {
         Self {
             number: self.number.saturating_add(count),
             ..self

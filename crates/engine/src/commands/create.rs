@@ -1,5 +1,7 @@
 //! Creating runs, on a thread that exists or with one of their own.
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use loomgate_domain::{
     Assistant, AssistantId, KeyedRequest, Receipt, Run, Thread, ThreadId, Usage, WhenLocked,
@@ -9,7 +11,7 @@ use loomgate_domain::{
     run::{EventId, Origin, Route, RunEvent, RunSettings, RunState},
     tool::{Tool, ToolChoice, ToolResources},
 };
-use loomgate_store::{NewRun, NewRunThread, ThreadStores};
+use loomgate_store::{Kept, NewRun, NewRunThread, ThreadStores};
 use loomgate_wire::{
     object,
     request::{CreateThread, NewMessage, RunOptions},
@@ -19,8 +21,11 @@ use crate::{
     Engine, Error, Subscription,
     command::Place,
     commands::locked::{self, Contest},
+    draft::Draft,
+    engine::Shared,
     entry::{self, Entry},
     making::NewThread,
+    taking::Taken,
 };
 
 /// A run, as a client asks for it.
@@ -155,35 +160,68 @@ impl Engine {
         } else {
             Vec::new()
         };
-        let first = EventId::START.later(1);
         let new = NewRun {
             thread,
             run: run.clone(),
             sealed: request.way.sealed,
-            events: entry::row(&told, first),
+            events: entry::row(&told, FIRST),
             at_ms: self.shared.clock.now_ms(),
             if_locked: locked::if_locked(request.when_locked),
             stores,
             receipt: request.keyed.map(|keyed| receipt(keyed, &run)),
+            take: None,
         };
-        match store.runs().create(workspace, new).await {
-            Ok(Some(())) => {}
-            Ok(None) => return Err(Error::NoThread(thread_id)),
+        let keeping = keep(Arc::clone(&self.shared), workspace.clone(), new, told);
+        match self.shared.see_through(keeping).await? {
+            Ok(true) => {}
+            Ok(false) => return Err(Error::NoThread(thread_id)),
             Err(error) => return Err(locked::refusal(error, thread_id)),
         }
         let events = reader.map(|reader| {
-            let mut of = run.clone();
-            let told = entry::slots(&told, first, &mut of);
-            reader.log().extend(EventId::START, told);
             let place = Place {
                 ws: workspace.clone(),
                 thread: thread_id,
                 run: run.id.clone(),
             };
-            Subscription::beginning(&self.shared, reader, place, (of, EventId::START))
+            Subscription::beginning(&self.shared, reader, place, (run.clone(), EventId::START))
         });
         Ok(Created { run, events })
     }
+}
+
+/// The id of the first event of a run.
+const FIRST: EventId = EventId::START.later(1);
+
+/// Keeps a new run, tells it, and carries it out if there is a place. Whether there is such a thread.
+async fn keep(
+    shared: Arc<Shared>,
+    ws: WorkspaceId,
+    mut new: NewRun,
+    told: Vec<Entry>,
+) -> Result<bool, loomgate_store::Error> {
+    let run = new.run.clone();
+    let id = run.id.clone();
+    let taken = shared.reserve().and_then(|place| {
+        let is_recorded = new.events.is_some();
+        let free = Draft::new(run.clone(), Vec::new(), Vec::new(), is_recorded);
+        let last = new.events.as_ref().map_or(EventId::START, |row| row.last);
+        // A new run can be started; should it not, a worker says so.
+        let (taken, take) = Taken::of(&shared, &free, (last, 1), run.created_at).ok()?;
+        new.take = Some(take);
+        Some((place, taken))
+    });
+    let kept = shared.store.runs().create(&ws, new).await?;
+    let Some(kept) = kept else {
+        return Ok(false);
+    };
+    if let Some(log) = shared.bus.get(&id).filter(|_| !told.is_empty()) {
+        let mut of = run;
+        log.extend(EventId::START, entry::slots(&told, FIRST, &mut of));
+    }
+    if let (Kept::Taken(guard), Some((_place, taken))) = (kept, taken) {
+        taken.start(&shared, guard);
+    }
+    Ok(true)
 }
 
 /// What a repeat of the request is answered from.

@@ -1,8 +1,10 @@
 //! Taking tool outputs.
 
+use std::sync::Arc;
+
 use loomgate_domain::{
     PageRequest, Run, RunId, ThreadId, WorkspaceId,
-    run::{Illegal, Input, StepDetails, ToolCall, ToolOutput},
+    run::{Illegal, Input, RunState, StepDetails, ToolCall, ToolOutput},
 };
 
 use crate::{
@@ -28,11 +30,13 @@ impl Engine {
         let reader = stream.then(|| self.shared.bus.read(run));
         let sent = outputs.clone();
         let leg = Leg::New { recorded: stream };
-        let submitted = command(&self.shared, &place, leg, move |_| {
-            Input::SubmitOutputs(outputs.clone())
-        })
-        .await?
-        .ok_or_else(|| Error::NoRun(run.clone()))?;
+        let (shared, at) = (Arc::clone(&self.shared), place.clone());
+        let submitting = async move {
+            let input = move |_: &RunState| Input::SubmitOutputs(outputs.clone());
+            command(&shared, &at, leg, input).await
+        };
+        let submitted = self.shared.see_through(submitting).await??;
+        let submitted = submitted.ok_or_else(|| Error::NoRun(run.clone()))?;
         if let Err(Illegal::Status(_)) = &submitted
             && let Some(known) = self.submitted_before(&place, &sent).await?
         {

@@ -45,7 +45,11 @@ async fn crash_after(told: usize) {
         .unwrap()
         .unwrap();
     let model = bench.model.live();
-    let (run, mut events) = bench.stream("hi").await;
+    let (run, mut events) = {
+        // It is asked there, too.
+        let _process = process.enter();
+        bench.stream("hi").await
+    };
     let mut seen: Vec<Seen> = Vec::new();
     for n in 1..=told {
         model.send(word(WORD)).unwrap();

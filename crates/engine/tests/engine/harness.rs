@@ -234,10 +234,11 @@ pub(crate) struct CountingIds(AtomicU64);
 impl IdGen for CountingIds {
     fn fill(&self, bytes: &mut [u8]) {
         let n = self.0.fetch_add(1, Ordering::Relaxed);
-        // Spread over the buffer so that 24 characters differ; below 248, so none is skipped.
+        // Spread over the buffer so that 24 characters differ; below 62, so that each stands for
+        // another one.
         for (at, byte) in bytes.iter_mut().enumerate() {
-            let shift = (at % 8) * 6;
-            *byte = u8::try_from((n >> shift) & 0x3f).unwrap();
+            let shift = (at % 8) * 5;
+            *byte = u8::try_from((n >> shift) & 0x1f).unwrap();
         }
     }
 }
@@ -548,7 +549,7 @@ fn assistant() -> Assistant {
     }
 }
 
-fn thread() -> Thread {
+pub(crate) fn thread() -> Thread {
     Thread {
         id: ThreadId::trusted("thread_test"),
         created_at: Timestamp(1),

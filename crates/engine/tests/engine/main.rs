@@ -21,3 +21,4 @@ mod replica;
 mod searches;
 mod streams;
 mod survival;
+mod taking;

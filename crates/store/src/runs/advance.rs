@@ -16,12 +16,19 @@ use crate::{
 /// What every change of state sets, and what it is guarded by.
 macro_rules! advance {
     ($also:literal) => {
+        advance!(
+            $also,
+            "workspace_id = $4 AND id = $5 AND thread_id = $6 AND fence = $7 AND version = $8"
+        )
+    };
+    ($also:literal, $guard:literal) => {
         concat!(
             "UPDATE runs SET status = $1, state = $2, usage = COALESCE($3, usage), \
              version = version + 1, ",
             $also,
-            " WHERE workspace_id = $4 AND id = $5 AND thread_id = $6 AND fence = $7 \
-             AND version = $8 RETURNING version, metadata, journal"
+            " WHERE ",
+            $guard,
+            " RETURNING version, metadata, journal"
         )
     };
 }
@@ -29,6 +36,11 @@ macro_rules! advance {
 statements! {
     // The lease, if there is one, goes on.
     KEEP = advance!("lease_until = COALESCE(lease_until, 0)");
+    // The lease is a new one, of the worker that takes the run.
+    TAKE = advance!(
+        "fence = fence + 1, attempt = attempt + 1, lease_owner = $4, lease_until = $5",
+        "workspace_id = $6 AND id = $7 AND thread_id = $8 AND fence = $9 AND version = $10"
+    );
     // Any worker may take the run.
     RELEASE = advance!("lease_owner = NULL, lease_until = 0");
     // No worker is wanted until a command.
@@ -43,6 +55,20 @@ statements! {
         journal FROM runs WHERE workspace_id = $1 AND id = $2 AND thread_id = $3");
     RELOAD = concat!("SELECT ", columns!(), ", version FROM runs \
         WHERE workspace_id = $1 AND id = $2 AND thread_id = $3 AND fence = $4");
+}
+
+/// A worker that takes a run up in the transaction that makes it free: the run does not go through
+/// the queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Take {
+    /// The worker's name, unique among those alive.
+    pub worker: String,
+    /// How long it may keep the run without a heartbeat, in milliseconds.
+    pub until_ms: i64,
+    /// What the run becomes: in progress.
+    pub state: RunState,
+    /// What streams are told of that, behind what they are told of what made the run free.
+    pub events: Option<EventRow>,
 }
 
 /// What a step of the run machine changes, in one transaction.
@@ -70,6 +96,8 @@ pub struct RunChange {
     /// Whether a run that ends is taken from the worker that may still have it: from now on, that
     /// worker can write no events either.
     pub take_over: bool,
+    /// Who takes the run, which becomes free, in the same transaction.
+    pub take: Option<Take>,
     /// When it is made, in milliseconds.
     pub at_ms: i64,
 }
@@ -88,6 +116,7 @@ impl RunChange {
             events: None,
             journal: None,
             take_over: false,
+            take: None,
             at_ms: 0,
         }
     }
@@ -143,6 +172,8 @@ pub struct Commanded {
     pub run: Run,
     /// Whether the command changed it.
     pub changed: bool,
+    /// What the worker knows of the run that took it ([`RunChange::take`]).
+    pub taken: Option<Guard>,
 }
 
 impl Runs<'_> {
@@ -211,20 +242,29 @@ impl Runs<'_> {
                 let change = match decide(snapshot) {
                     Ok(Some(change)) => change,
                     Ok(None) => {
-                        let changed = false;
-                        return Ok(Some(Ok(Commanded { run, changed })));
+                        return Ok(Some(Ok(Commanded {
+                            run,
+                            changed: false,
+                            taken: None,
+                        })));
                     }
                     Err(error) => return Ok(Some(Err(error))),
                 };
                 if run.state.status() == RunStatus::Queued {
                     waiting::forget(tx, &ws, &run.id)?;
                 }
-                if apply(tx, &guard, &change)?.is_none() {
-                    return Err(Error::corrupt("a run changed within a transaction"));
-                }
+                let committed = apply(tx, &guard, &change)?
+                    .ok_or_else(|| Error::corrupt("a run changed within a transaction"))?;
                 let status = change.state.status();
+                let taken = change.take.as_ref().map(|_| Guard {
+                    fence: guard.fence + 1,
+                    version: committed.version,
+                    ..guard.clone()
+                });
                 // Whoever has a run that is to stop may be another process.
-                let is_news = if leased {
+                let is_news = if taken.is_some() {
+                    false
+                } else if leased {
                     status == RunStatus::Cancelling
                 } else {
                     row::wants_worker(status)
@@ -232,8 +272,11 @@ impl Runs<'_> {
                 if is_news {
                     tx.announce_work()?;
                 }
-                let run = after(run, change);
-                Ok(Some(Ok(Commanded { run, changed: true })))
+                Ok(Some(Ok(Commanded {
+                    run: after(run, change),
+                    changed: true,
+                    taken,
+                })))
             })
             .await
     }
@@ -283,8 +326,10 @@ pub(super) fn apply(
     guard: &Guard,
     change: &RunChange,
 ) -> Result<Option<Committed>, Error> {
-    let status = change.state.status();
+    let state = change.take.as_ref().map_or(&change.state, |it| &it.state);
+    let status = state.status();
     let sql = match status {
+        _ if change.take.is_some() => TAKE,
         RunStatus::Queued => RELEASE,
         RunStatus::InProgress | RunStatus::Cancelling if change.release => RELEASE,
         RunStatus::InProgress | RunStatus::Cancelling => KEEP,
@@ -310,17 +355,19 @@ pub(super) fn apply(
         threads::lock(tx, &guard.ws, &guard.thread)?;
     }
     let usage = change.usage.as_ref().map(to_json).transpose()?;
-    let values: &[Value<'_>] = values![
-        status.as_str(),
-        to_json(&change.state)?,
-        usage,
-        &guard.ws,
-        &guard.run,
-        &guard.thread,
-        guard.fence,
-        guard.version,
-    ];
-    let committed = tx.row(sql, values, |row| {
+    let mut values: Vec<Value<'_>> =
+        vec![status.as_str().into(), to_json(state)?.into(), usage.into()];
+    if let Some(take) = &change.take {
+        values.extend([(&take.worker).into(), take.until_ms.into()]);
+    }
+    values.extend([
+        (&guard.ws).into(),
+        (&guard.run).into(),
+        (&guard.thread).into(),
+        guard.fence.into(),
+        guard.version.into(),
+    ]);
+    let committed = tx.row(sql, &values, |row| {
         let committed = Committed {
             version: row.integer(0)?,
             metadata: row.json(1)?,
@@ -349,7 +396,8 @@ pub(super) fn apply(
             values![to_json(journal)?, &guard.ws, &guard.run],
         )?;
     }
-    if let Some(row) = &change.events {
+    let taken = change.take.as_ref().and_then(|it| it.events.as_ref());
+    for row in change.events.iter().chain(taken) {
         let metadata = Some(&committed.metadata);
         events::insert(tx, (&guard.ws, &guard.run), row, metadata, change.at_ms)?;
     }

@@ -282,6 +282,7 @@ fn with_files(n: u32, files: &[u32], most: u64) -> NewRun {
             }),
         },
         receipt: None,
+        take: None,
     }
 }
 

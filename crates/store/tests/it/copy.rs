@@ -78,6 +78,7 @@ async fn fill(store: &Store) {
         if_locked: IfLocked::Refuse,
         stores: ThreadStores::default(),
         receipt: Some(receipt("k")),
+        take: None,
     };
     store.runs().create(&ws(), told).await.unwrap().unwrap();
     let virtual_keys = store.virtual_keys();

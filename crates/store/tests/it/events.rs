@@ -55,6 +55,7 @@ async fn streamed(store: &Store, n: u32) -> RunId {
         if_locked: IfLocked::Refuse,
         stores: ThreadStores::default(),
         receipt: None,
+        take: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     id(n)

@@ -184,6 +184,7 @@ pub(crate) async fn queued(store: &Store, n: u32) -> Run {
         if_locked: IfLocked::Refuse,
         stores: ThreadStores::default(),
         receipt: None,
+        take: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     run

@@ -432,6 +432,7 @@ async fn what_came_sealed_with_a_run_is_erased_when_it_ends(home: Home) {
             if_locked: IfLocked::Refuse,
             stores: ThreadStores::default(),
             receipt: None,
+            take: None,
         };
         store.runs().create(&ws(), new).await.unwrap().unwrap();
     }
@@ -486,6 +487,7 @@ async fn what_came_sealed_with_runs_is_sealed_anew_only_while_they_go_on(home: H
             if_locked: IfLocked::Refuse,
             stores: ThreadStores::default(),
             receipt: None,
+            take: None,
         };
         store.runs().create(&ws(), new).await.unwrap().unwrap();
     }

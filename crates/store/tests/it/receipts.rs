@@ -84,6 +84,7 @@ async fn a_refused_creation_leaves_no_receipt(home: Home) {
         if_locked: IfLocked::Refuse,
         stores: ThreadStores::default(),
         receipt: Some(receipt("k")),
+        take: None,
     };
     // No such thread.
     assert_eq!(store.runs().create(&ws(), on(7, 7)).await.unwrap(), None);

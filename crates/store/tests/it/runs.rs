@@ -6,8 +6,8 @@ use loomgate_domain::{
     run::{RunState, StepStatus},
 };
 use loomgate_store::{
-    Commanded, Committed, ContextLimits, Error, Guard, IfLocked, NewRun, NewRunThread, RunChange,
-    Store, ThreadStores,
+    Commanded, Committed, ContextLimits, Error, Guard, IfLocked, Kept, NewRun, NewRunThread,
+    RunChange, Store, ThreadStores,
 };
 
 use crate::{
@@ -62,6 +62,7 @@ async fn a_run_is_created_with_its_thread_or_on_one(home: Home) {
         if_locked: IfLocked::Refuse,
         stores: ThreadStores::default(),
         receipt: None,
+        take: None,
     };
     let refused = store.runs().create(&ws(), on(1, 2)).await;
     assert!(
@@ -75,7 +76,7 @@ async fn a_run_is_created_with_its_thread_or_on_one(home: Home) {
     let ended = command(&store, 1, completed(), NOW_MS).await;
     assert!(ended.unwrap().unwrap().changed);
     let created = store.runs().create(&ws(), on(1, 2)).await.unwrap();
-    assert_eq!(created, Some(()));
+    assert_eq!(created, Some(Kept::Waiting));
     let found = store.messages().get(&ws(), &id(1), &id(2)).await.unwrap();
     assert_eq!(found, Some(message(&id(1), 2)));
     let elsewhere = store.runs().get(&ws(), &id(9), &id(2)).await.unwrap();
@@ -97,6 +98,7 @@ async fn a_refused_run_leaves_no_thread_behind(home: Home) {
         if_locked: IfLocked::Refuse,
         stores: ThreadStores::default(),
         receipt: None,
+        take: None,
     };
     let refused = store.runs().create(&ws(), new).await;
     assert!(matches!(refused, Err(Error::Duplicate)), "{refused:?}");

@@ -113,6 +113,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing(home: Home) {
         if_locked: IfLocked::Refuse,
         stores: ThreadStores::default(),
         receipt: None,
+        take: None,
     };
     assert_eq!(runs.create(ws2, new_run).await.unwrap(), None);
 
@@ -264,6 +265,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing_of_the_gateway(home: Home)
         if_locked: IfLocked::Refuse,
         stores: ThreadStores::default(),
         receipt: None,
+        take: None,
     };
     store.runs().create(&ws(), new).await.unwrap().unwrap();
     assert_eq!(store.runs().sealed(ws2, &id(1)).await.unwrap(), None);

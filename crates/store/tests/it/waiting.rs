@@ -7,7 +7,8 @@ use loomgate_domain::{
     run::{RunState, RunStatus},
 };
 use loomgate_store::{
-    Deleted, Error, IfLocked, NewRun, NewRunThread, RunChange, Store, ThreadStores, WAITING_MAX,
+    Deleted, Error, IfLocked, Kept, NewRun, NewRunThread, RunChange, Store, ThreadStores,
+    WAITING_MAX,
 };
 
 use crate::{
@@ -47,6 +48,7 @@ fn later(n: u32, messages: Vec<Message>) -> NewRun {
         if_locked: IfLocked::Enqueue,
         stores: ThreadStores::default(),
         receipt: None,
+        take: None,
     }
 }
 
@@ -65,7 +67,7 @@ async fn post(
         .await
 }
 
-async fn create(store: &Store, new: NewRun) -> Result<Option<()>, Error> {
+async fn create(store: &Store, new: NewRun) -> Result<Option<Kept>, Error> {
     store.runs().create(&ws(), new).await
 }
 
@@ -300,7 +302,7 @@ async fn nothing_is_left_behind_when_a_run_ends_meanwhile(home: Home) {
             tokio::spawn(async move {
                 post_later(&store, 100 + n).await.unwrap();
                 let created = create(&store, later(n, Vec::new())).await;
-                assert_eq!(created.unwrap(), Some(()));
+                assert_eq!(created.unwrap(), Some(Kept::Waiting));
             })
         };
         end(&store, &ends).await;

@@ -74,6 +74,7 @@ async fn of_runs_created_at_once_one_gets_the_thread() {
             if_locked: IfLocked::Refuse,
             stores: ThreadStores::default(),
             receipt: None,
+            take: None,
         };
         store.runs().create(&ws(), new).await
     });
