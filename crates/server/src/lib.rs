@@ -36,6 +36,7 @@ mod images;
 mod leftover;
 mod limits;
 pub mod logbook;
+mod memory;
 pub mod model;
 mod own_calls;
 mod recent;
