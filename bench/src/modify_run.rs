@@ -12,7 +12,7 @@ use crate::{
     frame::{
         NO_KEY, Options, SERVER_CORE,
         cell::{AGAIN, Arm, Cell, Datum, Figure, LOOMGATE},
-        load::{self, Caller, Load},
+        load::{self, Caller, Load, Spent},
         report::{Goal, Report},
         turns::{self, Stage},
     },
@@ -119,14 +119,15 @@ impl Stage for Bench {
                 number: 0,
             });
         }
-        let (cpu, commits) = (process.cpu()?, self.server.commits().await?);
-        let done = load::run(callers, self.load).await?;
-        if arm != ECHO {
-            self.server.settle().await?;
+        if arm == ECHO {
+            let before = process.cpu()?;
+            let done = load::run(callers, self.load).await?;
+            return Ok(done.datum(Spent::cpu(process.cpu()?.saturating_sub(before))));
         }
-        let cpu = process.cpu()?.saturating_sub(cpu);
-        let commits = self.server.commits().await? - commits;
-        Ok(done.datum(Some(cpu), (arm != ECHO).then_some(commits)))
+        let before = self.server.spent().await?;
+        let done = load::run(callers, self.load).await?;
+        self.server.settle().await?;
+        Ok(done.datum(self.server.spent().await?.since(before)))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     frame::{
         Options, SERVER_CORE,
         cell::{Arm, Cell, Datum, Figure},
-        load::{self, Caller, Load},
+        load::{self, Caller, Load, Spent},
         report::{Goal, Report},
         turns::{self, Stage},
     },
@@ -208,7 +208,7 @@ impl Stage for Bench {
             };
             let runtime = self.runtime.as_ref().context("it is over")?;
             let done = runtime.spawn(load::run(vec![caller], load)).await??;
-            return Ok(done.datum(None, None));
+            return Ok(done.datum(Spent::default()));
         }
         let which = OURS.iter().position(|ours| *ours == arm).unwrap_or(0);
         let wanted = self.wanted(LIMITS[cell], which)?;
@@ -223,11 +223,10 @@ impl Stage for Bench {
             request: encode("GET", &path, &self.server.key, ""),
             wanted,
         };
-        let cpu = self.server.process.cpu()?;
+        let before = self.server.spent().await?;
         let done = load::run(vec![caller], self.load).await?;
         self.server.settle().await?;
-        let cpu = self.server.process.cpu()?.saturating_sub(cpu);
-        Ok(done.datum(Some(cpu), None))
+        Ok(done.datum(self.server.spent().await?.since(before)))
     }
 }
 

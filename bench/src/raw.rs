@@ -16,7 +16,7 @@ use tokio::runtime::{self, Runtime};
 use crate::frame::{
     SERVER_CORE,
     cell::Datum,
-    load::{self, Caller, Load},
+    load::{self, Caller, Load, Spent},
 };
 
 /// A store with one run.
@@ -115,8 +115,10 @@ impl RawStore {
         let callers = callers.collect();
         let runtime = self.runtime.as_ref().context("it was dropped")?;
         let done = runtime.spawn(load::run::<Update>(callers, load)).await??;
-        let commits = self.store.stats().commits - before;
-        Ok(done.datum(None, Some(commits)))
+        Ok(done.datum(Spent {
+            commits: Some(self.store.stats().commits - before),
+            ..Spent::default()
+        }))
     }
 }
 

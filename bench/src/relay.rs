@@ -25,7 +25,7 @@ use crate::{
     frame::{
         NO_KEY, Options, SERVER_CORE,
         cell::{AGAIN, Arm, Block, Cell, Datum, Figure, LOOMGATE},
-        load::{self, Load},
+        load::{self, Load, Spent},
         report::{Goal, Report, megabytes},
         turns::{self, Stage},
     },
@@ -281,7 +281,10 @@ impl Stage for Bench {
         let cpu = before
             .zip(after)
             .map(|(before, after)| after.saturating_sub(before));
-        Ok(done.datum(cpu, None))
+        Ok(done.datum(Spent {
+            cpu,
+            ..Spent::default()
+        }))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     frame::{
         Options, SERVER_CORE,
         cell::{AGAIN, Arm, Cell, Datum, Figure, LOOMGATE},
-        load::{self, Caller, Load},
+        load::{self, Caller, Load, Spent},
         report::{Goal, Report},
         turns::{self, Stage},
     },
@@ -189,18 +189,16 @@ impl Stage for Bench {
                     },
                 });
             }
-            return Ok(load::run(callers, self.load).await?.datum(None, None));
+            return Ok(load::run(callers, self.load).await?.datum(Spent::default()));
         }
         let mut callers = Vec::new();
         for question in questions {
             callers.push(Client::open(&self.server, &self.assistant, question, row.form).await?);
         }
-        let (cpu, commits) = (self.server.process.cpu()?, self.server.commits().await?);
+        let before = self.server.spent().await?;
         let done = load::run(callers, self.load).await?;
         self.server.settle().await?;
-        let cpu = self.server.process.cpu()?.saturating_sub(cpu);
-        let commits = self.server.commits().await? - commits;
-        Ok(done.datum(Some(cpu), Some(commits)))
+        Ok(done.datum(self.server.spent().await?.since(before)))
     }
 }
 

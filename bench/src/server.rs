@@ -6,7 +6,10 @@ use anyhow::{Context as _, ensure};
 use loomgate_bench::process::Process;
 use tokio::time::sleep;
 
-use crate::http::{Connection, encode};
+use crate::{
+    frame::load::Spent,
+    http::{Connection, encode},
+};
 
 /// The longest that the logbook waits for more records.
 const FLUSH: Duration = Duration::from_millis(220);
@@ -76,9 +79,14 @@ impl Server {
         }
     }
 
-    /// Transactions of records that reached its disk so far.
-    pub(crate) async fn commits(&self) -> anyhow::Result<u64> {
-        self.metrics().await?.number("loomgate_store_commits_total")
+    /// What it spent so far.
+    pub(crate) async fn spent(&self) -> anyhow::Result<Spent> {
+        let metrics = self.metrics().await?;
+        Ok(Spent {
+            cpu: Some(self.process.cpu()?),
+            commits: Some(metrics.number("loomgate_store_commits_total")?),
+            statements: Some(metrics.number("loomgate_store_statements_total")?),
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     frame::{
         NO_KEY, Options, SERVER_CORE,
         cell::{AGAIN, Arm, Cell, Datum, Figure, LOOMGATE},
-        load::{self, Caller, Load},
+        load::{self, Caller, Load, Spent},
         report::{Goal, Report},
         turns::{self, Stage},
     },
@@ -180,13 +180,16 @@ impl Stage for Bench {
                 seen: Arc::clone(&seen),
             });
         }
-        let cpu = process.cpu()?;
-        let done = load::run(callers, load).await?;
-        if arm != BARE {
+        let mut datum = if arm == BARE {
+            let before = process.cpu()?;
+            let done = load::run(callers, load).await?;
+            done.datum(Spent::cpu(process.cpu()?.saturating_sub(before)))
+        } else {
+            let before = self.server.spent().await?;
+            let done = load::run(callers, load).await?;
             self.server.settle().await?;
-        }
-        let cpu = process.cpu()?.saturating_sub(cpu);
-        let mut datum = done.datum(Some(cpu), None);
+            done.datum(self.server.spent().await?.since(before))
+        };
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         if is_paced {
             datum.insert(Figure::FirstToken, median(&mut seen.first));

@@ -31,16 +31,19 @@ pub(crate) enum Figure {
     Cpu,
     /// Transactions that reached the disk, for a call.
     Commits,
+    /// SQL statements, for a call.
+    Statements,
 }
 
 impl Figure {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::P50,
         Self::P99,
         Self::FirstToken,
         Self::PerSecond,
         Self::Cpu,
         Self::Commits,
+        Self::Statements,
     ];
 
     /// Head of a column, factor from SI units, digits behind the point.
@@ -52,6 +55,7 @@ impl Figure {
             Self::PerSecond => ("calls/s", 1.0, 0),
             Self::Cpu => ("CPU µs a call", 1e6, 1),
             Self::Commits => ("commits a call", 1.0, 3),
+            Self::Statements => ("statements a call", 1.0, 1),
         }
     }
 
@@ -63,6 +67,7 @@ impl Figure {
             Self::PerSecond => "per_second",
             Self::Cpu => "cpu_s",
             Self::Commits => "commits",
+            Self::Statements => "statements",
         }
     }
 }

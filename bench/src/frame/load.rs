@@ -46,19 +46,56 @@ pub(crate) struct Done {
     pub(crate) calls: u64,
 }
 
+/// What a server spent on all calls, where that is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spent {
+    /// Time on processors.
+    pub(crate) cpu: Option<Duration>,
+    /// Transactions that reached the disk.
+    pub(crate) commits: Option<u64>,
+    /// SQL statements.
+    pub(crate) statements: Option<u64>,
+}
+
+impl Spent {
+    /// Nothing but time on processors.
+    pub(crate) fn cpu(cpu: Duration) -> Self {
+        Self {
+            cpu: Some(cpu),
+            ..Self::default()
+        }
+    }
+
+    /// What was spent since.
+    pub(crate) fn since(self, before: Self) -> Self {
+        fn less<T>(now: Option<T>, before: Option<T>, less: fn(T, T) -> T) -> Option<T> {
+            Some(less(now?, before?))
+        }
+        Self {
+            cpu: less(self.cpu, before.cpu, Duration::saturating_sub),
+            commits: less(self.commits, before.commits, u64::saturating_sub),
+            statements: less(self.statements, before.statements, u64::saturating_sub),
+        }
+    }
+}
+
 impl Done {
-    /// Medians and rates; and what the server spent, where that is known: seconds on processors
-    /// and commits, of all calls.
-    pub(crate) fn datum(mut self, cpu: Option<Duration>, commits: Option<u64>) -> Datum {
+    /// Medians and rates; and what the server spent, for a call.
+    pub(crate) fn datum(mut self, spent: Spent) -> Datum {
         let measured = self.latencies.len() as u64;
-        let cpu = cpu.map(|cpu| (Figure::Cpu, for_a_call(cpu.as_secs_f64(), self.calls)));
-        let commits =
-            commits.map(|commits| (Figure::Commits, for_a_call(count(commits), self.calls)));
+        let spent = [
+            (Figure::Cpu, spent.cpu.map(|cpu| cpu.as_secs_f64())),
+            (Figure::Commits, spent.commits.map(count)),
+            (Figure::Statements, spent.statements.map(count)),
+        ];
+        let spent = spent
+            .into_iter()
+            .filter_map(|(figure, spent)| Some((figure, for_a_call(spent?, self.calls))));
         let times = [
             (Figure::P50, median(&mut self.latencies)),
             (Figure::PerSecond, count(measured) / self.seconds),
         ];
-        times.into_iter().chain(cpu).chain(commits).collect()
+        times.into_iter().chain(spent).collect()
     }
 }
 

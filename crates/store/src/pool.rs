@@ -71,6 +71,7 @@ impl Pool {
         let migrated = schema.migrate(&mut connection, purpose)?;
         sqlite::settle_savepoints(&connection)?;
 
+        let tally = Arc::new(Tally::default());
         let (read_sender, read_queue) = mpsc::channel(queue.max(1));
         let read_queue = Arc::new(SharedQueue::new(read_queue));
         let mut readers = Vec::new();
@@ -79,13 +80,13 @@ impl Pool {
             let reader = Reader {
                 connection: sqlite::reader(path)?,
                 queue: Arc::clone(&read_queue),
+                tally: Arc::clone(&tally),
             };
             let thread = thread::Builder::new().name(format!("{}-reader", schema.name));
             readers.push(thread.spawn(move || reader.run())?);
         }
         let read_sender = (!readers.is_empty()).then_some(read_sender);
 
-        let tally = Arc::new(Tally::default());
         let (write_sender, write_queue) = mpsc::channel(queue.max(1));
         let (done_sender, done) = watch::channel(());
         let writer = Writer {
@@ -118,10 +119,12 @@ impl Pool {
         name: &str,
         (queue, is_shared): (usize, bool),
     ) -> Result<(Self, Writer, Reader), Error> {
+        let tally = Arc::new(Tally::default());
         let (read_sender, read_queue) = mpsc::channel(queue.max(1));
         let reader = Reader {
             connection: sqlite::shared(name, schema)?,
             queue: Arc::new(SharedQueue::new(read_queue)),
+            tally: Arc::clone(&tally),
         };
         let (write_sender, write_queue) = mpsc::channel(queue.max(1));
         let (done_sender, done) = watch::channel(());
@@ -129,7 +132,7 @@ impl Pool {
             connection: sqlite::shared(name, schema)?,
             queue: write_queue,
             batch: usize::MAX,
-            tally: Arc::default(),
+            tally,
             readers: Vec::new(),
             lock: None,
             work: WorkSignal::new(),
@@ -221,6 +224,7 @@ impl Pool {
         Stats {
             commits: self.tally.commits.load(Ordering::Relaxed),
             jobs: self.tally.jobs.load(Ordering::Relaxed),
+            statements: self.tally.statements.load(Ordering::Relaxed),
         }
     }
 

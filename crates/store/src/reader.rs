@@ -7,14 +7,16 @@ use rusqlite::Connection;
 
 use crate::{
     Error,
-    queue::{Job, SharedQueue, Ticket},
+    queue::{Access, Job, SharedQueue, Ticket},
     sqlite::Open,
+    writer::Tally,
 };
 
 /// One reader of several that share a queue.
 pub(crate) struct Reader {
     pub(crate) connection: Connection,
     pub(crate) queue: Arc<SharedQueue>,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Reader {
@@ -26,14 +28,28 @@ impl Reader {
     }
 
     /// Runs a job and answers it.
-    pub(crate) fn serve(&self, Ticket { mut job, .. }: Ticket) {
-        let kept = self.transaction(&mut *job);
+    pub(crate) fn serve(&self, ticket: Ticket) {
+        let Ticket {
+            mut job, access, ..
+        } = ticket;
+        let kept = match access {
+            // A statement is a transaction by itself.
+            Access::ReadOne => {
+                self.run_job(&mut *job);
+                Ok(())
+            }
+            Access::Read | Access::Write | Access::WriteOne => self.transaction(&mut *job),
+        };
         job.answer(kept);
+    }
+
+    fn run_job(&self, job: &mut dyn Job) {
+        job.run(&mut Open::new(&self.connection, &self.tally));
     }
 
     fn transaction(&self, job: &mut dyn Job) -> Result<(), Error> {
         self.connection.prepare_cached("BEGIN")?.execute([])?;
-        job.run(&mut Open::new(&self.connection));
+        self.run_job(job);
         // Never left open: an open one would show the next job an old state.
         self.connection.prepare_cached("ROLLBACK")?.execute([])?;
         Ok(())

@@ -1,9 +1,9 @@
 //! The SQLite engine: connections, their settings, and transactions on them.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::atomic::Ordering, time::Duration};
 
 use rusqlite::{
-    Connection, OpenFlags,
+    CachedStatement, Connection, OpenFlags,
     config::DbConfig,
     functions::{Aggregate, Context, FunctionFlags},
     types::ValueRef,
@@ -13,6 +13,7 @@ use crate::{
     Error, failpoint,
     schema::{Durability, Schema},
     tx::{Dialect, Row, Tx, Value, Visit},
+    writer::Tally,
 };
 
 /// How long a statement waits for a tool that looks into the file, a backup for example.
@@ -178,14 +179,30 @@ pub(crate) struct Open<'c> {
     connection: &'c Connection,
     /// Whether workers have to be told, once it is committed.
     pub(crate) has_work: bool,
+    tally: &'c Tally,
+    statements: u64,
 }
 
 impl<'c> Open<'c> {
-    pub(crate) fn new(connection: &'c Connection) -> Self {
+    pub(crate) fn new(connection: &'c Connection, tally: &'c Tally) -> Self {
         Self {
             connection,
             has_work: false,
+            tally,
+            statements: 0,
         }
+    }
+
+    fn statement(&mut self, sql: &'static str) -> Result<CachedStatement<'c>, Error> {
+        self.statements += 1;
+        Ok(self.connection.prepare_cached(sql)?)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let statements = &self.tally.statements;
+        statements.fetch_add(self.statements, Ordering::Relaxed);
     }
 }
 
@@ -199,7 +216,7 @@ impl Tx for Open<'_> {
     }
 
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.statement(sql)?;
         bind(&mut statement, values)?;
         Ok(statement.raw_execute()?)
     }
@@ -209,7 +226,8 @@ impl Tx for Open<'_> {
         sql: &'static str,
         rows: &[Vec<Value<'_>>],
     ) -> Result<Vec<usize>, Error> {
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.statement(sql)?;
+        self.statements += (rows.len() as u64).saturating_sub(1);
         let changed = rows.iter().map(|values| {
             bind(&mut statement, values)?;
             Ok(statement.raw_execute()?)
@@ -223,7 +241,7 @@ impl Tx for Open<'_> {
         values: &[Value<'_>],
         visit: &mut Visit<'_>,
     ) -> Result<(), Error> {
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.statement(sql)?;
         bind(&mut statement, values)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {

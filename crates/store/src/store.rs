@@ -107,6 +107,8 @@ pub struct Stats {
     pub commits: u64,
     /// Jobs in them.
     pub jobs: u64,
+    /// SQL statements of all jobs, those that only read too; what opens and ends transactions apart.
+    pub statements: u64,
 }
 
 /// The store. Clones share it; when the last one is dropped, the work that is queued is done and

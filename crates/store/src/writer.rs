@@ -22,11 +22,13 @@ use crate::{
     work::WorkSignal,
 };
 
-/// Counts what the writer has done.
+/// Counts what was done.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) commits: AtomicU64,
     pub(crate) jobs: AtomicU64,
+    /// Of all jobs, those that read too.
+    pub(crate) statements: AtomicU64,
 }
 
 /// The writer's belongings.
@@ -108,7 +110,7 @@ impl Writer {
     /// Returns whether they leave something for workers to do.
     pub(crate) fn begin(&self, batch: &mut [Box<dyn Job>]) -> Result<bool, Error> {
         self.statement(BEGIN)?;
-        let mut tx = Open::new(&self.connection);
+        let mut tx = Open::new(&self.connection, &self.tally);
         let is_alone = batch.len() == 1;
         for job in batch {
             let undo = Undo::of(&**job, is_alone);

@@ -48,6 +48,7 @@ async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let written = app.store.stats();
     metrics::counter!("loomgate_store_commits_total").absolute(written.commits);
     metrics::counter!("loomgate_store_jobs_total").absolute(written.jobs);
+    metrics::counter!("loomgate_store_statements_total").absolute(written.statements);
     metrics::gauge!("loomgate_runs_in_progress").set(to_f64(app.engine.running()));
     // 0: by words alone.
     let by_meaning = app.config.file_search.embeddings.is_some();

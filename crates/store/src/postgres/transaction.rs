@@ -44,6 +44,7 @@ pub(super) struct Open<'s> {
     /// Why the rest of the job can not run.
     pub(super) trouble: Option<Trouble>,
     pub(super) has_work: bool,
+    pub(super) statements: u64,
 }
 
 /// How far a job has come.
@@ -77,6 +78,7 @@ impl<'s> Open<'s> {
             stage,
             trouble: None,
             has_work: false,
+            statements: 0,
         }
     }
 
@@ -104,6 +106,7 @@ impl<'s> Open<'s> {
         if self.trouble.is_some() {
             return Err(Error::Unavailable(fault::LOST));
         }
+        self.statements += 1;
         if self.stage == Stage::SingleSent {
             return Err(Error::driver(SecondStatement));
         }
@@ -194,6 +197,7 @@ impl Tx for Open<'_> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
+        self.statements += rows.len() as u64 - 1;
         let changed = self.send(sql, false, async |client, statement| {
             // Polled in their order, and so sent in it.
             let all = rows.iter().map(|row| client.execute_raw(statement, row));

@@ -115,6 +115,8 @@ impl Worker {
     fn attempt(&self, session: &mut Session, job: &mut dyn Job, access: Access) -> Attempt {
         let mut tx = Open::new(session, (&self.target, &self.us), access);
         let stands = job.run(&mut tx);
+        let statements = &self.tally.statements;
+        statements.fetch_add(tx.statements, Ordering::Relaxed);
         let ended = match tx.trouble {
             // The job has the error.
             Some(Trouble::Lost) if tx.sent_alone() => return Attempt::Done(Ok(())),
