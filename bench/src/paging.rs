@@ -1,6 +1,6 @@
 //! Pages of a long thread: its first, its 50th and its last, over HTTP and from the raw store.
 
-use std::io::Write;
+use std::{io::Write, sync::Arc};
 
 use anyhow::{Context as _, ensure};
 use loomgate_domain::{MessageId, Order, PageRequest, ThreadId, WorkspaceId};
@@ -48,9 +48,10 @@ const FIRST_AGAIN: Arm = "Loomgate, first page, again";
 pub(crate) struct Arguments {
     #[command(flatten)]
     options: Options,
-    /// Messages of the thread.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(5_000..))]
-    messages: u32,
+    /// Messages of each thread.
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000",
+        value_parser = clap::value_parser!(u32).range(5_000..))]
+    messages: Vec<u32>,
 }
 
 struct Bench {
@@ -60,10 +61,21 @@ struct Bench {
     /// On the server's core. Taken at the end.
     runtime: Option<Runtime>,
     workspace: WorkspaceId,
-    thread: String,
-    /// Of all messages, oldest first.
-    ids: Vec<String>,
+    /// What the cells are about.
+    rows: Vec<Row>,
     load: Load,
+}
+
+/// Pages of one size, of one thread.
+struct Row {
+    thread: Arc<Thread>,
+    limit: usize,
+}
+
+struct Thread {
+    id: String,
+    /// Of all messages, oldest first.
+    messages: Vec<String>,
 }
 
 pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
@@ -71,7 +83,14 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
     let folder = tempfile::tempdir()?;
     let core = Some(SERVER_CORE);
     let server = Server::start(&options.binary, folder.path(), CONFIG, core).await?;
-    let (thread, ids) = fill(&server, arguments.messages as usize).await?;
+    let mut rows = Vec::new();
+    for messages in &arguments.messages {
+        let thread = Arc::new(fill(&server, *messages as usize).await?);
+        rows.extend(LIMITS.map(|limit| Row {
+            thread: Arc::clone(&thread),
+            limit,
+        }));
+    }
     server.settle().await?;
     let store = raw::open(StoreOptions {
         sharing: Sharing::Tool,
@@ -82,8 +101,7 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
         store,
         server,
         runtime: Some(raw::runtime()?),
-        thread,
-        ids,
+        rows,
         load: Load {
             pace: None,
             warm_up: 3,
@@ -91,12 +109,13 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
             sleeps: false,
         },
     };
-    let mut cells = LIMITS.map(|limit| Cell {
-        name: format!("pages of {limit}"),
+    let cells = bench.rows.iter().map(|row| Cell {
+        name: row.name(),
         arms: RAW.into_iter().chain(OURS).chain([FIRST_AGAIN]).collect(),
         twins: Some(([FIRST_AGAIN, OURS[0]], Figure::P50)),
         blocks: Vec::new(),
     });
+    let mut cells: Vec<_> = cells.collect();
     let mut dice = options.dice();
     let taken = turns::take(&mut bench, &mut cells, options, &mut dice).await;
     if let Some(runtime) = bench.runtime.take() {
@@ -104,25 +123,26 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
         runtime.shutdown_background();
     }
     taken?;
-    let mut report = Report::new("paging", options, cells.into());
-    for (place, limit) in LIMITS.into_iter().enumerate() {
+    let mut report = Report::new("paging", options, cells);
+    for (place, row) in bench.rows.iter().enumerate() {
+        let name = row.name();
         let ratio = |arms| report.cells()[place].each(|block| block.ratio(arms, Figure::P50));
         let deep = [ratio([OURS[1], OURS[0]]), ratio([OURS[2], OURS[0]])];
         let raw = [0, 1, 2].map(|page| ratio([OURS[page], RAW[page]]));
         for (page, ratios) in ["50th", "last"].into_iter().zip(deep) {
-            let what = format!("pages of {limit}: the {page}, to the first");
+            let what = format!("{name}: the {page}, to the first");
             report.compare(what, "", ratios, Some(SAME));
         }
         for (page, ratios) in ["first", "50th", "last"].into_iter().zip(raw) {
-            let what = format!("pages of {limit}: the {page}, to the raw store");
+            let what = format!("{name}: the {page}, to the raw store");
             report.compare(what, "", ratios, None);
         }
     }
     report.finish(out)
 }
 
-/// Makes a thread of so many messages; its id and theirs, oldest first.
-async fn fill(server: &Server, messages: usize) -> anyhow::Result<(String, Vec<String>)> {
+/// Makes a thread of so many messages.
+async fn fill(server: &Server, messages: usize) -> anyhow::Result<Thread> {
     let mut api = Api::of(server).await?;
     let thread = id(&api.post("/v1/threads", &json!({})).await?)?;
     let path = format!("/v1/threads/{thread}/messages");
@@ -157,7 +177,10 @@ async fn fill(server: &Server, messages: usize) -> anyhow::Result<(String, Vec<S
                 "{} messages of {messages}",
                 ids.len()
             );
-            return Ok((thread, ids));
+            return Ok(Thread {
+                id: thread,
+                messages: ids,
+            });
         }
         after = format!("&after={}", text(&page, "last_id")?);
     }
@@ -174,33 +197,40 @@ struct Wanted {
     has_more: bool,
 }
 
-impl Bench {
+impl Row {
+    fn name(&self) -> String {
+        let messages = self.thread.messages.len();
+        format!("{messages} messages, pages of {}", self.limit)
+    }
+
     /// The first page, the 50th or the last.
-    fn wanted(&self, limit: usize, which: usize) -> anyhow::Result<Wanted> {
-        let page = [0, 49, self.ids.len().div_ceil(limit) - 1][which];
+    fn wanted(&self, which: usize) -> anyhow::Result<Wanted> {
+        let (all, limit) = (&self.thread.messages, self.limit);
+        let page = [0, 49, all.len().div_ceil(limit) - 1][which];
         let begin = page * limit;
-        let end = (begin + limit).min(self.ids.len());
-        let ids = self.ids.get(begin..end).context("too short a thread")?;
-        let after = begin.checked_sub(1).map(|before| self.ids[before].clone());
+        let end = (begin + limit).min(all.len());
+        let ids = all.get(begin..end).context("too short a thread")?;
+        let after = begin.checked_sub(1).map(|before| all[before].clone());
         Ok(Wanted {
             limit: ids.len(),
             after,
             first: ids.first().context("an empty page")?.clone(),
             last: ids.last().context("an empty page")?.clone(),
-            has_more: end < self.ids.len(),
+            has_more: end < all.len(),
         })
     }
 }
 
 impl Stage for Bench {
     async fn block(&mut self, cell: usize, arm: Arm) -> anyhow::Result<Datum> {
+        let row = &self.rows[cell];
         let raw = RAW.iter().position(|raw| *raw == arm);
         if let Some(which) = raw {
             let caller = Raw {
                 store: self.store.clone(),
                 workspace: self.workspace.clone(),
-                thread: ThreadId::trusted(&*self.thread),
-                wanted: self.wanted(LIMITS[cell], which)?,
+                thread: ThreadId::trusted(&*row.thread.id),
+                wanted: row.wanted(which)?,
             };
             let load = Load {
                 sleeps: true,
@@ -211,12 +241,12 @@ impl Stage for Bench {
             return Ok(done.datum(Spent::default()));
         }
         let which = OURS.iter().position(|ours| *ours == arm).unwrap_or(0);
-        let wanted = self.wanted(LIMITS[cell], which)?;
+        let wanted = row.wanted(which)?;
         let after = wanted.after.as_ref();
         let after = after.map_or_else(String::new, |id| format!("&after={id}"));
         let path = format!(
             "/v1/threads/{}/messages?order=asc&limit={}{after}",
-            self.thread, LIMITS[cell]
+            row.thread.id, row.limit
         );
         let caller = OverHttp {
             connection: Connection::open(self.server.process.address).await?,
