@@ -112,9 +112,9 @@ TABLES := --document docs/performance.md --json $(TARGET_DIR)/bench.json
 PEERS := --portkey bench/peers/portkey/start.sh --litellm bench/peers/litellm/start.sh
 BENCH_CHAOS = $(TARGET_DIR)/dist/loomgate-chaos $(MEASURED) --postgres-bin "$$(scripts/ensure-postgres.sh)" --document docs/reliability.md
 BENCH_S = $(BENCH) start $(MEASURED) $(TABLES)
-BENCH_W1 = $(BENCH) modify-run --blocks 40 --block-ms 150 $(MEASURED) $(TABLES)
+BENCH_W1 = $(BENCH) modify-run --blocks 30 --block-ms 150 $(MEASURED) $(TABLES)
 BENCH_W2 = $(BENCH) relay --block-ms 80 $(MEASURED) $(TABLES) $(PEERS)
-BENCH_W3 = $(BENCH) runs --block-ms 200 $(MEASURED) $(TABLES)
+BENCH_W3 = $(BENCH) runs --block-ms 100 $(MEASURED) $(TABLES)
 BENCH_W4 = $(BENCH) streams --blocks 20 --block-ms 2000 $(MEASURED) $(TABLES)
 BENCH_W5 = $(BENCH) open-streams --blocks 1 $(MEASURED) $(TABLES)
 BENCH_W6 = $(BENCH) paging --block-ms 100 $(MEASURED) $(TABLES)
@@ -139,7 +139,7 @@ bench-smoke: ## see whether every measurement works and every answer is right, o
 
 .PHONY: bench-build
 bench-build: cargo
-	@echo '== Building as for a release: 15 to 25 minutes the first time.'
+	@echo '== Building as for a release: about 7 minutes the first time.'
 	cargo build --locked --profile dist --package loomgate-server --package loomgate-bench --package loomgate-chaos --bins
 	@! grep -qaE 'LOOMGATE_FAILPOINT|failpoint::Written' $(TARGET_DIR)/dist/loomgate || { echo 'a release build has failpoints' >&2; exit 1; }
 

@@ -161,6 +161,8 @@ async fn fill(server: &Server, messages: usize) -> anyhow::Result<Thread> {
     while let Some(written) = writers.join_next().await {
         written??;
     }
+    // The connection of the beginning has been idle for too long, perhaps.
+    let mut api = Api::of(server).await?;
     let mut ids = Vec::with_capacity(messages);
     let mut after = String::new();
     loop {
