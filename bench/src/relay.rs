@@ -48,6 +48,8 @@ const MOST_OF_PORTKEY: f64 = 0.1;
 const MOST_CPU_US: f64 = 60.0;
 /// Resident memory after the load, in MB.
 const MOST_RESIDENT: f64 = 30.0;
+/// Before it is looked at: allocators give back after a while what nobody needs.
+const REST: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -93,12 +95,17 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
     let mut dice = options.dice();
     turns::take(&mut bench, &mut cells, options, &mut dice).await?;
 
+    tokio::time::sleep(REST).await;
     let mut report = Report::new("relay", options, cells);
     for (place, row) in bench.rows.iter().enumerate() {
         compare(&mut report, place, *row);
     }
     let resident = megabytes(bench.server.process.resident()?);
-    let what = format!("resident memory after {} calls", bench.relayed);
+    let what = format!(
+        "resident memory {} s after {} calls",
+        REST.as_secs(),
+        bench.relayed
+    );
     report.compare(
         what,
         "MB",
