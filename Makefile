@@ -123,7 +123,7 @@ BENCH_W9 = $(BENCH_CHAOS) resume
 BENCH_W10 = $(BENCH_CHAOS) transactions
 
 .PHONY: bench
-bench: bench-build ## measure everything, or W=W1, and write docs/performance.md (about 40 minutes once built)
+bench: bench-build ## measure everything, or W=W1, and write docs/performance.md (about 30 minutes once built)
 	@for workload in $(W); do echo "== $$workload"; $(MAKE) "bench-$$workload" || void="$${void:-} $$workload"; done; \
 	[[ -z $${void:-} ]] || { echo "== void, or failed:$$void" >&2; exit 1; }
 

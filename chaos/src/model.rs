@@ -12,7 +12,7 @@ use tokio::{
 
 pub(crate) use self::{
     proxy::{FAULTS, Proxy},
-    stand_in::{Pace, Stage, StandIn, UNEMBEDDABLE},
+    stand_in::{LINGERING, Pace, Stage, StandIn, UNEMBEDDABLE},
 };
 
 /// The most bytes of a request.

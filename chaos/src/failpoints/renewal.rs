@@ -10,7 +10,10 @@ use super::{
     records::of,
     scene::ADMIN,
 };
-use crate::{history::text, model::UNEMBEDDABLE};
+use crate::{
+    history::text,
+    model::{LINGERING, UNEMBEDDABLE},
+};
 
 /// The variable that names what makes vectors.
 pub(super) const EMBEDDINGS: &str = "LOOMGATE_FILE_SEARCH__EMBEDDINGS";
@@ -24,14 +27,14 @@ pub(super) const BOUNDARIES: [&str; 5] = [
     "vector_stores::renewal::write_vectors",
 ];
 
-/// Leaves a store whose files have no vectors: a short one, one of several pages of chunks, and one
-/// that is refused.
+/// Leaves a store whose files have no vectors: a short one whose vectors take longer than a third of a
+/// lease, so that it is renewed; one of several pages of chunks; and one that is refused.
 pub(super) async fn leave_without_vectors(place: &Place) -> anyhow::Result<()> {
     let mut pen = Pen::new(place.api(ADMIN));
     let store = pen.create("/vector_stores", json!({})).await?;
     let files = format!("{}/files", of("/vector_stores", &store));
     let long = long_text(9_000);
-    for content in ["Refunds take fourteen days.", &long, UNEMBEDDABLE] {
+    for content in [LINGERING, &long, UNEMBEDDABLE] {
         let file = document(&mut pen, "a.txt", content).await?;
         let body = json!({
             "file_id": file, "chunking_strategy": small_chunks(),

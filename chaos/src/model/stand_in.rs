@@ -23,6 +23,10 @@ use crate::question::{Question, Usage};
 const EVEN: Duration = Duration::from_millis(3);
 const SLOW: Duration = Duration::from_millis(1_500);
 
+/// What it makes vectors of after [`A_WHILE`].
+pub(crate) const LINGERING: &str = "This takes a while.";
+/// Longer than a lease of a second is left alone.
+const A_WHILE: Duration = Duration::from_millis(500);
 /// What it makes no vectors of.
 pub(crate) const UNEMBEDDABLE: &str = "There are no vectors of this.";
 
@@ -150,6 +154,9 @@ async fn converse(
             let refusal = r#"{"error":{"message":"not that"}}"#;
             return answer(&mut stream, "400 Bad Request", refusal).await;
         };
+        if takes_a_while(&body) {
+            tokio::time::sleep(A_WHILE).await;
+        }
         return answer(&mut stream, "200 OK", &made.to_string()).await;
     }
     let Some(turn) = Turn::of(&body) else {
@@ -189,6 +196,12 @@ async fn converse(
     send(&mut stream, &end).await?;
     stream.write_all(b"0\r\n\r\n").await?;
     Ok(())
+}
+
+/// Whether the vectors are long in coming.
+fn takes_a_while(body: &Value) -> bool {
+    let texts = body["input"].as_array().into_iter().flatten();
+    texts.into_iter().any(|text| text == LINGERING)
 }
 
 /// Vectors of texts, the same for the same text; none where there is one that it refuses.
