@@ -85,8 +85,8 @@ pub(crate) async fn command(
                 if let Some(taker) = &taker
                     && change.state.status() == RunStatus::Queued
                 {
-                    let (taken, take) = moved.take(taker, now)?;
-                    moved.taken = Some(taken);
+                    let (begun, take) = moved.take(taker, now)?;
+                    moved.taken = Some(begun);
                     change.take = Some(take);
                 }
                 *made.lock() = Some(moved);

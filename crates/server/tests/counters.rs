@@ -148,15 +148,6 @@ impl Bench {
         }
     }
 
-    fn post(&self, path: &str, headers: &str, body: &str) -> String {
-        format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n{headers}\
-             openai-beta: assistants=v2\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-    }
-
     /// The answer to one call, as JSON.
     fn json(&self, request: &str) -> serde_json::Value {
         let mut connection = TcpStream::connect(self.address).unwrap();
@@ -168,6 +159,15 @@ impl Bench {
         assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
         serde_json::from_str(body).unwrap()
     }
+}
+
+fn post(path: &str, headers: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n{headers}\
+         openai-beta: assistants=v2\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 impl Drop for Bench {
@@ -210,27 +210,27 @@ fn provider() -> SocketAddr {
 #[test]
 fn calls_cost_what_they_did() {
     let bench = Bench::start();
-    let assistant = bench.json(&bench.post("/v1/assistants", "", r#"{"model":"echo"}"#));
+    let assistant = bench.json(&post("/v1/assistants", "", r#"{"model":"echo"}"#));
     let assistant = assistant["id"].as_str().unwrap();
 
     let body = format!(
         r#"{{"assistant_id":"{assistant}","stream":true,"thread":{{"messages":[{{"role":"user","content":"hi"}}]}}}}"#
     );
-    let run = bench.post("/v1/threads/runs", "", &body);
+    let run = post("/v1/threads/runs", "", &body);
     let streamed = bench.cost(&run, b"data: [DONE]\n\n\r\n0\r\n\r\n");
 
     let body = body.replace(r#""stream":true,"#, "");
-    let made = bench.json(&bench.post("/v1/threads/runs", "", &body));
+    let made = bench.json(&post("/v1/threads/runs", "", &body));
     let (thread, id) = (&made["thread_id"], &made["id"]);
     let path = format!(
         "/v1/threads/{}/runs/{}",
         thread.as_str().unwrap(),
         id.as_str().unwrap()
     );
-    let modify = bench.post(&path, "", r#"{"metadata":{"user":"u-1234","plan":"pro"}}"#);
+    let modify = post(&path, "", r#"{"metadata":{"user":"u-1234","plan":"pro"}}"#);
     let modified = bench.cost(&modify, b"}");
 
-    let chat = bench.post(
+    let chat = post(
         "/v1/chat/completions",
         "x-portkey-virtual-key: plain\r\n",
         CHAT,

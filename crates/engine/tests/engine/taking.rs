@@ -114,6 +114,7 @@ async fn a_client_that_goes_away_at_any_moment_leaves_no_run_that_stands_still()
         bench.model.then(Reply::Events(text(&["Hello"])));
         let (engine, ws) = (bench.engine.clone(), bench.ws.clone());
         let due = bench.store.stats().jobs + jobs as u64;
+        #[expect(clippy::disallowed_methods, reason = "the test ends it")]
         let client = tokio::spawn(async move { engine.create_run(&ws, request).await });
         // Until the store has done so much; whoever asked for it does not know yet.
         while bench.store.stats().jobs < due && !client.is_finished() {
