@@ -20,7 +20,6 @@ use crate::{
 };
 
 /// A run as it is once it has been taken up.
-#[derive(Clone)]
 pub(crate) struct Taken {
     draft: Draft,
     /// The last event before it was taken, if its leg is recorded.

@@ -168,7 +168,7 @@ pub struct RunSnapshot {
 /// What a command led to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commanded {
-    /// The run as it is now.
+    /// The run as the command left it: `queued`, also where a worker took it with it.
     pub run: Run,
     /// Whether the command changed it.
     pub changed: bool,
