@@ -4,6 +4,7 @@
 //! What it is not: part of the product. `loomgate-bench` measures with it, `loomgate-chaos` breaks
 //! things with it.
 
+pub mod cluster;
 pub mod document;
 pub mod process;
 pub mod statistics;

@@ -20,6 +20,7 @@ mod open_streams;
 mod paging;
 mod raw;
 mod relay;
+mod replicas;
 mod runs;
 mod server;
 mod stand_in;
@@ -52,6 +53,8 @@ enum What {
     Relay(relay::Arguments),
     /// Runs from their creation to the answer, beside the commits that they need.
     Runs(frame::Options),
+    /// Modify Run and runs on PostgreSQL, by one, two and three processes, beside pgbench.
+    Replicas(replicas::Arguments),
     /// Streams of runs beside the model's own, through the bare relay.
     Streams(frame::Options),
     /// Memory of streams that are open and say nothing.
@@ -102,6 +105,7 @@ fn main() -> anyhow::Result<()> {
             What::Relay(arguments) => relay::run(arguments, out).await,
             What::Paging(arguments) => paging::run(arguments, out).await,
             What::Runs(options) => runs::run(options, out).await,
+            What::Replicas(arguments) => replicas::run(arguments, out).await,
             What::Streams(options) => streams::run(options, out).await,
             What::OpenStreams(arguments) => open_streams::run(arguments, out).await,
             What::FileSearch(options) => file_search::run(options, out).await,

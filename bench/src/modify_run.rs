@@ -1,10 +1,9 @@
 //! Modify Run: over HTTP, beside an echo over HTTP and the raw store doing the same transaction.
 
-use std::io::Write;
+use std::{io::Write, net::SocketAddr, time::Duration};
 
 use anyhow::ensure;
 use loomgate_bench::process::Process;
-use serde_json::json;
 
 use crate::{
     api::{Api, id, text},
@@ -17,12 +16,14 @@ use crate::{
         turns::{self, Stage},
     },
     http::{Connection, encode},
+    model::Question,
     raw::RawStore,
+    runs::client,
     server::Server,
 };
 
 /// Runs that are modified are made with the built-in model.
-const CONFIG: &str = "[virtual_keys.echo]\nprovider = \"echo\"\n";
+const CONFIG: &str = "default_virtual_key = \"echo\"\n[virtual_keys.echo]\nprovider = \"echo\"\n";
 const ECHO: Arm = "bare echo";
 const RAW: Arm = "raw store";
 /// Clients at the same time.
@@ -44,7 +45,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
     let core = Some(SERVER_CORE);
     let server = Server::start(&options.binary, folder.path(), CONFIG, core).await?;
     let mut bench = Bench {
-        path: prepare(&server).await?,
+        path: prepare(&server, &client::assistant(&server).await?).await?,
         server,
         echo: bare::start(&["bare-echo"]).await?,
         raw: RawStore::open(folder.path().join("raw").join("raw.db")).await?,
@@ -105,19 +106,15 @@ impl Stage for Bench {
         } else {
             &self.server.process
         };
+        let key = if arm == ECHO {
+            NO_KEY
+        } else {
+            &self.server.key
+        };
         let mut callers = Vec::new();
         for client in 0..clients {
-            callers.push(Modify {
-                connection: Connection::open(process.address).await?,
-                path: self.path.clone(),
-                key: if arm == ECHO {
-                    NO_KEY.to_owned()
-                } else {
-                    self.server.key.clone()
-                },
-                client,
-                number: 0,
-            });
+            let to = (process.address, key);
+            callers.push(Modify::open(to, &self.path, client).await?);
         }
         if arm == ECHO {
             let before = process.cpu()?;
@@ -131,26 +128,47 @@ impl Stage for Bench {
     }
 }
 
-/// Makes a run that has ended, and returns the path to modify it.
-async fn prepare(server: &Server) -> anyhow::Result<String> {
-    let mut api = Api::of(server).await?;
-    let assistant = id(&api
-        .post("/v1/assistants", &json!({"model": "echo"}))
-        .await?)?;
-    let message = json!({"role": "user", "content": "hello"});
-    let body = json!({"assistant_id": assistant, "thread": {"messages": [message]}});
-    let run = api.post("/v1/threads/runs", &body).await?;
+/// Makes a run that will have ended soon, and returns the path to modify it.
+pub(crate) async fn prepare(server: &Server, assistant: &str) -> anyhow::Result<String> {
+    let question = Question {
+        number: 0,
+        calls: 0,
+        tokens: 1,
+        gap: Duration::ZERO,
+    };
+    let body = client::body(assistant, question, false);
+    let run = Api::of(server)
+        .await?
+        .post("/v1/threads/runs", &body)
+        .await?;
     let (thread, run) = (text(&run, "thread_id")?, id(&run)?);
     Ok(format!("/v1/threads/{thread}/runs/{run}"))
 }
 
 /// One client, on a connection of its own.
-struct Modify {
+pub(crate) struct Modify {
     connection: Connection,
     path: String,
     key: String,
     client: u32,
     number: u64,
+}
+
+impl Modify {
+    /// Who is told its key, what it modifies, and which client it is.
+    pub(crate) async fn open(
+        (address, key): (SocketAddr, &str),
+        path: &str,
+        client: u32,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            connection: Connection::open(address).await?,
+            path: path.to_owned(),
+            key: key.to_owned(),
+            client,
+            number: 0,
+        })
+    }
 }
 
 impl Caller for Modify {

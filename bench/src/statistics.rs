@@ -43,6 +43,12 @@ pub fn median(values: &mut [f64]) -> f64 {
     }
 }
 
+/// Some number, another one each time.
+pub fn any_number() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(())
+}
+
 /// A number of things, of which there are far below 2^53.
 #[expect(clippy::cast_precision_loss, reason = "see above")]
 pub fn count(number: u64) -> f64 {

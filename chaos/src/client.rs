@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 pub(crate) use self::{
     drive::right_outputs,
     look::look,
-    meddle::{AtOutputs, Plan},
+    meddle::{AtOutputs, Plan, WhenLocked},
 };
 use crate::{
     api::{Answer, Api, Next, Opened, Stream},

@@ -1,196 +1,24 @@
-//! A PostgreSQL of its own, in a folder, that can be stopped and started. It listens on a socket in
-//! that folder alone.
-//!
-//! What `pg_ctl` would do is done by its signals, so that the server is a child of this process and
-//! goes with it.
+//! The PostgreSQL that servers share while they are disturbed, and the lines to it.
 
 pub(crate) mod line;
 
-use std::{
-    fs::{File, Permissions},
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
-use tokio::process::{Child, Command};
+pub(crate) use loomgate_bench::cluster::{Cluster, Stop};
 
-use crate::database::{Database, Records};
+use crate::database::Records;
 
-/// The longest wait for a start or a stop.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// There is only one in its folder, so that any number does.
-const PORT: u16 = 5432;
-/// Who it runs as where this process may not be: PostgreSQL refuses to be root.
-const USERS: [&str; 2] = ["postgres", "nobody"];
+/// No plug is pulled: what the operating system was told is safe.
+const SETTINGS: &str = "shared_buffers = 64MB\nfsync = off\nfull_page_writes = off\n";
 
-/// What differs from the defaults. No plug is pulled: what the operating system was told is safe.
-const SETTINGS: &str = "listen_addresses = ''\nmax_connections = 200\nshared_buffers = 64MB\n\
-    fsync = off\nfull_page_writes = off\nlog_min_messages = warning\n";
-
-/// How it is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// Transactions are undone, sessions ended, everything is written.
-    Fast,
-    /// Nothing is; the next start recovers.
-    Immediate,
+/// Makes one in a folder, with the programs of `bin`, and starts it.
+pub(crate) async fn start(bin: &Path, folder: &Path) -> anyhow::Result<Cluster> {
+    Cluster::start(bin, folder, SETTINGS, None).await
 }
 
-/// Killed when dropped.
-pub(crate) struct Cluster {
-    programs: PathBuf,
-    folder: PathBuf,
-    password: String,
-    user: Option<(u32, u32)>,
-    server: Option<Child>,
-}
-
-impl Cluster {
-    /// Makes one in `folder`, which is there, with the programs of `bin`, and starts it.
-    pub(crate) async fn start(bin: &Path, folder: &Path) -> anyhow::Result<Self> {
-        let initdb = bin.join("initdb");
-        ensure!(initdb.exists(), "there is no {}", initdb.display());
-        let is_root = folder.metadata()?.uid() == 0;
-        let folder = folder.join("postgres");
-        std::fs::create_dir(&folder)?;
-        let mut cluster = Self {
-            programs: bin.to_owned(),
-            password: format!("{:x}", crate::any_number()),
-            user: is_root.then(|| unprivileged(&USERS)).transpose()?,
-            folder,
-            server: None,
-        };
-        if let Some((user, group)) = cluster.user {
-            chown(&cluster.folder, Some(user), Some(group))?;
-            // It has to come through to its own.
-            let above = cluster.folder.parent().context("a folder has a parent")?;
-            std::fs::set_permissions(above, Permissions::from_mode(0o711))?;
-        }
-        cluster.make().await?;
-        cluster.begin().await?;
-        Ok(cluster)
-    }
-
-    async fn make(&self) -> anyhow::Result<()> {
-        let password = self.folder.join("password");
-        std::fs::write(&password, &self.password)?;
-        let log = File::create(self.folder.join("initdb.log"))?;
-        let made = self
-            .program("initdb")
-            .args(["--username=postgres", "--auth=scram-sha-256"])
-            .args(["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
-            .arg(format!("--pwfile={}", password.display()))
-            .arg(self.data())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .status()
-            .await?;
-        ensure!(made.success(), "initdb failed; see its log");
-        let conf = self.data().join("postgresql.conf");
-        let folder = self.folder.display();
-        let settings = format!("{SETTINGS}unix_socket_directories = '{folder}'\n");
-        let before = std::fs::read_to_string(&conf)?;
-        std::fs::write(&conf, before + &settings)?;
-        Ok(())
-    }
-
-    /// Starts the server that was stopped, and waits until it lets somebody in.
-    pub(crate) async fn begin(&mut self) -> anyhow::Result<()> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.join("log"))?;
-        let mut server = self
-            .program("postgres")
-            .arg("-D")
-            .arg(self.data())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()?;
-        let (records, began) = (self.records(), Instant::now());
-        while Database::open(&records).await.is_err() {
-            if let Some(ended) = server.try_wait()? {
-                bail!("PostgreSQL ended with {ended}; see its log");
-            }
-            ensure!(began.elapsed() < PATIENCE, "PostgreSQL lets nobody in");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        self.server = Some(server);
-        Ok(())
-    }
-
-    /// Stops the server, and waits until it is gone.
-    pub(crate) async fn stop(&mut self, how: Stop) -> anyhow::Result<()> {
-        let mut server = self.server.take().context("PostgreSQL does not run")?;
-        let pid = server.id().context("PostgreSQL has ended")?;
-        // As `pg_ctl stop -m` does.
-        let signal = match how {
-            Stop::Fast => "-INT",
-            Stop::Immediate => "-QUIT",
-        };
-        let sent = Command::new("kill")
-            .args([signal, &pid.to_string()])
-            .status()
-            .await?;
-        ensure!(sent.success(), "SIG{signal} could not be sent");
-        let ended = tokio::time::timeout(PATIENCE, server.wait()).await;
-        ended.context("PostgreSQL does not stop")??;
-        Ok(())
-    }
-
-    /// Its socket.
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.join(format!(".s.PGSQL.{PORT}"))
-    }
-
-    /// Where to look at it.
-    pub(crate) fn records(&self) -> Records {
-        Records::Postgres(self.url(None))
-    }
-
-    /// The URL of its one database, as its superuser; with the port of a proxy, through that.
-    pub(crate) fn url(&self, proxy: Option<u16>) -> String {
-        let password = &self.password;
-        let at = proxy.map_or_else(
-            || {
-                let folder = self.folder.display().to_string();
-                format!("{}:{PORT}", folder.replace('/', "%2F"))
-            },
-            |port| format!("127.0.0.1:{port}"),
-        );
-        format!("postgres://postgres:{password}@{at}/postgres?sslmode=disable")
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.join("data")
-    }
-
-    fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.programs.join(name));
-        // It has to be one that its user may enter.
-        command.current_dir("/").stdin(Stdio::null());
-        if let Some((user, group)) = self.user {
-            command.uid(user).gid(group);
-        }
-        command
-    }
-}
-
-/// User and group of the first of these names that the machine knows.
-fn unprivileged(names: &[&str]) -> anyhow::Result<(u32, u32)> {
-    let known = std::fs::read_to_string("/etc/passwd")?;
-    let ids = |name: &&str| {
-        let mut fields = known.lines().map(|line| line.split(':'));
-        let mut fields = fields.find(|fields| fields.clone().next() == Some(name))?;
-        let user = fields.nth(2)?.parse().ok()?;
-        Some((user, fields.next()?.parse().ok()?))
-    };
-    let found = names.iter().find_map(ids);
-    found.with_context(|| format!("PostgreSQL may not be root, and there is none of {names:?}"))
+/// Where to look at it.
+pub(crate) fn records(cluster: &Cluster) -> Records {
+    Records::Postgres(cluster.url(None))
 }
 
 #[cfg(test)]

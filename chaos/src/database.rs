@@ -72,17 +72,27 @@ impl Database {
     /// Threads with more than one active run.
     pub(crate) async fn locked_twice(&self) -> anyhow::Result<Vec<String>> {
         self.texts(
-            "SELECT thread_id FROM runs WHERE status IN ('queued', 'in_progress', \
-             'requires_action', 'cancelling') GROUP BY thread_id HAVING COUNT(*) > 1",
+            "SELECT thread_id FROM runs WHERE expires_at IS NOT NULL \
+             OR status IN ('in_progress', 'requires_action') \
+             GROUP BY workspace_id, thread_id HAVING COUNT(*) > 1",
         )
         .await
     }
 
-    /// Runs whose status and whose lock say different things.
+    /// Runs whose status and whose lock say different things, and what waits for a thread that nobody
+    /// locks. A run that was cancelled while it waited locks none.
     pub(crate) async fn locked_wrongly(&self) -> anyhow::Result<Vec<String>> {
         self.texts(
-            "SELECT id FROM runs WHERE (expires_at IS NOT NULL) <> (status IN ('queued', \
-             'in_progress', 'requires_action', 'cancelling'))",
+            "SELECT id FROM runs WHERE CASE \
+             WHEN status IN ('in_progress', 'requires_action') THEN expires_at IS NULL \
+             WHEN status = 'queued' THEN (expires_at IS NULL) <> EXISTS (SELECT 1 FROM waiting \
+             WHERE waiting.workspace_id = runs.workspace_id AND waiting.id = runs.id) \
+             WHEN status = 'cancelling' \
+             THEN expires_at IS NULL AND state NOT LIKE '%\"started_at\":null%' \
+             ELSE expires_at IS NOT NULL END \
+             UNION ALL SELECT id FROM waiting WHERE NOT EXISTS (SELECT 1 FROM runs \
+             WHERE runs.workspace_id = waiting.workspace_id \
+             AND runs.thread_id = waiting.thread_id AND runs.expires_at IS NOT NULL)",
         )
         .await
     }

@@ -18,7 +18,10 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use loomgate_bench::{document, statistics::Dice};
+use loomgate_bench::{
+    document,
+    statistics::{Dice, any_number},
+};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -30,7 +33,6 @@ use self::{
     table::{Table, Violations},
 };
 use crate::{
-    any_number,
     api::Api,
     database::{Database, columns},
     ground::Engine,

@@ -20,7 +20,10 @@ mod table;
 use std::{collections::BTreeSet, io::Write, rc::Rc, time::Instant};
 
 use anyhow::Context as _;
-use loomgate_bench::{document, statistics::Dice};
+use loomgate_bench::{
+    document,
+    statistics::{Dice, any_number},
+};
 use tokio::task::{JoinSet, LocalSet};
 
 use self::{
@@ -105,7 +108,7 @@ async fn play_all(
         let names = format!("{} {plan}", rehearsal.scene.words());
         names.contains(&options.only)
     });
-    let seed = options.seed.unwrap_or_else(crate::any_number);
+    let seed = options.seed.unwrap_or_else(any_number);
     let mut dice = Dice::new(seed);
     cases.retain(|_| dice.below(options.one_in.into()) == 0);
     table.expect(&known, is_whole);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 
 use crate::{
-    cluster::{Cluster, line::Proxy},
+    cluster::{self, Cluster, line::Proxy},
     stage::Postgres,
 };
 
@@ -72,7 +72,7 @@ impl Ground {
     pub(crate) async fn cluster(&self, folder: &Path) -> anyhow::Result<Cluster> {
         let bin = self.postgres_bin.as_ref();
         let bin = bin.context("--postgres-bin is missing: scripts/ensure-postgres.sh prints it")?;
-        Cluster::start(bin, folder).await
+        cluster::start(bin, folder).await
     }
 }
 
@@ -82,7 +82,7 @@ impl Shared {
         Postgres {
             // A line that is half open while it comes about costs no more time than that.
             url: self.cluster.url(Some(self.lines.port)) + "&connect_timeout=1",
-            records: self.cluster.records(),
+            records: cluster::records(&self.cluster),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, fmt};
 use serde_json::Value;
 
 use crate::{
+    client::WhenLocked,
     events::{Event, EventId},
     question::{Question, Usage},
 };
@@ -62,6 +63,11 @@ pub(crate) enum Op {
     },
     Cancelled {
         run: String,
+        outcome: Outcome,
+    },
+    /// A message or a run was asked for on a thread that is locked, which may have ended other runs.
+    Beside {
+        when: WhenLocked,
         outcome: Outcome,
     },
     /// The run's metadata was set to a number that only grows.

@@ -101,9 +101,3 @@ fn main() -> anyhow::Result<ExitCode> {
         ExitCode::FAILURE
     })
 }
-
-/// Some number, another one each time.
-fn any_number() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one(())
-}

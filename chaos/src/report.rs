@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use crate::{
     audit::Leases,
     check::{Rule, Violation},
+    client::WhenLocked,
     disturb::Tally,
     history::{Facts, History, Op},
     line,
@@ -45,6 +46,8 @@ pub(crate) struct Report {
     legs: u64,
     events: u64,
     replays: u64,
+    /// By what was wanted ([`WhenLocked`]): how often it was asked for, and taken.
+    beside: [[u64; 2]; WhenLocked::ALL.len()],
     runs: BTreeMap<String, u64>,
     broken: BTreeMap<Rule, u64>,
 }
@@ -75,6 +78,11 @@ impl Report {
                     self.writes += u64::from(*outcome == Done);
                     self.lost += u64::from(*outcome == Lost);
                 }
+                Op::Beside { when, outcome } => {
+                    let [asked, taken] = &mut self.beside[*when as usize];
+                    *asked += 1;
+                    *taken += u64::from(*outcome == Done);
+                }
                 Op::Read { events, .. } => {
                     self.legs += 1;
                     self.events += events.len() as u64;
@@ -82,6 +90,13 @@ impl Report {
                 Op::Known { .. } | Op::Saw { .. } | Op::Listed { .. } | Op::Wrong { .. } => {}
             }
         }
+    }
+
+    /// What was wanted of threads that were locked, and never came about.
+    pub(crate) fn untaken(&self) -> Vec<&'static str> {
+        let all = WhenLocked::ALL.iter().zip(self.beside);
+        let untaken = all.filter(|(_, [_, taken])| *taken == 0);
+        untaken.map(|(when, _)| when.header()).collect()
     }
 
     /// Counts what was violated.
@@ -116,6 +131,15 @@ impl Report {
             .iter()
             .fold([0, 0], |sum, runs| [sum[0] + runs[0], sum[1] + runs[1]]);
         writeln!(text, "| all | {polled} | {streamed} |\n")?;
+        writeln!(
+            text,
+            "| messages and runs for a thread that was locked | asked for | taken |"
+        )?;
+        writeln!(text, "| --- | ---: | ---: |")?;
+        for (when, [asked, taken]) in WhenLocked::ALL.iter().zip(self.beside) {
+            writeln!(text, "| `{}` | {asked} | {taken} |", when.header())?;
+        }
+        writeln!(text)?;
         writeln!(text, "| the model's answers that met | |")?;
         writeln!(text, "| --- | ---: |")?;
         for (fault, count) in FAULTS.iter().zip(faults) {

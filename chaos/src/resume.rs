@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     api::{Answer, Api},
+    cluster,
     model::{Pace, StandIn},
     question::Question,
     stage::{self, KEYS, Postgres, Role, Setup, Stage},
@@ -82,7 +83,7 @@ pub(crate) async fn run(
         let cluster = storm.ground.cluster(folder.path()).await?;
         let postgres = Postgres {
             url: cluster.url(None),
-            records: cluster.records(),
+            records: cluster::records(&cluster),
         };
         let place = (folder.path(), Some(postgres));
         let mut flight = Flight::begin(options, storm, place, *runs).await?;

@@ -12,14 +12,17 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use loomgate_bench::{document, statistics::Dice};
+use loomgate_bench::{
+    document,
+    statistics::{Dice, any_number},
+};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
-    any_number,
     api::Api,
     audit,
     client::{self, Client},
+    cluster,
     database::Database,
     disturb::{Bounds, Disturber, Tally},
     ground::{Ground, Shared},
@@ -148,6 +151,11 @@ fn has_shown(report: &Report) -> anyhow::Result<()> {
         !is_full || missing.is_empty(),
         "no run was cut while it was {missing:?}"
     );
+    let untaken = report.untaken();
+    ensure!(
+        !is_full || untaken.is_empty(),
+        "nothing was taken on a thread that was locked, of what wanted {untaken:?}"
+    );
     ensure!(
         report.storm.tally.long_freezes < TELLING || report.refused() != Some(0),
         "servers were frozen for longer than their leases, and none was refused a write"
@@ -182,7 +190,7 @@ impl<'a> Scene<'a> {
         })?;
         stage.open().await?;
         if let Some(shared) = &database {
-            audit::begin(&Database::open(&shared.cluster.records()).await?).await?;
+            audit::begin(&Database::open(&cluster::records(&shared.cluster)).await?).await?;
         }
         Ok(Self {
             options,

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     api::{Answer, Api, Next, Opened},
-    client,
+    client, cluster,
     database::{Database, Records},
     history::{is_active, text},
     model::{Pace, StandIn},
@@ -65,7 +65,7 @@ pub(crate) async fn run(
     let cluster = storm.ground.cluster(folders[1].path()).await?;
     let postgres = Postgres {
         url: cluster.url(None),
-        records: cluster.records(),
+        records: cluster::records(&cluster),
     };
     let mut embedded = Bench::set(storm, folders[0].path(), None).await?;
     let mut shared = Bench::set(storm, folders[1].path(), Some(postgres)).await?;

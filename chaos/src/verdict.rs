@@ -101,6 +101,9 @@ async fn of_database(
     for thread in database.locked_twice().await? {
         tell(Rule::Lock, format!("several active runs in {thread}"));
     }
+    for wrong in database.locked_wrongly().await? {
+        tell(Rule::Lock, format!("{wrong} locks its thread wrongly"));
+    }
     for panic in log.lines().filter(|line| line.contains("panicked")) {
         tell(Rule::Requests, format!("the server panicked: {panic}"));
     }

@@ -66,6 +66,21 @@ impl Spent {
         }
     }
 
+    /// With what another server spent.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu.zip(other.cpu).map(|(one, other)| one + other),
+            commits: self
+                .commits
+                .zip(other.commits)
+                .map(|(one, other)| one + other),
+            statements: self
+                .statements
+                .zip(other.statements)
+                .map(|(one, other)| one + other),
+        }
+    }
+
     /// What was spent since.
     pub(crate) fn since(self, before: Self) -> Self {
         fn less<T>(now: Option<T>, before: Option<T>, less: fn(T, T) -> T) -> Option<T> {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Found, Rule};
 use crate::{
+    client::WhenLocked,
     history::{Facts, History, Op, Outcome, Run, is_active},
     question::{Question, Usage},
 };
@@ -70,6 +71,13 @@ fn ends(history: &History, run: &Run, found: &mut Found) {
     }
     let mut was_asked = false;
     for (_, op) in &history.entries {
+        was_asked |= matches!(
+            op,
+            Op::Beside {
+                when: WhenLocked::CancelPrevious,
+                ..
+            }
+        );
         let Op::Cancelled { run, outcome } = op else {
             continue;
         };

@@ -1,8 +1,9 @@
 //! What a client does to a run while it goes on.
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
+use hyper::Method;
 use loomgate_bench::statistics::Dice;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Begun, Client};
 use crate::{
@@ -20,6 +21,29 @@ pub(crate) enum AtOutputs {
     SubmitTwice,
 }
 
+/// What a message or a run wants of a thread that is locked (`docs/locked-threads.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenLocked {
+    Fail,
+    Enqueue,
+    Wait,
+    CancelPrevious,
+}
+
+impl WhenLocked {
+    pub(crate) const ALL: [Self; 4] = [Self::Fail, Self::Enqueue, Self::Wait, Self::CancelPrevious];
+
+    /// As the server is told.
+    pub(crate) fn header(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Enqueue => "enqueue",
+            Self::Wait => "wait=1",
+            Self::CancelPrevious => "cancel_previous=10",
+        }
+    }
+}
+
 /// What will be done to a run, and at which look at it.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -31,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) cancels_at: Option<usize>,
     pub(crate) intrudes_at: Option<usize>,
     pub(crate) posts_at: Option<usize>,
+    /// What is wanted of those two.
+    pub(crate) when_locked: WhenLocked,
     pub(crate) looks: usize,
     pub(crate) modified: u32,
 }
@@ -43,10 +69,17 @@ impl Plan {
         let mut at = |one_in: usize| (dice.below(one_in) == 0).then(|| 1 + dice.below(looks));
         let (modifies_at, drops_at, posts_at) = (at(2), at(4), at(10));
         let (intrudes_at, cancels_at) = (at(6), at(3));
+        let when_locked = match dice.below(10) {
+            0..=3 => WhenLocked::Enqueue,
+            4 => WhenLocked::Wait,
+            5 if may_cancel => WhenLocked::CancelPrevious,
+            _ => WhenLocked::Fail,
+        };
         Self {
             is_streamed,
             at_outputs: match dice.below(48) {
-                0 => AtOutputs::Leave,
+                // What waits for a run that waits for its client is for the tests of the engine.
+                0 if when_locked != WhenLocked::Enqueue => AtOutputs::Leave,
                 1..=6 if may_cancel => AtOutputs::Cancel,
                 7..=22 => AtOutputs::SubmitTwice,
                 _ => AtOutputs::Submit,
@@ -56,6 +89,7 @@ impl Plan {
             cancels_at: cancels_at.filter(|_| may_cancel),
             intrudes_at,
             posts_at,
+            when_locked,
             looks: 0,
             modified: 0,
         }
@@ -71,6 +105,7 @@ impl Plan {
             cancels_at: None,
             intrudes_at: None,
             posts_at: None,
+            when_locked: WhenLocked::Fail,
             looks: 0,
             modified: 0,
         }
@@ -98,10 +133,10 @@ impl Client {
             self.cancel(&begun.run).await;
         }
         if plan.posts_at == now {
-            self.post_beside(begun).await?;
+            self.post_beside(begun, plan.when_locked).await?;
         }
         if plan.intrudes_at == now {
-            return self.intrude(begun).await;
+            return self.intrude(begun, plan.when_locked).await;
         }
         Ok(None)
     }
@@ -131,35 +166,79 @@ impl Client {
         });
     }
 
-    /// Posts a message where none is taken while the run is active.
-    async fn post_beside(&mut self, begun: &Begun) -> anyhow::Result<()> {
+    /// Posts a message while the run locks its thread.
+    async fn post_beside(&mut self, begun: &Begun, when: WhenLocked) -> anyhow::Result<()> {
         let text = format!("A note beside {}.", begun.name);
-        if self.post(&text).await == Outcome::Done {
+        let body = json!({"role": "user", "content": text});
+        let key = format!("{}-note", begun.name);
+        let (outcome, _) = self.beside("/messages", &body, &key, when).await?;
+        let is_done = outcome == Outcome::Done;
+        self.log(Op::Posted { text, outcome });
+        if is_done && when != WhenLocked::Enqueue {
             self.expect_ended(begun, "a message").await?;
         }
         Ok(())
     }
 
-    /// Asks for a second run on the thread.
-    async fn intrude(&mut self, begun: &Begun) -> anyhow::Result<Option<Begun>> {
+    /// Asks for a second run on the thread, with a message of its own.
+    async fn intrude(&mut self, begun: &Begun, when: WhenLocked) -> anyhow::Result<Option<Begun>> {
         let name = format!("{}-beside", begun.name);
-        let body = self.run_of(&name);
-        let answer = self.api.post(&self.path("/runs"), &body).await;
-        let is_refused = matches!(answer, Answer::Refused(..));
+        let text = format!("A note with {name}.");
+        let mut body = self.run_of(&name);
+        body["additional_messages"] = json!([{"role": "user", "content": text}]);
+        let (outcome, answer) = self.beside("/runs", &body, &name, when).await?;
         self.log(Op::Asked {
             name: name.clone(),
-            text: None,
-            outcome: answer.into(),
+            text: Some(text),
+            outcome,
         });
-        if is_refused {
+        if answer.is_none() {
             return Ok(None);
         }
         let found = self.find(&name, begun.question).await?;
         if let Some(other) = &found {
             self.know(other);
-            self.expect_ended(begun, "a run").await?;
+            if when != WhenLocked::Enqueue {
+                self.expect_ended(begun, "a run").await?;
+            }
         }
         Ok(found)
+    }
+
+    /// Asks for something on a thread that is locked, until there is an answer: whatever was lost, it
+    /// is done once. What came of it, and what was made.
+    async fn beside(
+        &mut self,
+        path: &str,
+        body: &Value,
+        key: &str,
+        when: WhenLocked,
+    ) -> anyhow::Result<(Outcome, Option<Value>)> {
+        let path = self.path(path);
+        let headers = [
+            ("x-loomgate-when-locked", when.header()),
+            ("idempotency-key", key),
+        ];
+        let mut was_lost = false;
+        let (outcome, made) = loop {
+            let answer = self.api.call(Method::POST, &path, Some(body), &headers);
+            match answer.await {
+                Answer::Done(made) => break (Outcome::Done, Some(made)),
+                // A server that was frozen may yet carry the first one out.
+                Answer::Refused(..) if was_lost => break (Outcome::Lost, None),
+                Answer::Refused(status, body) if when == WhenLocked::Enqueue => {
+                    bail!("POST {path} was not enqueued: {status} {body}")
+                }
+                refused @ Answer::Refused(..) => break (refused.into(), None),
+                Answer::Lost => self.api.pause().await,
+            }
+            was_lost = true;
+        };
+        self.log(Op::Beside {
+            when,
+            outcome: outcome.clone(),
+        });
+        Ok((outcome, made))
     }
 
     /// The thread took `what`, so this run does not lock it any more.

@@ -1,8 +1,11 @@
 //! A real server: stopped, started, damaged, and reached through lines that break.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
+
+use tokio::process::Command;
 
 use super::{line::Proxy, *};
+use crate::database::Database;
 
 async fn cluster(folder: &Path) -> Cluster {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -11,11 +14,11 @@ async fn cluster(folder: &Path) -> Cluster {
         .await
         .unwrap();
     let bin = String::from_utf8(printed.stdout).unwrap();
-    Cluster::start(Path::new(bin.trim()), folder).await.unwrap()
+    start(Path::new(bin.trim()), folder).await.unwrap()
 }
 
 async fn look(cluster: &Cluster, sql: &str) -> Vec<Option<String>> {
-    let database = Database::open(&cluster.records()).await.unwrap();
+    let database = Database::open(&records(cluster)).await.unwrap();
     let rows = database.rows(sql).await.unwrap();
     rows.into_iter().flatten().collect()
 }
@@ -29,13 +32,13 @@ async fn it_keeps_what_it_has_over_stops_and_an_index_that_is_damaged_is_found()
     look(&cluster, table).await;
     for how in [Stop::Fast, Stop::Immediate] {
         cluster.stop(how).await.unwrap();
-        let gone = Database::open(&cluster.records()).await;
+        let gone = Database::open(&records(&cluster)).await;
         assert!(gone.is_err());
         cluster.begin().await.unwrap();
         let count = look(&cluster, "SELECT COUNT(*) FROM it").await;
         assert_eq!(count, [Some("900".to_owned())]);
     }
-    let database = Database::open(&cluster.records()).await.unwrap();
+    let database = Database::open(&records(&cluster)).await.unwrap();
     assert_eq!(database.faults().await.unwrap(), Vec::<String>::new());
     drop(database);
 
@@ -52,7 +55,7 @@ async fn it_keeps_what_it_has_over_stops_and_an_index_that_is_damaged_is_found()
     bytes[end - 64..end - 32].fill(0x55);
     std::fs::write(&file, bytes).unwrap();
     cluster.begin().await.unwrap();
-    let database = Database::open(&cluster.records()).await.unwrap();
+    let database = Database::open(&records(&cluster)).await.unwrap();
     assert!(!database.faults().await.unwrap().is_empty());
 }
 
@@ -61,12 +64,12 @@ async fn lines_to_it_break_until_it_is_calm() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = cluster(folder.path()).await;
     let lines = Proxy::start(&cluster.socket(), 1).await.unwrap();
-    let records = Records::Postgres(cluster.url(Some(lines.port)));
+    let behind = Records::Postgres(cluster.url(Some(lines.port)));
     lines.storm();
     let mut broken = 0;
     for _ in 0..100 {
         let work = async {
-            let database = Database::open(&records).await?;
+            let database = Database::open(&behind).await?;
             database.rows("SELECT repeat('x', 20000)").await
         };
         let worked = tokio::time::timeout(Duration::from_millis(300), work).await;
@@ -76,7 +79,7 @@ async fn lines_to_it_break_until_it_is_calm() {
     assert!(lines.connections() >= 100 && lines.kinds().iter().sum::<u64>() > 4);
     lines.calm();
     for _ in 0..20 {
-        let database = Database::open(&records).await.unwrap();
+        let database = Database::open(&behind).await.unwrap();
         database.rows("SELECT repeat('x', 20000)").await.unwrap();
     }
 }

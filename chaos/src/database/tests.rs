@@ -6,15 +6,20 @@ use super::*;
 
 /// As much of the tables as is looked at.
 const TABLES: &str = "
-    CREATE TABLE runs (id TEXT, thread_id TEXT, status TEXT, expires_at BIGINT, attempt BIGINT,
-        lease_owner TEXT, lease_until BIGINT, metadata TEXT, journal TEXT);
+    CREATE TABLE runs (workspace_id TEXT, id TEXT, thread_id TEXT, status TEXT, expires_at BIGINT,
+        attempt BIGINT, lease_owner TEXT, lease_until BIGINT, metadata TEXT, journal TEXT, state TEXT);
+    CREATE TABLE waiting (workspace_id TEXT, id TEXT, thread_id TEXT);
     CREATE TABLE counters (subject TEXT, meter TEXT, amount BIGINT);
     INSERT INTO runs VALUES
-        ('r1', 't1', 'in_progress', 9, 1, 'w1', 5, '{\"name\":\"7-2\"}', '{}'),
-        ('r2', 't1', 'queued', 9, 0, 'w1', 0, '{\"name\":\"8-1-beside\"}', NULL),
-        ('r3', 't2', 'completed', 9, 1, NULL, NULL, '{}', NULL),
-        ('r4', 't3', 'completed', NULL, 1, NULL, NULL, '{}', NULL),
-        ('r5', 't3', 'cancelling', NULL, 1, NULL, NULL, '{}', NULL);
+        ('w', 'r1', 't1', 'in_progress', 9, 1, 'w1', 5, '{\"name\":\"7-2\"}', '{}', ''),
+        ('w', 'r2', 't1', 'queued', 9, 0, 'w1', 0, '{\"name\":\"8-1-beside\"}', NULL, ''),
+        ('w', 'r3', 't2', 'completed', 9, 1, NULL, NULL, '{}', NULL, ''),
+        ('w', 'r4', 't3', 'completed', NULL, 1, NULL, NULL, '{}', NULL, ''),
+        ('w', 'r5', 't3', 'cancelling', NULL, 1, NULL, NULL, '{}', NULL, '{\"started_at\":5}'),
+        ('w', 'r6', 't3', 'cancelling', NULL, 1, 'w2', NULL, '{}', NULL, '{\"started_at\":null}'),
+        ('w', 'r7', 't1', 'queued', NULL, 0, NULL, NULL, '{}', NULL, ''),
+        ('w', 'r8', 't4', 'queued', NULL, 0, NULL, NULL, '{}', NULL, '');
+    INSERT INTO waiting VALUES ('w', 'r7', 't1'), ('w', 'm1', 't1'), ('w', 'm2', 't3');
     INSERT INTO counters VALUES ('key:key_config_a', 'budget:tokens', 3),
         ('key:key_config_a', 'budget:tokens', 4), ('key:key_config_a', 'budget:cents', 9),
         ('workspace:x', 'budget:tokens', 7);";
@@ -24,7 +29,7 @@ async fn look(records: &Records) {
     assert_eq!(database.locked_twice().await.unwrap(), ["t1"]);
     let mut wrong = database.locked_wrongly().await.unwrap();
     wrong.sort();
-    assert_eq!(wrong, ["r3", "r5"]);
+    assert_eq!(wrong, ["m2", "r3", "r5", "r8"]);
     let mut active = database.active().await.unwrap();
     active.sort_by_key(|run| run.number);
     let [odd, begun, queued] = &active[..] else {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use loomgate_bench::statistics::any_number;
 use tempfile::TempDir;
 use tokio::{
     sync::{Mutex, Semaphore},
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     api::Api,
-    cluster::Cluster,
+    cluster::{self, Cluster},
     database::{Database, Records},
     ground::Engine,
     model::{Pace, StandIn},
@@ -151,7 +152,7 @@ impl Places {
             Engine::Sqlite => None,
             Engine::Postgres => {
                 let cluster = storm.ground.cluster(folder).await?;
-                let database = Database::open(&cluster.records()).await?;
+                let database = Database::open(&cluster::records(&cluster)).await?;
                 let database = Mutex::new(database);
                 Some(Shared { cluster, database })
             }
@@ -271,7 +272,7 @@ impl Shared {
             Some(Records::Postgres(url)) => name(url),
             _ => "template0",
         };
-        let name = format!("place_{:016x}", crate::any_number());
+        let name = format!("place_{:016x}", any_number());
         let make = format!("CREATE DATABASE {name} TEMPLATE {template}");
         self.database.lock().await.rows(&make).await?;
         Ok(at(&self.cluster.url(None), &name))

@@ -1,6 +1,7 @@
 //! From a configuration to the parts of a running server: the composition root.
 
 pub(crate) mod marks;
+mod shadowed;
 mod words;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -264,6 +265,7 @@ pub async fn start_at(
     let vault = Arc::new(Vault::new(foundation.master_keys(&config)?));
     marks::expect_master_key(&foundation, &store, &vault).await?;
     words::renew(&store).await?;
+    shadowed::warn(&config, &store).await?;
     let (new_key, key_file) = first_key(&config, &foundation, &store).await?;
     let ids = Arc::clone(&foundation.ids);
     let settings = gateway_settings(&config, address, store.is_shared());

@@ -34,6 +34,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5)";
     GET = concat!(select!(), " AND configs.slug = $2");
     LIST = concat!(select!(), " ORDER BY configs.seq");
+    SLUGS = "SELECT workspace_id, slug FROM configs ORDER BY workspace_id, slug";
     UPDATE = "UPDATE configs SET name = COALESCE($1, name), \
         version_id = COALESCE($2, version_id), updated_at = $3 \
         WHERE workspace_id = $4 AND slug = $5";
@@ -87,6 +88,12 @@ impl Configs<'_> {
         self.0
             .read_one(move |tx| tx.rows(LIST, values![&ws], read))
             .await
+    }
+
+    /// The slugs of every workspace.
+    pub async fn slugs(&self) -> Result<Vec<(WorkspaceId, String)>, Error> {
+        let read = |row: &dyn Row| Ok((row.id(0)?, row.text(1)?.to_owned()));
+        self.0.read_one(move |tx| tx.rows(SLUGS, &[], read)).await
     }
 
     /// Gives a config another name, another version, or both, and returns what it is then. `None`:

@@ -58,6 +58,10 @@ impl Counters<'_> {
         subjects: Vec<Arc<str>>,
         now: Timestamp,
     ) -> Result<Vec<Vec<Charge>>, Error> {
+        if owed.is_empty() {
+            let load = move |tx: &mut dyn Tx| load(tx, &subjects);
+            return self.0.read(load).await;
+        }
         self.exchange(owed, subjects, Some(now)).await
     }
 
@@ -73,8 +77,7 @@ impl Counters<'_> {
                 if let Some(now) = passed {
                     drop_passed(tx, &owed.charges, now)?;
                 }
-                let load = |subject: &Arc<str>| tx.rows(LOAD, values![&**subject], read);
-                subjects.iter().map(load).collect()
+                load(tx, &subjects)
             })
             .await
     }
@@ -117,6 +120,12 @@ impl Counters<'_> {
             .write_one(move |tx| tx.execute(RESET, values![&subject]).map(|_| ()))
             .await
     }
+}
+
+/// All counters of these subjects.
+fn load(tx: &mut dyn Tx, subjects: &[Arc<str>]) -> Result<Vec<Vec<Charge>>, Error> {
+    let of = |subject: &Arc<str>| tx.rows(LOAD, values![&**subject], read);
+    subjects.iter().map(of).collect()
 }
 
 fn settle(tx: &mut dyn Tx, owed: &Owed) -> Result<(), Error> {

@@ -24,6 +24,7 @@ statements! {
     LIST = concat!("SELECT ", columns!(), " FROM virtual_keys \
         WHERE workspace_id = $1 ORDER BY seq");
     LIST_ALL = concat!("SELECT ", columns!(), " FROM virtual_keys ORDER BY seq");
+    SLUGS = "SELECT workspace_id, slug FROM virtual_keys ORDER BY workspace_id, slug";
     UPDATE = "UPDATE virtual_keys SET name = $1, provider = $2, sealed_key = $3, \
         masked_key = $4, settings = $5, updated_at = $6 WHERE workspace_id = $7 AND slug = $8";
     RESEAL = "UPDATE virtual_keys SET sealed_key = $1 \
@@ -115,6 +116,12 @@ impl VirtualKeys<'_> {
     /// The virtual keys of every workspace, oldest first: for sealing them anew.
     pub async fn all(&self) -> Result<Vec<VirtualKey>, Error> {
         self.0.read_one(|tx| tx.rows(LIST_ALL, &[], read)).await
+    }
+
+    /// The slugs of every workspace.
+    pub async fn slugs(&self) -> Result<Vec<(WorkspaceId, String)>, Error> {
+        let read = |row: &dyn Row| Ok((row.id(0)?, row.text(1)?.to_owned()));
+        self.0.read_one(move |tx| tx.rows(SLUGS, &[], read)).await
     }
 
     /// Replaces a sealed secret. False: it is not `old_sealed` any more, or the virtual key is gone.

@@ -1,7 +1,7 @@
 //! What clients ask for next.
 
 use loomgate_domain::{
-    CallId, RunId, ThreadId,
+    CallId, RunId, ThreadId, WhenLocked,
     run::{FunctionCall, RunState},
 };
 
@@ -57,6 +57,7 @@ impl World {
             Wish::Thread | Wish::Message => Some(What::PostMessage {
                 thread: self.thread()?,
                 text: format!("q{number}"),
+                when: self.when_locked(),
             }),
             Wish::Run => Some(What::CreateRun {
                 thread: if few(self) && self.random.chance(30) {
@@ -67,6 +68,7 @@ impl World {
                 texts: self.texts(number),
                 stream: self.random.chance(65),
                 parallel: self.random.chance(80),
+                when: self.when_locked(),
             }),
             Wish::Outputs => self.outputs(number),
             Wish::WrongOutputs => self.wrong_outputs(number),
@@ -103,6 +105,19 @@ impl World {
                 thread: self.thread()?,
             }),
         }
+    }
+
+    /// What a request wants if its thread is locked.
+    fn when_locked(&mut self) -> WhenLocked {
+        let when = self.random.weighted(&[
+            (60, "fail"),
+            (20, "enqueue"),
+            (4, "wait=1"),
+            (8, "wait=20"),
+            (2, "cancel_previous=1"),
+            (6, "cancel_previous=20"),
+        ]);
+        when.parse().unwrap()
     }
 
     fn new_thread(&mut self, number: usize) -> What {

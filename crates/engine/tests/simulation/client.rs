@@ -21,6 +21,9 @@ use crate::{
     process::VirtualClock,
 };
 
+/// Where a run's origin says what its request wanted if the thread was locked.
+const WHEN_LOCKED: &str = "when_locked";
+
 /// Everybody's workspace.
 pub(crate) fn workspace() -> WorkspaceId {
     WorkspaceId::trusted("ws_1")
@@ -84,18 +87,19 @@ impl Request {
                 store.threads().insert(ws, record(thread), first).await?;
                 Ok((Answer::Done, None))
             }
-            What::PostMessage { thread, text } => {
+            What::PostMessage { thread, text, when } => {
                 let message = self.message(&thread, text);
-                let inserted = store.messages().insert(ws, message).await?;
-                Ok((inserted.map_or(Answer::Missing, |()| Answer::Done), None))
+                engine.add_message(ws, message, when, None).await?;
+                Ok((Answer::Done, None))
             }
             What::CreateRun {
                 thread,
                 texts,
                 stream,
                 parallel,
+                when,
             } => {
-                let request = self.run(thread, texts, (stream, parallel));
+                let request = self.run(thread, texts, (stream, parallel), when);
                 let created = engine.create_run(ws, request).await?;
                 let run = created.run;
                 let events = created.events.map(|it| (run.clone(), From::Creation, it));
@@ -174,6 +178,7 @@ impl Request {
         thread: Option<ThreadId>,
         texts: Vec<String>,
         (stream, parallel): (bool, bool),
+        when_locked: WhenLocked,
     ) -> RunRequest {
         let messages = texts.into_iter().map(user).collect();
         let thread = match thread {
@@ -199,10 +204,10 @@ impl Request {
                     api_key: ApiKeyId::trusted("key_1"),
                     trace_id: self.op.to_string(),
                     span_id: None,
-                    metadata: BTreeMap::new(),
+                    metadata: BTreeMap::from([(WHEN_LOCKED.to_owned(), when_locked.to_string())]),
                 },
             },
-            when_locked: WhenLocked::Fail,
+            when_locked,
             keyed: None,
         }
     }
@@ -321,6 +326,13 @@ pub(crate) fn assistant() -> Assistant {
 /// Who it was that asked for a run.
 pub(crate) fn asked_by(run: &Run) -> Option<usize> {
     run.settings.origin.as_ref()?.trace_id.parse().ok()
+}
+
+/// Whether a run may wait until others have ended.
+pub(crate) fn is_enqueued(run: &Run) -> bool {
+    let origin = run.settings.origin.as_ref();
+    let when = origin.and_then(|it| it.metadata.get(WHEN_LOCKED));
+    when.is_some_and(|it| *it == WhenLocked::Enqueue.to_string())
 }
 
 /// Which request left its mark in metadata.

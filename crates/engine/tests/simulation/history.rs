@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loomgate_domain::{CallId, MessageId, Run, RunId, ThreadId, run::EventId};
+use loomgate_domain::{CallId, MessageId, Run, RunId, ThreadId, WhenLocked, run::EventId};
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
@@ -29,6 +29,7 @@ pub(crate) enum What {
     PostMessage {
         thread: ThreadId,
         text: String,
+        when: WhenLocked,
     },
     CreateRun {
         /// None: one that is made along with the run.
@@ -36,6 +37,7 @@ pub(crate) enum What {
         texts: Vec<String>,
         stream: bool,
         parallel: bool,
+        when: WhenLocked,
     },
     ModifyRun {
         thread: ThreadId,
@@ -192,6 +194,14 @@ impl Op {
             answer,
             Some(Answer::Refused(_) | Answer::Missing | Answer::Deleted(false))
         )
+    }
+
+    /// What it wants to happen if its thread is locked.
+    pub(crate) fn when_locked(&self) -> WhenLocked {
+        match self.what {
+            What::PostMessage { when, .. } | What::CreateRun { when, .. } => when,
+            _ => WhenLocked::Fail,
+        }
     }
 
     /// Whether it was answered before another began.

@@ -11,7 +11,7 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use loomgate_domain::{CallId, Run, RunId, ThreadId, Usage, WorkspaceId, limit::Charge};
 use loomgate_engine::{ChatModel, ModelError, ModelErrorKind, ModelTurn, Receipt};
-use loomgate_wire::chat::{ChatEvent, ChatMessage, ChatRequest, FinishReason};
+use loomgate_wire::chat::{ChatEvent, ChatMessage, ChatRequest, FinishReason, UserContent};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
@@ -53,6 +53,8 @@ pub(crate) struct Call {
     pub(crate) plan: Plan,
     /// The outputs that it was shown.
     pub(crate) outputs: Vec<(CallId, String)>,
+    /// The words of clients that it was shown.
+    pub(crate) asked: Vec<String>,
     open: Option<oneshot::Sender<Result<mpsc::UnboundedReceiver<Event>, ModelError>>>,
     events: Option<mpsc::UnboundedSender<Event>>,
     rest: VecDeque<Event>,
@@ -122,6 +124,7 @@ impl Calls {
             run: run.id.clone(),
             plan,
             outputs,
+            asked: request.messages.iter().filter_map(asked).collect(),
             open: Some(open),
             events: None,
             rest,
@@ -148,6 +151,15 @@ impl Calls {
     pub(crate) fn is_any_silent(&self) -> bool {
         let mut calls = self.list.iter();
         calls.any(|call| call.is_waited_for() && call.is_silent())
+    }
+}
+
+fn asked(message: &ChatMessage) -> Option<String> {
+    match message {
+        ChatMessage::User {
+            content: UserContent::Text(text),
+        } => Some(text.clone()),
+        _ => None,
     }
 }
 

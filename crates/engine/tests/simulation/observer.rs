@@ -6,12 +6,12 @@ use futures::FutureExt as _;
 use loomgate_domain::{
     Message, Run, RunId, RunStep, ThreadId,
     message::MessageStatus,
-    run::{EventId, RunState, StepDetails, StepStatus, ToolCall},
+    run::{EventId, RunState, RunStatus, StepDetails, StepStatus, ToolCall},
 };
 use loomgate_store::{DrivenDatabase, Driver, EventRow, Store};
 
 use crate::{
-    client::{assistant, everything, short, workspace},
+    client::{assistant, everything, is_enqueued, short, workspace},
     trace::{Rule, Violation, holds},
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Observer {
 #[derive(Debug, Default)]
 pub(crate) struct ThreadSeen {
     pub(crate) messages: Vec<Message>,
+    /// Runs that wait until those before them have ended.
+    pub(crate) waiting: Vec<RunId>,
     pub(crate) is_there: bool,
     /// It was there, and is not any more.
     pub(crate) is_gone: bool,
@@ -119,10 +121,16 @@ impl Observer {
         in_order(&seen.messages, &messages)?;
         seen.messages = messages;
         let active = runs.iter().filter(|run| run.state.status().is_active());
-        let active: Vec<_> = active.map(|run| short(&run.id)).collect();
-        holds(Rule::Lock, active.len() <= 1, || {
-            format!("several runs are active: {active:?}")
+        let (behind, locks): (Vec<&Run>, Vec<&Run>) = active.partition(|run| may_wait(run));
+        holds(Rule::Lock, locks.len() <= 1, || {
+            format!("several runs are active: {locks:?}")
         })?;
+        let waiting = behind
+            .iter()
+            .filter(|run| run.state.status() == RunStatus::Queued);
+        // Of several, the first has its turn.
+        let waiting = waiting.skip(usize::from(locks.is_empty()));
+        seen.waiting = waiting.map(|run| run.id.clone()).collect();
         for run in runs {
             self.look_at(run, moment)?;
         }
@@ -315,6 +323,18 @@ impl RunSeen {
             }
             ToolCall::FileSearch { .. } => None,
         })
+    }
+}
+
+/// Whether a run may be one that waits, or that was cancelled while it did: it locks no thread.
+fn may_wait(run: &Run) -> bool {
+    match run.state {
+        RunState::Queued { started_at: None }
+        | RunState::Cancelling {
+            started_at: None,
+            open: None,
+        } => is_enqueued(run),
+        _ => false,
     }
 }
 

@@ -2,15 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use loomgate_domain::{RunId, ThreadId, run::EventId};
+use loomgate_domain::{RunId, ThreadId, WhenLocked, run::EventId};
 use parking_lot::Mutex;
 
 use crate::{
     client::{short, workspace},
-    history::{Frame, Heard},
+    history::{Answer, Frame, Heard, Op, What},
     trace::{Rule, Violation, holds},
     world::{BATCH, World},
 };
+
+/// How often the time of runs is over, until nobody waits for a thread any more.
+const EXPIRIES: usize = 20;
 
 impl World {
     /// Lets everything that has begun come to its end, with nobody in the way: first what needs no
@@ -35,8 +38,15 @@ impl World {
                 break;
             }
         }
-        self.pass(self.scenario.expiry);
-        self.calm(soon)?;
+        // What waited for a run that expires may be a run that is in for the same.
+        for _ in 0..EXPIRIES {
+            self.pass(self.scenario.expiry);
+            self.calm(soon)?;
+            if self.is_done() {
+                break;
+            }
+        }
+        self.are_free(soon)?;
         self.look(None)?;
         for op in &self.ops {
             holds(Rule::Ends, op.answer.is_some() || op.is_lost, || {
@@ -44,6 +54,25 @@ impl World {
             })?;
         }
         Ok(())
+    }
+
+    /// With all runs at their ends, no thread is locked.
+    fn are_free(&mut self, soon: Duration) -> Result<(), Violation> {
+        let first = self.ops.len();
+        for thread in self.threads.clone() {
+            let text = format!("q{}", self.ops.len());
+            if !self.is_gone(&thread) {
+                let when = WhenLocked::Fail;
+                self.request(0, What::PostMessage { thread, text, when });
+            }
+        }
+        self.calm(soon)?;
+        // One whose deletion nobody saw is missing.
+        let is_taken = |op: &&Op| matches!(op.answer, Some((_, Answer::Done | Answer::Missing)));
+        let refused = self.ops[first..].iter().find(|op| !is_taken(op));
+        holds(Rule::Lock, refused.is_none(), || {
+            format!("a thread is locked: {refused:?}")
+        })
     }
 
     /// Lets time pass while everybody does what there is to do, until there is nothing left.
@@ -118,11 +147,12 @@ impl World {
         let calls = self.common.calls.lock();
         for seen in self.observer.runs.values() {
             let status = seen.run.state.status();
-            let is_gone = self.observer.threads[&seen.run.thread_id].is_gone;
+            let thread = &self.observer.threads[&seen.run.thread_id];
+            let is_out = thread.is_gone || thread.waiting.contains(&seen.run.id);
             // One that says nothing may take the place of another.
             let is_full = self.common.settings.concurrency <= 2 && calls.is_any_silent();
             let waits = status.ends_leg() || calls.is_silent(&seen.run.id) || is_full;
-            holds(Rule::Ends, is_gone || waits, || {
+            holds(Rule::Ends, is_out || waits, || {
                 format!("{} does not go on: {:?}", short(&seen.run.id), seen.run)
             })?;
         }

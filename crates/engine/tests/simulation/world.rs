@@ -57,6 +57,8 @@ pub(crate) struct World {
     overheard: usize,
     /// Nothing goes wrong any more.
     pub(crate) is_calm: bool,
+    /// Everything has come to its end.
+    pub(crate) is_over: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +117,7 @@ impl World {
             observer,
             overheard: 0,
             is_calm: false,
+            is_over: false,
         };
         world
             .trace
@@ -133,6 +136,7 @@ impl World {
             self.step()?;
         }
         self.settle()?;
+        self.is_over = true;
         check::in_the_end(self)
     }
 

@@ -4,15 +4,18 @@
 use std::sync::atomic::Ordering;
 
 use loomgate_domain::{
-    Message, Usage,
+    Message, Usage, WhenLocked,
     message::MessageStatus,
     run::{RunState, RunStatus, StepDetails, StepStatus, ToolCall},
 };
 use loomgate_wire::chat::FinishReason;
 
-use super::may_be_deleted;
+use super::{
+    may_be_deleted,
+    writes::{texts, users},
+};
 use crate::{
-    client::{short, words},
+    client::{asked_by, short, words},
     history::{Op, What},
     model::{Call, Calls, End},
     observer::RunSeen,
@@ -27,6 +30,7 @@ pub(super) fn check(world: &World) -> Result<(), Violation> {
             continue;
         }
         ends(world, seen, &calls)?;
+        asked(world, seen, &calls)?;
         answers(world, seen, &calls)?;
         outputs(world, seen, &calls)?;
         usage(seen, &calls)?;
@@ -49,13 +53,19 @@ fn ends(world: &World, seen: &RunSeen, calls: &Calls) -> Result<(), Violation> {
         What::Cancel { run, .. } => *run == seen.run.id,
         _ => false,
     });
+    // Also by a request that was then refused, because it had waited for long enough.
+    let is_cleared = world.ops.iter().any(|op| {
+        let clears = matches!(op.when_locked(), WhenLocked::CancelPrevious(_));
+        clears && op.what.thread() == Some(&seen.run.thread_id)
+    });
     let cancels: Vec<&Op> = cancels.filter(|op| !op.is_refused()).collect();
     let is_acknowledged = cancels.iter().any(|op| op.is_done());
     let is_cancelled = status == RunStatus::Cancelled;
     holds(Rule::Ends, is_cancelled || !is_acknowledged, || {
         format!("the cancellation of {name} was acknowledged, and it is {status:?}")
     })?;
-    holds(Rule::Ends, !is_cancelled || !cancels.is_empty(), || {
+    let is_wanted = is_cleared || !cancels.is_empty();
+    holds(Rule::Ends, !is_cancelled || is_wanted, || {
         format!("{name} was cancelled, and nobody asked for it")
     })?;
     let of_model = |so: fn(End) -> bool| of(calls, seen).any(|call| so(call.plan.end));
@@ -74,6 +84,37 @@ fn ends(world: &World, seen: &RunSeen, calls: &Calls) -> Result<(), Violation> {
     holds(Rule::Ends, is_of_model, || {
         format!("the model did not end {:?}", seen.run)
     })
+}
+
+/// All turns of a run that count were shown its thread as it was when the run had its turn: what came before it,
+/// its own messages, and nothing that came after.
+fn asked(world: &World, seen: &RunSeen, calls: &Calls) -> Result<(), Violation> {
+    let name = short(&seen.run.id);
+    let there = users(&world.observer.threads[&seen.run.thread_id].messages);
+    let there: Vec<String> = there.map(|it| words(&it.content)).collect();
+    let by = asked_by(&seen.run).map(|op| &world.ops[op]);
+    let mut first = None;
+    // One that is not counted may be of a worker that had lost the run.
+    let counted = of(calls, seen).filter(|call| seen.turns.contains_key(&call.number));
+    for call in counted {
+        let asked = &call.asked;
+        let is_thread = there.starts_with(asked) && first.is_none_or(|it| it == asked);
+        holds(Rule::Order, is_thread, || {
+            format!("{name} was shown {asked:?}, first {first:?}, of {there:?}")
+        })?;
+        first = Some(asked);
+        let Some(by) = by else { continue };
+        let before = world.ops.iter().filter(|op| {
+            let is_ours = op.what.thread() == Some(&seen.run.thread_id);
+            is_ours && op.is_done() && op.is_before(by)
+        });
+        let mut due = before.chain([by]).flat_map(texts);
+        let missing = due.find(|text| there.contains(text) && !asked.contains(text));
+        holds(Rule::Order, missing.is_none(), || {
+            format!("{name} was not shown {missing:?}: {asked:?}")
+        })?;
+    }
+    Ok(())
 }
 
 /// What a turn says, as a message.

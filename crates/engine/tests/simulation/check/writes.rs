@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use loomgate_domain::{Message, Metadata, ThreadId, message::Role};
+use loomgate_domain::{Message, Metadata, ThreadId, WhenLocked, message::Role};
 
 use super::may_be_deleted;
 use crate::{
@@ -34,12 +34,12 @@ pub(super) fn check(world: &World) -> Result<(), Violation> {
     metadata(world)
 }
 
-fn users(messages: &[Message]) -> impl Iterator<Item = &Message> {
+pub(super) fn users(messages: &[Message]) -> impl Iterator<Item = &Message> {
     messages.iter().filter(|message| message.role == Role::User)
 }
 
 /// What a request adds to its thread.
-fn texts(op: &Op) -> &[String] {
+pub(super) fn texts(op: &Op) -> &[String] {
     match &op.what {
         What::CreateThread { texts, .. } | What::CreateRun { texts, .. } => texts,
         What::PostMessage { text, .. } => std::slice::from_ref(text),
@@ -55,12 +55,19 @@ fn thread(op: &Op) -> Option<&ThreadId> {
     }
 }
 
+/// Whether what a request adds to its thread may still wait for a run to end.
+fn may_wait(world: &World, op: &Op) -> bool {
+    !world.is_over && op.when_locked() == WhenLocked::Enqueue
+}
+
 fn message(
     world: &World,
     op: &Op,
     there: &BTreeMap<String, (&ThreadId, usize)>,
 ) -> Result<(), Violation> {
-    let is_there = op.is_done() && thread(op).is_some_and(|it| !may_be_deleted(world, it));
+    let is_there = op.is_done()
+        && !may_wait(world, op)
+        && thread(op).is_some_and(|it| !may_be_deleted(world, it));
     for text in texts(op) {
         let found = there.contains_key(text);
         holds(Rule::Writes, found || !is_there, || {
@@ -136,7 +143,8 @@ pub(super) fn listed(world: &World, op: &Op, texts_of_list: &[String]) -> Result
         }
         for text in texts(before) {
             let count = texts_of_list.iter().filter(|it| *it == text).count();
-            holds(Rule::Writes, count == 1, || {
+            let is_right = count == 1 || count == 0 && may_wait(world, before);
+            holds(Rule::Writes, is_right, || {
                 format!("{text} was acknowledged, and is there {count} times: {op:?}")
             })?;
         }

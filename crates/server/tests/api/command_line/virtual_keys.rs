@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::{
     database::kept_below,
-    program::{fail, program, run},
+    program::{Program, fail, program, run},
 };
 
 const SECRET: &str = "sk-canary-0123456789abcdefwxyz";
@@ -219,4 +219,31 @@ async fn virtual_keys_are_changed_where_they_stand() {
         assert_eq!(code, Some(2), "{told}");
         assert!(told.contains(error), "{told}");
     }
+}
+
+#[tokio::test]
+async fn the_log_names_what_the_config_file_puts_out_of_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for slug in ["main", "other"] {
+        let create = ["--slug", slug, "--provider", "openai", "--key-env"];
+        let create = [&["virtual-keys", "create"], &create[..], &["PROVIDER_KEY"]];
+        with_secret(folder, &create.concat(), None).await;
+    }
+    std::fs::write(folder.join("routing.json"), r#"{"virtual_key":"echo"}"#).unwrap();
+    let save = ["configs", "save", "pc-main", "--file", "routing.json"];
+    run(folder, &save).await;
+    let config = "[virtual_keys.main]\nprovider = \"echo\"\n\
+        [configs]\npc-main = { virtual_key = \"echo\" }\n";
+    let program = Program::start(folder, config).await;
+    let log = program.stop().await;
+    let warned = |line: &&str| line.contains(" WARN ");
+    let warned: Vec<&str> = log.lines().filter(warned).collect();
+    let [key, config] = warned[..] else {
+        panic!("{warned:?}");
+    };
+    assert!(key.contains("a virtual key of the database is out of use"));
+    assert!(key.contains("slug=\"main\""), "{key}");
+    assert!(config.contains("a config of the database is out of use"));
+    assert!(config.contains("slug=\"pc-main\""), "{config}");
 }
