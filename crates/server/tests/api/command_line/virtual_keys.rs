@@ -234,7 +234,7 @@ async fn the_log_names_what_the_config_file_puts_out_of_use() {
     let save = ["configs", "save", "pc-main", "--file", "routing.json"];
     run(folder, &save).await;
     let config = "[virtual_keys.main]\nprovider = \"echo\"\n\
-        [configs]\npc-main = { virtual_key = \"echo\" }\n";
+        [configs.pc-main]\njson = '{\"virtual_key\":\"echo\"}'\n";
     let program = Program::start(folder, config).await;
     let log = program.stop().await;
     let warned = |line: &&str| line.contains(" WARN ");
