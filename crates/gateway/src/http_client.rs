@@ -38,6 +38,9 @@ pub use hyper::body::Incoming;
 /// Idle connections kept for each host, and for how long.
 const IDLE_CONNECTIONS: usize = 256;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// What is read at once of an HTTP/1 answer, at most; also the most that its head may be. A
+/// connection keeps that much for as long as it is there.
+const READ_BYTES: usize = 64 * 1024;
 
 /// How often an HTTP/2 server with open requests is asked whether it is there, and how long it may
 /// take to say so.
@@ -134,6 +137,7 @@ fn pool(dial: Dial, tls: &Arc<ClientConfig>) -> Client<Connector, Body> {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
+        .http1_max_buf_size(READ_BYTES)
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .pool_idle_timeout(IDLE_TIMEOUT)
         // Only what was not begun to be written when a pooled connection turned out to be closed.

@@ -289,22 +289,20 @@ pub(crate) async fn whole(
     most: usize,
     idle: Duration,
 ) -> Result<Bytes, Error> {
-    let mut first = Bytes::new();
-    let mut rest = Vec::new();
+    // Most are one piece, which then needs no copy.
+    let (mut first, mut all) = (Bytes::new(), Vec::new());
     while let Some(bytes) = piece(body, idle).await? {
-        if first.len() + rest.len() + bytes.len() > most {
+        if first.len().max(all.len()) + bytes.len() > most {
             return Err(Error::nonsense("The provider's answer is too large."));
         }
         if first.is_empty() {
             first = bytes;
-        } else {
-            rest.extend_from_slice(&bytes);
+            continue;
         }
+        if all.is_empty() {
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&bytes);
     }
-    if rest.is_empty() {
-        return Ok(first);
-    }
-    let mut all = first.to_vec();
-    all.extend_from_slice(&rest);
-    Ok(all.into())
+    Ok(if all.is_empty() { first } else { all.into() })
 }

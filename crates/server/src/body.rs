@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody as _},
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
@@ -16,6 +16,10 @@ use crate::{app::App, error::ApiError};
 
 /// Each second that a body takes beyond `http.body_timeout_s` has to bring this many bytes.
 const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
+
+/// Room that is made at once for a body that says how long it is, at most: what was only said costs
+/// nobody more.
+const AHEAD: u64 = 1 << 20;
 
 /// A body of a request that was checked as a whole. An empty body is what the request says that
 /// it is (`POST /threads` takes one).
@@ -63,6 +67,8 @@ pub(crate) async fn collect_limited(
 }
 
 async fn collect(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, ApiError> {
+    let announced = body.size_hint().lower().min(limit as u64).min(AHEAD);
+    let announced = usize::try_from(announced).unwrap_or(0);
     let mut body = Paced::new(body, limit as u64, timeout);
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -72,6 +78,7 @@ async fn collect(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, A
             first = data;
         } else {
             if rest.is_empty() {
+                rest.reserve(announced.max(first.len() + data.len()));
                 rest.extend_from_slice(&first);
             }
             rest.extend_from_slice(&data);
