@@ -104,7 +104,7 @@ check: cargo ## formatting, lints, dependency rules, unused dependencies
 	@scripts/ensure-cargo-tool.sh cargo-machete 0.9.2
 	cargo machete crates bench chaos
 
-# What is measured is what is published: the `dist` profile. By its letter in docs/performance.md: W=S, W=W1, .. W=W10.
+# What is measured is what is published: the `dist` profile. By its letter in docs/performance.md: W=S, W=W1, .. W=W10; also W=pgvector (docs/file-search.md).
 W ?= S W1 W2 W3 W4 W5 W6 W7 W9 W10
 BENCH := $(TARGET_DIR)/dist/loomgate-bench
 MEASURED := --binary $(TARGET_DIR)/dist/loomgate
@@ -113,14 +113,16 @@ PEERS := --portkey bench/peers/portkey/start.sh --litellm bench/peers/litellm/st
 BENCH_CHAOS = $(TARGET_DIR)/dist/loomgate-chaos $(MEASURED) --postgres-bin "$$(scripts/ensure-postgres.sh)" --document docs/reliability.md
 BENCH_S = $(BENCH) start $(MEASURED) $(TABLES)
 BENCH_W1 = $(BENCH) modify-run --blocks 30 --block-ms 150 $(MEASURED) $(TABLES)
-BENCH_W2 = $(BENCH) relay --block-ms 80 $(MEASURED) $(TABLES) $(PEERS)
+BENCH_W2 = $(BENCH) relay --blocks 15 --block-ms 80 $(MEASURED) $(TABLES) $(PEERS)
 BENCH_W3 = $(BENCH) runs --block-ms 100 $(MEASURED) $(TABLES)
 BENCH_W4 = $(BENCH) streams --blocks 20 --block-ms 2000 $(MEASURED) $(TABLES)
 BENCH_W5 = $(BENCH) open-streams --blocks 1 $(MEASURED) $(TABLES)
 BENCH_W6 = $(BENCH) paging --block-ms 100 $(MEASURED) $(TABLES)
 BENCH_W7 = $(BENCH) file-search $(MEASURED) --document docs/file-search-figures.md
+BENCH_pgvector = $(BENCH) pgvector $(MEASURED) --postgres-bin "$$(scripts/ensure-pgvector.sh)" --document docs/file-search.md
 BENCH_W9 = $(BENCH_CHAOS) resume
-BENCH_W10 = $(BENCH_CHAOS) transactions
+BENCH_W10 = $(BENCH) replicas --blocks 15 --block-ms 200 --postgres-bin "$$(scripts/ensure-postgres.sh)" $(MEASURED) $(TABLES) && \
+	$(BENCH_CHAOS) transactions
 
 .PHONY: bench
 bench: bench-build ## measure everything, or W=W1, and write docs/performance.md (about 30 minutes once built)
@@ -134,7 +136,8 @@ bench-%:
 .PHONY: bench-smoke
 bench-smoke: ## see whether every measurement works and every answer is right, on debug builds; judges no time
 	@for workload in 'start --idle-s 0' modify-run 'relay --only=flat' 'runs --only=1\ client' streams \
-		'open-streams --streams 200 --tokens 1000 --pause-ms 20' 'paging --messages 5000'; do \
+		'open-streams --streams 200 --tokens 1000 --pause-ms 20' 'paging --messages 5000' \
+		"replicas --postgres-bin $$(scripts/ensure-postgres.sh)"; do \
 		eval "$(TARGET_DIR)/debug/loomgate-bench $$workload --binary $(TARGET_DIR)/debug/loomgate --blocks 1 --block-ms 50 --unjudged"; done
 
 .PHONY: bench-build

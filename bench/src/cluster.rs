@@ -183,14 +183,18 @@ impl Cluster {
 
     /// Makes a database. Its URL.
     pub async fn database(&self, name: &str) -> anyhow::Result<String> {
+        let url = self.url(None);
+        self.query(&url, &format!("CREATE DATABASE {name}")).await?;
+        Ok(url.replace("/postgres?", &format!("/{name}?")))
+    }
+
+    /// Carries statements out in a database. What they tell, without heads; several fields stand
+    /// between bars.
+    pub async fn query(&self, url: &str, sql: &str) -> anyhow::Result<String> {
         let mut psql = self.program("psql");
-        psql.args([&self.url(None), "--no-psqlrc", "--quiet"]);
-        psql.arg(format!("--command=CREATE DATABASE {name}"));
-        ensure!(
-            psql.status().await?.success(),
-            "there is no database {name}"
-        );
-        Ok(self.url(None).replace("/postgres?", &format!("/{name}?")))
+        psql.args([url, "--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
+        psql.args(["--set=ON_ERROR_STOP=1", "--command", sql]);
+        output(&mut psql).await
     }
 
     /// Where its files are.
@@ -211,6 +215,14 @@ impl Cluster {
         }
         command
     }
+}
+
+/// What a program prints. Error: it failed, and what it said.
+pub async fn output(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.kill_on_drop(true).output().await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {said}");
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 /// User and group of the first of these names that the machine knows.

@@ -4,23 +4,22 @@
 mod client;
 mod corpus;
 mod embeddings;
+pub(crate) mod pgvector;
 mod report;
 mod scan;
 
 use std::{
-    fmt::Write as _,
     io::Write,
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use loomgate_bench::document;
-use loomgate_search::{ChunkingStrategy, chunks};
+use loomgate_search::ChunkingStrategy;
 use serde_json::json;
-use tokio::process::Command;
 
 use self::{client::Client, corpus::Corpus, report::Figures, scan::Scan};
 use crate::server::Server;
@@ -60,22 +59,16 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let stand_in = embeddings::start().await?;
-    let mut config = "default_virtual_key = \"model\"\n".to_owned();
-    write!(
-        config,
-        "[virtual_keys.model]\nprovider = \"openai\"\nbase_url = \"http://{}/v1\"\napi_key = \"sk-stand-in-000000\"\n",
-        stand_in.address
-    )?;
-    let with_vectors = format!("{config}[file_search]\nembeddings = \"model/stand-in\"\n");
-    let has_vectors = accepts(&options.binary, folder.path(), &with_vectors).await?;
-    let config = if has_vectors { with_vectors } else { config };
-
+    let config = config(stand_in.address);
+    let (texts, mut corpus, size) =
+        texts(options.chunks, options.file_bytes, options.chunk_tokens)?;
     let mut figures = Figures {
-        has_vectors,
         chunk_tokens: options.chunk_tokens,
+        chunks: size.chunks,
+        bytes: size.bytes,
+        files: texts.len(),
         ..Figures::default()
     };
-    let (texts, mut corpus) = texts(options, &mut figures)?;
     writeln!(
         out,
         "file-search: {} files, {} chunks",
@@ -111,36 +104,45 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
     Ok(())
 }
 
-/// Whether the program understands a configuration.
-async fn accepts(binary: &Path, folder: &Path, config: &str) -> anyhow::Result<bool> {
-    let file = folder.join("check.toml");
-    std::fs::write(&file, config)?;
-    let mut command = Command::new(binary);
-    command.arg("check-config").arg("--config").arg(&file);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(command.status().await?.success())
+/// A configuration whose embeddings come from a provider there. Its last section is `file_search`.
+fn config(provider: SocketAddr) -> String {
+    format!(
+        "default_virtual_key = \"model\"\n[virtual_keys.model]\nprovider = \"openai\"\n\
+         base_url = \"http://{provider}/v1\"\napi_key = \"sk-stand-in-000000\"\n\
+         [file_search]\nembeddings = \"model/stand-in\"\n"
+    )
 }
 
 async fn start(options: &Options, folder: &Path, config: &str) -> anyhow::Result<Server> {
     Server::start(&options.binary, folder, config, None).await
 }
 
-/// Texts that have so many chunks.
-fn texts(options: &Options, figures: &mut Figures) -> anyhow::Result<(Arc<[String]>, Corpus)> {
+/// How much there is.
+#[derive(Debug, Default)]
+struct Size {
+    chunks: u32,
+    bytes: usize,
+}
+
+/// Texts of so many bytes that have so many chunks of so many tokens.
+fn texts(
+    chunks: u32,
+    file_bytes: usize,
+    chunk_tokens: usize,
+) -> anyhow::Result<(Arc<[String]>, Corpus, Size)> {
     let mut corpus = Corpus::new(7);
-    let strategy = ChunkingStrategy::new(options.chunk_tokens, 0)?;
-    let mut texts = Vec::new();
-    while figures.chunks < options.chunks {
-        let text = corpus.text(options.file_bytes);
-        for chunk in chunks(&text, strategy, usize::MAX) {
+    let strategy = ChunkingStrategy::new(chunk_tokens, 0)?;
+    let (mut texts, mut size) = (Vec::new(), Size::default());
+    while size.chunks < chunks {
+        let text = corpus.text(file_bytes);
+        for chunk in loomgate_search::chunks(&text, strategy, usize::MAX) {
             chunk?;
-            figures.chunks += 1;
+            size.chunks += 1;
         }
-        figures.bytes += text.len();
+        size.bytes += text.len();
         texts.push(text);
     }
-    figures.files = texts.len();
-    Ok((texts.into(), corpus))
+    Ok((texts.into(), corpus, size))
 }
 
 async fn ingest(

@@ -63,6 +63,8 @@ enum What {
     Paging(paging::Arguments),
     /// Ingestion, searches of 100,000 chunks beside the bare scan, memory, starts, lists.
     FileSearch(file_search::Options),
+    /// Searches of a large store on a PostgreSQL: page by page, by pgvector, in memory.
+    Pgvector(file_search::pgvector::Options),
     /// Passes everything on to an address, without a thought.
     #[command(hide = true)]
     BareRelay(bare::relay::Options),
@@ -81,6 +83,7 @@ impl What {
             self,
             Self::Start(_)
                 | Self::FileSearch(_)
+                | Self::Pgvector(_)
                 | Self::BareRelay(_)
                 | Self::BareEcho
                 | Self::BareHold
@@ -109,6 +112,7 @@ fn main() -> anyhow::Result<()> {
             What::Streams(options) => streams::run(options, out).await,
             What::OpenStreams(arguments) => open_streams::run(arguments, out).await,
             What::FileSearch(options) => file_search::run(options, out).await,
+            What::Pgvector(options) => file_search::pgvector::run(options, out).await,
             What::BareRelay(options) => bare::relay::serve(options, out).await,
             What::BareHold => bare::hold::serve(out).await,
             What::BareEcho => bare::echo::serve(out).await,

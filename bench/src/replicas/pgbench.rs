@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use loomgate_bench::{cluster::Cluster, statistics::count};
-use tokio::process::Command;
+use loomgate_bench::{
+    cluster::{Cluster, output},
+    statistics::count,
+};
 
 use crate::frame::{
     cell::Datum,
@@ -17,10 +19,10 @@ const CLIENTS: u32 = 64;
 /// What its clients change. `seq` is a primary key that nobody else comes to.
 const ROWS: &str = "INSERT INTO threads SELECT (jsonb_populate_record(it, jsonb_build_object( \
     'id', 'thread_raw_' || n, 'seq', 1000000000 + n))).* \
-    FROM (SELECT * FROM threads LIMIT 1) AS it, generate_series(0, 63) AS n; \
+    FROM threads AS it, generate_series(0, 63) AS n WHERE it.seq = (SELECT MIN(seq) FROM threads); \
     INSERT INTO runs SELECT (jsonb_populate_record(it, jsonb_build_object('id', 'run_raw_' || n, \
     'thread_id', 'thread_raw_' || n, 'seq', 1000000000 + n, 'lease_until', NULL, 'expires_at', NULL))).* \
-    FROM (SELECT * FROM runs LIMIT 1) AS it, generate_series(0, 63) AS n";
+    FROM runs AS it, generate_series(0, 63) AS n WHERE it.seq = (SELECT MIN(seq) FROM runs)";
 /// As the store has it.
 const SCRIPT: &str = "\\set n random(1, 1000000000)\n\
     UPDATE runs SET metadata = concat('{\"client\":\"', CAST(:client_id AS int), '\",\"n\":\"', CAST(:n AS int), '\"}') \
@@ -40,13 +42,9 @@ pub(super) struct Pgbench {
 impl Pgbench {
     /// In a database with a run.
     pub(super) async fn on(cluster: &Cluster, url: &str) -> anyhow::Result<Self> {
-        let mut psql = cluster.program("psql");
-        psql.args([url, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]);
-        output(psql.arg(format!("--command={ROWS}"))).await?;
-        let mut psql = cluster.program("psql");
-        psql.args([url, "--no-psqlrc", "--tuples-only", "--no-align"]);
-        psql.arg("--command=SELECT workspace_id FROM runs WHERE id = 'run_raw_0'");
-        let workspace = output(&mut psql).await?.trim().to_owned();
+        cluster.query(url, ROWS).await?;
+        let workspace = "SELECT workspace_id FROM runs WHERE id = 'run_raw_0'";
+        let workspace = cluster.query(url, workspace).await?;
         let data = cluster.data();
         let folder = data.parent().context("a folder has a parent")?;
         std::fs::write(folder.join("modify-run.sql"), SCRIPT)?;
@@ -104,13 +102,6 @@ impl Pgbench {
             ..Spent::default()
         }))
     }
-}
-
-async fn output(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.kill_on_drop(true).output().await?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?}: {said}");
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Transactions in a second, without the time in which connections came about.

@@ -1,17 +1,13 @@
 //! Stores that are too large for the memory, in a database that has pgvector: against the same search
 //! page by page, by a process that began before the database had it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
-use futures::{FutureExt, future::BoxFuture};
 use loomgate_domain::{
-    VectorStoreId, WorkspaceId,
+    VectorStoreId,
     vector_store::{AttributeValue, Attributes},
 };
-use loomgate_engine::{EmbedError, Embedder, Engine, Purpose};
+use loomgate_engine::Embedder;
 use loomgate_search::filter::Filter;
 use loomgate_store::{Options, Postgres, PostgresUrl, Store};
 use loomgate_testkit::postgres::Database;
@@ -135,87 +131,4 @@ async fn codes_are_not_read_where_pgvector_tells() {
     let again = library.engine_of(&library.store, by(), 0);
     assert_eq!(library.names(&again, "a cat or dog").await, [""; 0]);
     indexer.drain().await.unwrap();
-}
-
-/// 384 numbers by chance for each text.
-#[derive(Debug)]
-struct Scatter;
-
-impl Embedder for Scatter {
-    fn identity(&self) -> &'static str {
-        "scatter"
-    }
-
-    fn embed<'a>(
-        &'a self,
-        _workspace: &'a WorkspaceId,
-        texts: &'a [&'a str],
-        _purpose: Purpose,
-    ) -> BoxFuture<'a, Result<Vec<Vec<f32>>, EmbedError>> {
-        let vector = |text: &&str| {
-            let mut bytes = [0; 2 * 384];
-            blake3::Hasher::new()
-                .update(text.as_bytes())
-                .finalize_xof()
-                .fill(&mut bytes);
-            let numbers = bytes.chunks_exact(2);
-            numbers
-                .map(|it| f32::from(i16::from_le_bytes([it[0], it[1]])))
-                .collect()
-        };
-        let vectors = texts.iter().map(vector).collect();
-        async move { Ok(vectors) }.boxed()
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement: some minutes, and a machine for itself (docs/file-search.md)"]
-async fn pages_against_pgvector() {
-    let database = Database::for_pgvector();
-    let library = Library::on(open(&database)).await;
-    let by = || Some(Arc::new(Scatter) as Arc<dyn Embedder>);
-    let old = library.indexer_of(&library.store, by()).await;
-    for n in 0..20_u32 {
-        let from = n as usize * 1_000;
-        library.index(n + 1, &paragraphs(from..from + 1_000)).await;
-    }
-    database.execute("CREATE EXTENSION vector");
-    let store = open(&database);
-    let began = Instant::now();
-    let new = library.indexer_of(&store, by()).await;
-    filled_in(&database).await;
-    println!(
-        "filled in after {:?}: {:?}",
-        began.elapsed(),
-        kept(&database)
-    );
-    old.drain().await.unwrap();
-    new.drain().await.unwrap();
-    database.execute("ANALYZE");
-    for (name, store, bytes) in [
-        ("pages", &library.store, 0),
-        ("pgvector", &store, 0),
-        ("memory", &store, 100 * MIB),
-    ] {
-        let engine = library.engine_of(store, by(), bytes);
-        let times = timed(&library, &engine).await;
-        println!(
-            "{name}: median {:?}, worst {:?}",
-            times[times.len() / 2],
-            times.last()
-        );
-    }
-}
-
-/// How long searches took, in the order of that. The first of all is not counted.
-async fn timed(library: &Library, engine: &Engine) -> Vec<Duration> {
-    let mut times = Vec::new();
-    for n in 0..21 {
-        let began = Instant::now();
-        library.find(engine, &format!("zebra{n}")).await;
-        times.push(began.elapsed());
-    }
-    times.remove(0);
-    times.sort();
-    times
 }
