@@ -1,23 +1,12 @@
-use std::{fs, process::Command, sync::LazyLock};
+use std::{fs, sync::LazyLock};
 
+use loomgate_testkit::embeddings::model;
 use serde_json::Value;
 
 use super::*;
 use crate::vector::cosine;
 
-/// The model's folder, downloaded once.
-fn folder() -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/get-embedding-model.sh");
-    let output = Command::new(script).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
-}
-
-static MODEL: LazyLock<Model> = LazyLock::new(|| Model::load(&folder()).unwrap());
+static MODEL: LazyLock<Model> = LazyLock::new(|| Model::load(&model()).unwrap());
 
 #[test]
 fn embeddings_are_those_of_another_implementation() {
@@ -103,7 +92,7 @@ fn a_batch_gives_what_each_text_alone_gives() {
 
 #[test]
 fn a_vocabulary_from_json_is_that_of_the_list() {
-    let (plain, json) = (tempfile::tempdir().unwrap(), folder());
+    let (plain, json) = (tempfile::tempdir().unwrap(), model());
     fs::copy(
         json.join("tokenizer.json"),
         plain.path().join("tokenizer.json"),
@@ -119,7 +108,7 @@ fn a_vocabulary_from_json_is_that_of_the_list() {
 
 #[test]
 fn a_wrong_folder_says_what_is_wrong() {
-    let good = folder();
+    let good = model();
     let problem = |change: &dyn Fn(&Path)| {
         let folder = tempfile::tempdir().unwrap();
         for name in ["config.json", "vocab.txt", "sentence_bert_config.json"] {

@@ -1,7 +1,10 @@
 //! `file_search` by what texts mean: embeddings of a provider, from the upload of a file to the passages
 //! of a run, and what becomes of it when the provider fails.
 
-use loomgate_testkit::upstream::{FakeUpstream, Recorded, Reply};
+use loomgate_testkit::{
+    embeddings,
+    upstream::{FakeUpstream, Recorded, Reply},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -118,6 +121,41 @@ async fn a_question_finds_what_shares_no_word_with_it() {
     let steps = of_run(&app, &run, "steps?").await;
     let results = &steps[0]["step_details"]["tool_calls"][0]["file_search"]["results"];
     assert_eq!(results[0]["file_name"], "foods.txt", "{results}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_local_model_finds_what_shares_no_word_with_a_question() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = embeddings::model();
+    let options = format!(
+        "[indexing]\nconcurrency = 2\n[file_search]\nembeddings = 'local:{}'\n",
+        model.display()
+    );
+    let app = TestApp::start_in(folder, FakeUpstream::start().await, &options).await;
+    let files: [(&str, &[u8]); 3] = [
+        ("pets.txt", b"Kittens sleep for most of the day."),
+        (
+            "taxes.txt",
+            b"Income has to be declared by the end of March.",
+        ),
+        (
+            "food.txt",
+            b"Knead the dough and let it rise before baking.",
+        ),
+    ];
+    let store = store_of(&app, &files).await;
+    for (question, name) in [
+        ("How long do young cats rest?", "pets.txt"),
+        ("When is my money reported to the state?", "taxes.txt"),
+        ("How is bread made?", "food.txt"),
+    ] {
+        let body = json!({"query": question, "max_num_results": 1});
+        let page = ok(&app.post(&path(&store, "search"), &body).await);
+        assert_eq!(page["data"][0]["filename"], name, "{question}: {page}");
+    }
+    // Nobody else was asked.
+    assert_eq!(app.upstream.requests().len(), 0);
     app.stop().await;
 }
 
