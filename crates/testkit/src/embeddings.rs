@@ -1,5 +1,7 @@
 //! A real model of embeddings: all-MiniLM-L6-v2, as Loomgate runs it itself.
 
+#![expect(clippy::unwrap_used, reason = "only tests call this")]
+
 use std::{
     path::{Path, PathBuf},
     process::Command,
