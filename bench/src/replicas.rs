@@ -5,6 +5,7 @@ mod pgbench;
 
 use std::{io::Write, path::PathBuf, time::Duration};
 
+use futures::future::try_join_all;
 use loomgate_bench::cluster::Cluster;
 use tempfile::TempDir;
 
@@ -35,8 +36,8 @@ const NEEDED: f64 = 2.0;
 const TOKENS: usize = 8;
 /// Runs that one client has in a block, at most.
 const NUMBERS: u64 = 1_000_000;
-/// Beside its defaults.
-const SETTINGS: &str = "shared_buffers = 256MB";
+/// Beside its defaults. A checkpoint would be in one arm's way alone.
+const SETTINGS: &str = "shared_buffers = 256MB\nmax_wal_size = 8GB\ncheckpoint_timeout = 1h";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -161,9 +162,7 @@ impl Replicas {
     async fn block(&self, callers: Vec<impl Caller>, load: Load) -> anyhow::Result<(Done, Spent)> {
         let before = self.spent().await?;
         let done = load::run(callers, load).await?;
-        for server in &self.servers {
-            server.settle().await?;
-        }
+        try_join_all(self.servers.iter().map(Server::settle)).await?;
         Ok((done, self.spent().await?.since(before)))
     }
 }

@@ -322,6 +322,7 @@ impl From<loomgate_store::Error> for ApiError {
             Error::UploadClosed(status) => Self::upload_closed(status),
             Error::NoSuchParts(ids) => Self::no_such_parts(&ids),
             Error::DuplicateParts(id) => Self::duplicate_part(&id),
+            Error::PartsTooLarge { most } => Self::parts_too_large(most),
             Error::UploadSize { expected, got } => Self::upload_size(expected, got),
             // The engine turns a locked thread into the text that its action calls for.
             Error::ActiveRun { .. }

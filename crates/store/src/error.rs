@@ -50,6 +50,12 @@ pub enum Error {
     /// A part is named twice; nothing was written.
     #[error("the part {0} is named twice")]
     DuplicateParts(String),
+    /// All parts of an upload would have more bytes than they may have; nothing was written.
+    #[error("the parts would have more than {most} bytes")]
+    PartsTooLarge {
+        /// As many as there may be.
+        most: u64,
+    },
     /// The parts are not as long as the upload; nothing was written.
     #[error("{got} bytes where {expected} were announced")]
     UploadSize {

@@ -38,6 +38,8 @@ statements! {
     DELETE = "DELETE FROM uploads WHERE workspace_id = $1 AND id = $2";
     ADD_PART = "INSERT INTO upload_parts (workspace_id, upload_id, id, created_at, blob_id, bytes) \
         VALUES ($1, $2, $3, $4, $5, $6)";
+    PARTS_BYTES = "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM upload_parts \
+        WHERE workspace_id = $1 AND upload_id = $2";
     PARTS = "SELECT p.id, p.blob_id, b.hash, p.bytes FROM upload_parts p JOIN blobs b \
         ON b.workspace_id = p.workspace_id AND b.id = p.blob_id \
         WHERE p.workspace_id = $1 AND p.upload_id = $2";
@@ -112,14 +114,17 @@ impl Uploads<'_> {
             .await
     }
 
-    /// Adds a part whose bytes were written as this blob. `None`: no such upload.
+    /// Adds a part whose bytes were written as this blob, where all parts have no more than `most`
+    /// bytes together. `None`: no such upload.
     ///
-    /// Errors: [`Error::UploadClosed`], [`Error::Swept`], [`Error::Repeated`].
+    /// Errors: [`Error::UploadClosed`], [`Error::PartsTooLarge`], [`Error::Swept`],
+    /// [`Error::Repeated`].
     pub async fn add_part(
         &self,
         ws: &WorkspaceId,
         part: UploadPart,
         blob: Blob,
+        most: u64,
         receipt: Option<Receipt>,
     ) -> Result<Option<()>, Error> {
         let ws = ws.clone();
@@ -131,8 +136,15 @@ impl Uploads<'_> {
                     return receipts::withdraw(tx, &ws, receipt.as_ref());
                 };
                 expect_pending(&upload)?;
-                let adopted = blobs::adopt(tx, &ws, &blob, now)?;
+                let place = values![&ws, &part.upload_id];
+                let there = tx
+                    .row(PARTS_BYTES, place, |row| row.integer(0))?
+                    .unwrap_or(0);
                 let bytes = i64::try_from(blob.bytes).unwrap_or(i64::MAX);
+                if u64::try_from(there.saturating_add(bytes)).unwrap_or(u64::MAX) > most {
+                    return Err(Error::PartsTooLarge { most });
+                }
+                let adopted = blobs::adopt(tx, &ws, &blob, now)?;
                 let values = values![&ws, &part.upload_id, &part.id, now, &adopted, bytes];
                 tx.execute(ADD_PART, values)?;
                 Ok(Some(()))

@@ -124,6 +124,16 @@ impl ApiError {
         .code("invalid_value")
     }
 
+    /// 400: no more parts of an upload are kept.
+    pub fn parts_too_large(most: u64) -> Self {
+        Self::invalid(format!(
+            "The parts of this upload would have more than {most} bytes together. Complete it with the \
+             parts that are there, or cancel it and begin again."
+        ))
+        .param("data")
+        .code("invalid_value")
+    }
+
     /// 400: the parts are not what was announced.
     pub fn upload_size(expected: u64, got: u64) -> Self {
         Self::invalid(format!(

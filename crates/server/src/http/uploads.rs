@@ -106,8 +106,9 @@ async fn add_part(
     };
     let (reply, receipt) = once.clone().reply(&object::UploadPart::from(&part))?;
     let unused = blob.id.clone();
+    let together = app.config.limits.upload_total_bytes;
     let added = uploads
-        .add_part(&caller.workspace, part, blob, receipt)
+        .add_part(&caller.workspace, part, blob, together, receipt)
         .await;
     match added {
         Ok(Some(())) => Ok(reply),

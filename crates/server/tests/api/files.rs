@@ -35,7 +35,8 @@ fn form(parts: &[FormPart<'_>]) -> Vec<u8> {
     body
 }
 
-fn with_form(request: RequestBuilder, parts: &[FormPart<'_>]) -> RequestBuilder {
+/// A request with a form.
+pub(crate) fn with_form(request: RequestBuilder, parts: &[FormPart<'_>]) -> RequestBuilder {
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
     request.header("content-type", kind).body(form(parts))
 }

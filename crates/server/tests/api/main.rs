@@ -23,6 +23,8 @@ mod file_search_vectors;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod idempotency;

@@ -22,6 +22,9 @@ pub(crate) struct Program {
     log: PathBuf,
 }
 
+/// The program's file.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_loomgate");
+
 /// Variables that make virtual keys.
 const ACCOUNTS: [&str; 4] = [
     "OPENAI_API_KEY",
@@ -33,7 +36,11 @@ const ACCOUNTS: [&str; 4] = [
 /// The program in a folder, with the database that goes with it, and without what the environment
 /// of the tests would tell it.
 pub(crate) fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loomgate"));
+    at_home(Command::new(PROGRAM), folder)
+}
+
+/// A command that starts the program, with the same.
+pub(crate) fn at_home(mut command: Command, folder: &Path) -> Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("LOOMGATE_") || ACCOUNTS.contains(&&*text) {
@@ -63,7 +70,8 @@ impl Program {
         Self::of(command, folder).await
     }
 
-    async fn of(mut command: Command, folder: &Path) -> Self {
+    /// A command that ends with the program's name, to which `serve` is added.
+    pub(crate) async fn of(mut command: Command, folder: &Path) -> Self {
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("LOOMGATE_LOG", "trace")
@@ -92,9 +100,14 @@ impl Program {
         }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Ends the process with SIGTERM. Returns what it logged.
     pub(crate) async fn stop(mut self) -> String {
-        let pid = self.child.id().unwrap().to_string();
+        let pid = self.id().to_string();
         let killed = Command::new("kill").args(["-TERM", &pid]).status().await;
         assert!(killed.unwrap().success());
         let ended = self.child.wait().await.unwrap();

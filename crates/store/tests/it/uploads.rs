@@ -23,6 +23,9 @@ on_both_engines! {
     a_foreign_workspace_sees_and_changes_nothing,
 }
 
+/// What the parts of an upload may have together.
+const MOST: u64 = u64::MAX;
+
 fn upload(n: u32, bytes: u64) -> Upload {
     Upload {
         id: id(n),
@@ -49,7 +52,10 @@ async fn add(store: &Store, upload: u32, n: u32, at: Timestamp) -> Result<Option
         upload_id: id(upload),
         created_at: at,
     };
-    store.uploads().add_part(&ws(), part, blob, None).await
+    store
+        .uploads()
+        .add_part(&ws(), part, blob, MOST, None)
+        .await
 }
 
 /// An upload of one byte, and its part.
@@ -270,7 +276,7 @@ async fn a_foreign_workspace_sees_and_changes_nothing(home: Home) {
         created_at: NOW,
     };
     let added = uploads
-        .add_part(&foreign, part, blob(4), None)
+        .add_part(&foreign, part, blob(4), MOST, None)
         .await
         .unwrap();
     assert_eq!(added, None);

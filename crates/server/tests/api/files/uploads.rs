@@ -221,6 +221,27 @@ async fn an_upload_says_what_it_will_be() {
 }
 
 #[tokio::test]
+async fn parts_that_nobody_needs_do_not_fill_the_disk() {
+    let app = TestApp::start_with("[limits]\nupload_total_bytes = 10\n").await;
+    let upload = begin(&app, 4).await;
+    let (one, two) = (
+        part(&app, &upload, b"abcd").await,
+        part(&app, &upload, b"abcd").await,
+    );
+    let parts = format!("{upload}/parts");
+    let refused = send(&app, &parts, &[("data", Some("data"), b"abc")]).await;
+    let error = refused.error(400);
+    assert!(error.message.contains("more than 10 bytes"), "{error:?}");
+    assert_eq!(error.param.as_deref(), Some("data"));
+    // What fits is still taken, and the upload is not spoiled.
+    part(&app, &upload, b"ab").await;
+    let answer = complete(&app, &upload, &json!({"part_ids": [one]})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_ne!(one, two);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_cancelled_or_expired_upload_takes_nothing_more() {
     let app = TestApp::start().await;
     let cancelled = begin(&app, 2).await;
