@@ -257,12 +257,9 @@ fn compare(report: &mut Report<'_>, place: usize, row: Row) {
     for (what, ratios) in more {
         report.compare(what, "", ratios, None);
     }
-    let most = match row.what {
-        What::Modify => 1.0,
-        What::Run(_) => 4.0,
-    };
+    let most = (row.what != What::Modify).then_some(Goal::AtMost(4.0));
     for (what, commits) in commits {
-        report.compare(what, "", commits, Some(Goal::AtMost(most)));
+        report.compare(what, "", commits, most);
     }
 }
 

@@ -36,7 +36,9 @@ statements! {
 }
 
 postgres_statements! {
-    // Parameters: the words, the marks of the stores, how many chunks these have, the workspace.
+    // Parameters: the words, the marks of the stores, how many chunks these have, the workspace. The
+    // best are looked up one after the other until there are enough, whatever the server takes the
+    // tables' sizes for: it would as soon go through all chunks, and through all that is ranked for each.
     SEARCH_WEIGHTED = concat!("WITH word AS (SELECT '''' || word || '''' AS word, \
             MIN(place)::int - 1 AS place \
             FROM regexp_split_to_table($1, ' ') WITH ORDINALITY AS words (word, place) \
@@ -50,10 +52,11 @@ postgres_statements! {
         ranked AS (SELECT hit.seq, SUM(hit.rank * rarity.rarity) AS score, \
             BIT_OR(1::bigint << hit.place) AS held FROM hit \
             JOIN rarity ON rarity.word = hit.word GROUP BY hit.seq) \
-        SELECT chunks.seq, vector_store_files.attributes, \
-            CEIL(ranked.score * 1000000)::bigint, ranked.held FROM ranked \
-        JOIN chunks ON chunks.seq = ranked.seq ", searched!(), " \
-        WHERE chunks.workspace_id = $4 ORDER BY ranked.score DESC, chunks.seq LIMIT $5 OFFSET $6");
+        SELECT chunk.seq, chunk.attributes, CEIL(best.score * 1000000)::bigint, best.held \
+        FROM (SELECT seq, score, held FROM ranked ORDER BY score DESC, seq OFFSET 0) AS best \
+        CROSS JOIN LATERAL (SELECT chunks.seq, vector_store_files.attributes FROM chunks ",
+            searched!(), " WHERE chunks.workspace_id = $4 AND chunks.seq = best.seq OFFSET 0) AS chunk \
+        ORDER BY best.score DESC, best.seq LIMIT $5 OFFSET $6");
 }
 
 /// Finds the chunks that fit best.

@@ -52,11 +52,6 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// Every statement finds its rows by an index, whatever the server knows of its tables: of one that was
-/// just filled it knows nothing, and would read all of it for each page.
-const BY_INDEX: &str =
-    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
-
 impl Target {
     pub(crate) fn new(options: &Postgres) -> Result<Arc<Self>, Error> {
         let mut config = options.url.config.clone();
@@ -123,7 +118,7 @@ impl Target {
         };
         format!(
             "SET default_transaction_isolation = 'read committed'; SET statement_timeout = {}; \
-             SET idle_in_transaction_session_timeout = {}; {BY_INDEX}{flushed}{uncompiled}",
+             SET idle_in_transaction_session_timeout = {}{flushed}{uncompiled}",
             self.statement_timeout.as_millis(),
             IDLE_IN_TRANSACTION.as_millis(),
         )
