@@ -39,7 +39,7 @@ postgres_statements! {
     // Parameters: the words, the marks of the stores, how many chunks these have, the workspace. The
     // best are looked up one after the other until there are enough, whatever the server takes the
     // tables' sizes for: it would as soon go through all chunks, and through all that is ranked for each.
-    SEARCH_WEIGHTED = concat!("WITH word AS (SELECT '''' || word || '''' AS word, \
+    SEARCH_WEIGHTED = "WITH word AS (SELECT '''' || word || '''' AS word, \
             MIN(place)::int - 1 AS place \
             FROM regexp_split_to_table($1, ' ') WITH ORDINALITY AS words (word, place) \
             WHERE word <> '' GROUP BY 1), \
@@ -54,9 +54,12 @@ postgres_statements! {
             JOIN rarity ON rarity.word = hit.word GROUP BY hit.seq) \
         SELECT chunk.seq, chunk.attributes, CEIL(best.score * 1000000)::bigint, best.held \
         FROM (SELECT seq, score, held FROM ranked ORDER BY score DESC, seq OFFSET 0) AS best \
-        CROSS JOIN LATERAL (SELECT chunks.seq, vector_store_files.attributes FROM chunks ",
-            searched!(), " WHERE chunks.workspace_id = $4 AND chunks.seq = best.seq OFFSET 0) AS chunk \
-        ORDER BY best.score DESC, best.seq LIMIT $5 OFFSET $6");
+        CROSS JOIN LATERAL (SELECT chunks.seq, file.attributes FROM chunks \
+            CROSS JOIN LATERAL (SELECT workspace_id, shown, attributes FROM vector_store_files \
+                WHERE seq = chunks.entry OFFSET 0) AS file \
+            WHERE chunks.seq = best.seq AND chunks.workspace_id = $4 \
+            AND file.workspace_id = $4 AND file.shown = chunks.generation OFFSET 0) AS chunk \
+        ORDER BY best.score DESC, best.seq LIMIT $5 OFFSET $6";
 }
 
 /// Finds the chunks that fit best.

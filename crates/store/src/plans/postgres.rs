@@ -167,3 +167,20 @@ fn values_and_columns_are_of_the_types_that_the_store_knows() {
         }
     }
 }
+
+#[test]
+fn what_is_ranked_is_looked_up_one_by_one_also_where_nothing_is_known_of_the_tables() {
+    // As servers ask for it, and as nobody has analysed anything.
+    let plans = plans("SET plan_cache_mode = force_generic_plan", &[]);
+    let (_, plan) = plans.iter().find(|((name, _), _)| *name == RANKED).unwrap();
+    let nodes = nodes(plan);
+    let of = |table: &str| {
+        let of = nodes.iter().filter(|node| node["Relation Name"] == *table);
+        of.map(|node| node["Index Name"].as_str().unwrap_or("none"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("chunks"), ["chunks_pkey"]);
+    assert_eq!(of("vector_store_files"), ["vector_store_files_pkey"]);
+    let compares = nodes.iter().find(|node| !node["Join Filter"].is_null());
+    assert_eq!(compares, None);
+}
