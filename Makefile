@@ -121,7 +121,7 @@ BENCH_W6 = $(BENCH) paging --block-ms 100 $(MEASURED) $(TABLES)
 BENCH_W7 = $(BENCH) file-search $(MEASURED) --document docs/file-search-figures.md
 BENCH_pgvector = $(BENCH) pgvector $(MEASURED) --postgres-bin "$$(scripts/ensure-pgvector.sh)" --document docs/file-search.md
 BENCH_W9 = $(BENCH_CHAOS) resume
-BENCH_W10 = $(BENCH) replicas --blocks 15 --block-ms 400 --postgres-bin "$$(scripts/ensure-postgres.sh)" $(MEASURED) $(TABLES) && \
+BENCH_W10 = $(BENCH) replicas --blocks 15 --block-ms 600 --postgres-bin "$$(scripts/ensure-postgres.sh)" $(MEASURED) $(TABLES) && \
 	$(BENCH_CHAOS) transactions
 
 .PHONY: bench
