@@ -49,12 +49,7 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
         server,
         echo: bare::start(&["bare-echo"]).await?,
         raw: RawStore::open(folder.path().join("raw").join("raw.db")).await?,
-        load: Load {
-            pace: None,
-            warm_up: 3,
-            length: options.length(),
-            sleeps: false,
-        },
+        load: Load::flat_out(3, options.length()),
     };
     let mut cells = CLIENTS.map(|clients| {
         let judged = match clients {

@@ -102,12 +102,7 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
         server,
         runtime: Some(raw::runtime()?),
         rows,
-        load: Load {
-            pace: None,
-            warm_up: 3,
-            length: options.length(),
-            sleeps: false,
-        },
+        load: Load::flat_out(3, options.length()),
     };
     let cells = bench.rows.iter().map(|row| Cell {
         name: row.name(),

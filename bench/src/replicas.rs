@@ -3,7 +3,7 @@
 
 mod pgbench;
 
-use std::{io::Write, path::PathBuf, time::Duration};
+use std::{io::Write, path::PathBuf};
 
 use futures::future::try_join_all;
 use loomgate_bench::cluster::Cluster;
@@ -18,9 +18,12 @@ use crate::{
         report::{Goal, Report},
         turns::{self, Stage},
     },
-    model::{self, Question},
+    model,
     modify_run::{self, Modify},
-    runs::client::{self, Client, Form},
+    runs::{
+        NEEDED,
+        client::{self, Asked, Client, Form},
+    },
     server::Server,
     stand_in::StandIn,
 };
@@ -30,12 +33,6 @@ const ONE: Arm = "1 process";
 const ONE_AGAIN: Arm = "1 process, again";
 const TWO: Arm = "2 processes";
 const THREE: Arm = "3 processes";
-/// Transactions that a run can not do without: that it was made, and that it has ended.
-const NEEDED: f64 = 2.0;
-/// Tokens of an answer.
-const TOKENS: usize = 8;
-/// Runs that one client has in a block, at most.
-const NUMBERS: u64 = 1_000_000;
 /// Beside its defaults. A checkpoint would be in one arm's way alone.
 const SETTINGS: &str = "shared_buffers = 256MB\nmax_wal_size = 8GB\ncheckpoint_timeout = 1h";
 
@@ -174,8 +171,7 @@ struct Bench {
     cluster: Cluster,
     _model: StandIn,
     rows: Vec<Row>,
-    /// Runs so far.
-    asked: u64,
+    asked: Asked,
     load: Load,
 }
 
@@ -205,13 +201,8 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
             .into_iter()
             .filter(|row| row.name().contains(&options.only))
             .collect(),
-        asked: 0,
-        load: Load {
-            pace: None,
-            warm_up: 1,
-            length: options.length(),
-            sleeps: false,
-        },
+        asked: Asked::default(),
+        load: Load::flat_out(1, options.length()),
     };
     let mut cells: Vec<_> = bench.rows.iter().map(|row| row.cell()).collect();
     let mut dice = options.dice();
@@ -289,16 +280,8 @@ impl Stage for Bench {
                 set.block(callers, self.load).await?
             }
             What::Run(form) => {
-                let first = self.asked;
-                self.asked += u64::from(row.clients) * NUMBERS;
                 let mut callers = Vec::new();
-                for client in 0..row.clients {
-                    let question = Question {
-                        number: first + u64::from(client) * NUMBERS,
-                        calls: 0,
-                        tokens: TOKENS,
-                        gap: Duration::ZERO,
-                    };
+                for (client, question) in (0..).zip(self.asked.by(row.clients, 0)) {
                     let server = set.of(client);
                     callers.push(Client::open(server, &set.assistant, question, form).await?);
                 }

@@ -5,7 +5,7 @@ pub(crate) mod client;
 
 use std::io::Write;
 
-use self::client::{Client, Form};
+use self::client::{Asked, Client, Form};
 use crate::{
     frame::{
         Options, SERVER_CORE,
@@ -25,9 +25,7 @@ const RAW: Arm = "raw store";
 /// The model, called directly: what the load can do.
 const MODEL: Arm = "model alone";
 /// Commits that a run can not do without: that it was made, and that it has ended.
-const NEEDED: f64 = 2.0;
-/// Tokens of an answer.
-const TOKENS: usize = 8;
+pub(crate) const NEEDED: f64 = 2.0;
 
 /// A type of run, and how many at the same time.
 #[derive(Debug, Clone, Copy)]
@@ -92,13 +90,9 @@ struct Bench {
     raw: RawStore,
     assistant: String,
     rows: Vec<Row>,
-    /// Runs so far.
-    asked: u64,
+    asked: Asked,
     load: Load,
 }
-
-/// Runs that one client has in a block, at most.
-const NUMBERS: u64 = 1_000_000;
 
 pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -115,13 +109,8 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> anyhow::Resu
         rows: rows
             .filter(|row| row.name().contains(&options.only))
             .collect(),
-        asked: 0,
-        load: Load {
-            pace: None,
-            warm_up: 1,
-            length: options.length(),
-            sleeps: false,
-        },
+        asked: Asked::default(),
+        load: Load::flat_out(1, options.length()),
     };
     let cell = |row: &Row| Cell::new(row.name(), &row.arms(), row.judged());
     let mut cells: Vec<_> = bench.rows.iter().map(cell).collect();
@@ -170,14 +159,7 @@ impl Stage for Bench {
         if arm == RAW {
             return self.raw.block(row.clients, self.load).await;
         }
-        let first = self.asked;
-        self.asked += u64::from(row.clients) * NUMBERS;
-        let questions = (0..row.clients).map(|client| Question {
-            number: first + u64::from(client) * NUMBERS,
-            calls: row.calls,
-            tokens: TOKENS,
-            gap: std::time::Duration::ZERO,
-        });
+        let questions = self.asked.by(row.clients, row.calls);
         if arm == MODEL {
             let mut callers = Vec::new();
             for question in questions {

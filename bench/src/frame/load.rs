@@ -36,6 +36,18 @@ pub(crate) struct Load {
     pub(crate) sleeps: bool,
 }
 
+impl Load {
+    /// As many calls as there can be, with so many of each caller before.
+    pub(crate) fn flat_out(warm_up: u32, length: Duration) -> Self {
+        Self {
+            pace: None,
+            warm_up,
+            length,
+            sleeps: false,
+        }
+    }
+}
+
 /// What came of a block.
 pub(crate) struct Done {
     /// How long the calls took, in seconds; at a pace from the time that they were due.

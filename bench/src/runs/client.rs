@@ -35,6 +35,29 @@ impl Form {
 /// The pauses before the first look at a run, and between any two.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(16)];
 
+/// Tokens of an answer.
+const TOKENS: usize = 8;
+/// Runs that one client has in a block, at most.
+const NUMBERS: u64 = 1_000_000;
+
+/// Numbers of questions that were given out: none is asked twice.
+#[derive(Debug, Default)]
+pub(crate) struct Asked(u64);
+
+impl Asked {
+    /// The first question of each client of a block, with so many function calls.
+    pub(crate) fn by(&mut self, clients: u32, calls: usize) -> impl Iterator<Item = Question> {
+        let first = self.0;
+        self.0 += u64::from(clients) * NUMBERS;
+        (0..clients).map(move |client| Question {
+            number: first + u64::from(client) * NUMBERS,
+            calls,
+            tokens: TOKENS,
+            gap: Duration::ZERO,
+        })
+    }
+}
+
 /// One client.
 pub(crate) struct Client {
     api: Api,

@@ -106,7 +106,12 @@ async fn add_part(
     };
     let (reply, receipt) = once.clone().reply(&object::UploadPart::from(&part))?;
     let unused = blob.id.clone();
-    let together = app.config.limits.upload_total_bytes;
+    // As much as was announced, and room for what comes twice.
+    let together = app
+        .config
+        .limits
+        .upload_total_bytes
+        .saturating_add(upload.bytes);
     let added = uploads
         .add_part(&caller.workspace, part, blob, together, receipt)
         .await;

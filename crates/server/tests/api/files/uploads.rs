@@ -222,7 +222,7 @@ async fn an_upload_says_what_it_will_be() {
 
 #[tokio::test]
 async fn parts_that_nobody_needs_do_not_fill_the_disk() {
-    let app = TestApp::start_with("[limits]\nupload_total_bytes = 10\n").await;
+    let app = TestApp::start_with("[limits]\nupload_total_bytes = 6\n").await;
     let upload = begin(&app, 4).await;
     let (one, two) = (
         part(&app, &upload, b"abcd").await,
