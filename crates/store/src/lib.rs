@@ -108,7 +108,8 @@ pub use threads::{Deleted, ThreadStores, Threads};
 pub use uploads::{Completed, Completion, Uploads};
 pub use vector_stores::{
     Attaching, FileBatches, Indexed, Indexing, IndexingClaim, IndexingGuard, IndexingTask,
-    NewVectorStore, NewVectorStoreFile, Outdated, PutFiles, Swept, VectorStoreFiles, VectorStores,
+    IndexingTurns, NewVectorStore, NewVectorStoreFile, Outdated, PutFiles, Swept, VectorStoreFiles,
+    VectorStores,
 };
 pub use virtual_keys::VirtualKeys;
 pub use waiting::{IfLocked, WAITING_MAX};

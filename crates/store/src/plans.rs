@@ -90,6 +90,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         vector_stores::FILE_STATEMENTS,
         vector_stores::MOVE_STATEMENTS,
         vector_stores::QUEUE_STATEMENTS,
+        vector_stores::TURN_STATEMENTS,
         vector_stores::RENEWAL_STATEMENTS,
         vector_stores::SWEEP_STATEMENTS,
         uploads::STATEMENTS,

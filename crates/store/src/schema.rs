@@ -23,6 +23,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/sqlite/0010_chunks.sql"),
         include_str!("../migrations/sqlite/0011_embeddings.sql"),
         include_str!("../migrations/sqlite/0012_postings.sql"),
+        include_str!("../migrations/sqlite/0013_turns.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/0001_initial.sql"),
@@ -37,6 +38,7 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/postgres/0010_chunks.sql"),
         include_str!("../migrations/postgres/0011_embeddings.sql"),
         include_str!("../migrations/postgres/0012_postings.sql"),
+        include_str!("../migrations/postgres/0013_turns.sql"),
     ],
 };
 

@@ -28,6 +28,7 @@ mod renewal;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use attach::{Attaching, NewVectorStore};
 pub(crate) use attach::{attach, make};
@@ -37,6 +38,7 @@ pub use files::{NewVectorStoreFile, VectorStoreFiles};
 pub use queue::{Indexed, Indexing, IndexingClaim, IndexingGuard, IndexingTask};
 pub use renewal::Outdated;
 pub use sweep::Swept;
+pub use turns::IndexingTurns;
 
 #[cfg(test)]
 pub(crate) use {
@@ -44,6 +46,7 @@ pub(crate) use {
     files::STATEMENTS as FILE_STATEMENTS, moves::STATEMENTS as MOVE_STATEMENTS,
     queue::POSTGRES_STATEMENTS as QUEUE_POSTGRES_STATEMENTS, queue::STATEMENTS as QUEUE_STATEMENTS,
     renewal::STATEMENTS as RENEWAL_STATEMENTS, sweep::STATEMENTS as SWEEP_STATEMENTS,
+    turns::POSTGRES_STATEMENTS as TURN_POSTGRES_STATEMENTS, turns::STATEMENTS as TURN_STATEMENTS,
 };
 
 macro_rules! columns {

@@ -4,7 +4,9 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use loomgate_domain::vector_store::IndexingErrorCode;
-use loomgate_store::{ClaimRequest, IndexingClaim, IndexingGuard, IndexingTask, Swept};
+use loomgate_store::{
+    ClaimRequest, IndexingClaim, IndexingGuard, IndexingTask, IndexingTurns, Swept,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -39,6 +41,7 @@ pub(super) fn spawn(shared: &Arc<Shared>) {
 
 async fn claim_loop(shared: Arc<Shared>) {
     let mut wakeups = shared.store.indexing().wakeups();
+    let mut turns = IndexingTurns::default();
     while !shared.draining.is_cancelled() {
         let ended = shared.ended.notified();
         tokio::pin!(ended);
@@ -48,7 +51,7 @@ async fn claim_loop(shared: Arc<Shared>) {
         let working = shared.working.lock().len();
         let free = shared.settings.concurrency.saturating_sub(working);
         if free > 0 {
-            match claim(&shared, free).await {
+            match claim(&shared, free, &mut turns).await {
                 Ok(claimed) if claimed == free => continue,
                 Ok(claimed) => match renewal::claim(&shared, free - claimed).await {
                     Ok(claims) => begin(&shared, claims),
@@ -90,8 +93,13 @@ async fn pause(shared: &Shared) -> Duration {
 }
 
 /// Takes up to `max` files and begins with them. Returns how many.
-async fn claim(shared: &Arc<Shared>, max: usize) -> Result<usize, loomgate_store::Error> {
-    let claims = shared.store.indexing().claim(request(shared, max)).await?;
+async fn claim(
+    shared: &Arc<Shared>,
+    max: usize,
+    turns: &mut IndexingTurns,
+) -> Result<usize, loomgate_store::Error> {
+    let queue = shared.store.indexing();
+    let claims = queue.claim(request(shared, max), turns).await?;
     let count = claims.len();
     begin(shared, claims);
     Ok(count)

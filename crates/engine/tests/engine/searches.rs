@@ -11,7 +11,7 @@ use loomgate_domain::{
     vector_store::FileCounts,
 };
 use loomgate_engine::{RunRequest, Settings, ThreadTarget};
-use loomgate_store::{ClaimRequest, Indexed, NewChunk, Options, PutFiles};
+use loomgate_store::{ClaimRequest, Indexed, IndexingTurns, NewChunk, Options, PutFiles};
 use loomgate_wire::{chat::ChatMessage, request::CreateThread};
 
 use crate::harness::{Bench, Reply, calls, options, user};
@@ -64,7 +64,9 @@ async fn index(bench: &Bench) {
         lease_ms: i64::MAX,
         max: 1,
     };
-    let guard = indexing.claim(request).await.unwrap().remove(0).guard;
+    let mut turns = IndexingTurns::default();
+    let claims = indexing.claim(request, &mut turns).await;
+    let guard = claims.unwrap().remove(0).guard;
     let chunk = NewChunk {
         start: 0,
         tokens: 4,

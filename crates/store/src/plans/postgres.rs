@@ -32,6 +32,7 @@ fn statements() -> Vec<Statement> {
         POSTGRES_STATEMENTS,
         runs::QUEUE_POSTGRES_STATEMENTS,
         vector_stores::QUEUE_POSTGRES_STATEMENTS,
+        vector_stores::TURN_POSTGRES_STATEMENTS,
         chunks::LEXICAL_POSTGRES_STATEMENTS,
         chunks::ROW_POSTGRES_STATEMENTS,
     ];

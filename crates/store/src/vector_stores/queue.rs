@@ -12,7 +12,10 @@ use loomgate_domain::{
     vector_store::{Chunking, IndexingError, IndexingStatus},
 };
 
-use super::entry::{self, End, Entry};
+use super::{
+    entry::{self, End, Entry},
+    turns::IndexingTurns,
+};
 use crate::{
     ClaimRequest, Error, Wakeups,
     chunks::{self, NewChunk, small, unsigned},
@@ -23,7 +26,7 @@ use crate::{
 /// What is read of a file that was taken.
 macro_rules! claimed {
     () => {
-        "seq, workspace_id, store_id, file_id, fence, attempt, written, chunk_tokens, \
+        "workspace_id, store_id, file_id, fence, attempt, written, chunk_tokens, \
          overlap_tokens, status"
     };
 }
@@ -42,24 +45,8 @@ macro_rules! void {
     };
 }
 
-/// Takes the oldest files that are free.
-macro_rules! claim {
-    ($locking:literal) => {
-        concat!(
-            "WITH next AS (SELECT seq FROM vector_store_files \
-             WHERE lease_until = 0 ORDER BY seq LIMIT $1",
-            $locking,
-            ") UPDATE vector_store_files SET fence = fence + 1, attempt = attempt + 1, \
-             lease_owner = $2, lease_until = $3 WHERE seq IN (SELECT seq FROM next) \
-             RETURNING ",
-            claimed!()
-        )
-    };
-}
-
 statements! {
     VOID_EXPIRED = void!("");
-    CLAIM = claim!("");
     HEARTBEAT = "UPDATE vector_store_files SET lease_until = $1 WHERE workspace_id = $2 \
         AND store_id = $3 AND file_id = $4 AND fence = $5 AND lease_owner = $6";
     RELEASE_ALL = "UPDATE vector_store_files SET lease_owner = NULL, lease_until = 0 \
@@ -81,7 +68,6 @@ statements! {
 
 postgres_statements! {
     VOID_EXPIRED_BESIDE_OTHERS = void!(" FOR NO KEY UPDATE SKIP LOCKED");
-    CLAIM_BESIDE_OTHERS = claim!(" FOR NO KEY UPDATE SKIP LOCKED");
 }
 
 /// A file that was taken to be indexed.
@@ -140,22 +126,26 @@ impl Indexing<'_> {
         self.0.wakeups()
     }
 
-    /// Takes files that wait for a worker, oldest first, and those whose lease ended before `now_ms`.
-    pub async fn claim(&self, request: ClaimRequest) -> Result<Vec<IndexingClaim>, Error> {
-        self.0
-            .write(move |tx| {
-                let (void, claim) = match tx.dialect() {
-                    Dialect::Sqlite => (VOID_EXPIRED, CLAIM),
-                    Dialect::Postgres => (VOID_EXPIRED_BESIDE_OTHERS, CLAIM_BESIDE_OTHERS),
-                };
-                tx.execute(void, values![request.now_ms])?;
-                let until_ms = request.now_ms.saturating_add(request.lease_ms);
-                let values = values![i64::from(request.max), &request.worker, until_ms];
-                let mut taken = tx.rows(claim, values, taken)?;
-                taken.sort_by_key(|(seq, _)| *seq);
-                Ok(taken.into_iter().map(|(_, claim)| claim).collect())
-            })
-            .await
+    /// Takes files that wait for a worker, as their turns are, and those whose lease ended before
+    /// `now_ms`.
+    pub async fn claim(
+        &self,
+        request: ClaimRequest,
+        turns: &mut IndexingTurns,
+    ) -> Result<Vec<IndexingClaim>, Error> {
+        let before = turns.clone();
+        let claim = self.0.write(move |tx| {
+            let void = match tx.dialect() {
+                Dialect::Sqlite => VOID_EXPIRED,
+                Dialect::Postgres => VOID_EXPIRED_BESIDE_OTHERS,
+            };
+            tx.execute(void, values![request.now_ms])?;
+            let mut turns = before.clone();
+            Ok((turns.take(tx, &request)?, turns))
+        });
+        let (claims, after) = claim.await?;
+        *turns = after;
+        Ok(claims)
     }
 
     /// Prolongs a worker's leases. Returns those that it still has; what was indexed, cancelled or
@@ -332,26 +322,25 @@ fn free(tx: &mut dyn Tx, sql: &'static str, values: &[Value<'_>]) -> Result<u64,
 }
 
 /// A file that was taken, and its number.
-pub(super) fn taken(row: &dyn Row) -> Result<(i64, IndexingClaim), Error> {
-    let claim = IndexingClaim {
+pub(super) fn taken(row: &dyn Row) -> Result<IndexingClaim, Error> {
+    Ok(IndexingClaim {
         guard: IndexingGuard {
-            ws: row.id(1)?,
-            vector_store_id: row.id(2)?,
-            file_id: row.id(3)?,
-            fence: row.integer(4)?,
+            ws: row.id(0)?,
+            vector_store_id: row.id(1)?,
+            file_id: row.id(2)?,
+            fence: row.integer(3)?,
         },
-        attempt: small(row, 5)?,
-        written: unsigned(row, 6)?,
+        attempt: small(row, 4)?,
+        written: unsigned(row, 5)?,
         chunking: Chunking {
-            max_tokens: small(row, 7)?,
-            overlap_tokens: small(row, 8)?,
+            max_tokens: small(row, 6)?,
+            overlap_tokens: small(row, 7)?,
         },
-        task: match entry::status(row.text(9)?)? {
+        task: match entry::status(row.text(8)?)? {
             IndexingStatus::Completed => IndexingTask::Renew,
             IndexingStatus::InProgress | IndexingStatus::Failed | IndexingStatus::Cancelled => {
                 IndexingTask::Index
             }
         },
-    };
-    Ok((row.integer(0)?, claim))
+    })
 }

@@ -75,7 +75,7 @@ impl Indexing<'_> {
             for seq in &found {
                 let values = values![&request.worker, until_ms, *seq, &name];
                 let claim = tx.row(CLAIM_OUTDATED, values, taken)?;
-                claims.extend(claim.map(|(_, claim)| claim));
+                claims.extend(claim);
             }
             Ok(claims)
         });

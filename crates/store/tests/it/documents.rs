@@ -8,8 +8,8 @@ use loomgate_domain::{
     },
 };
 use loomgate_store::{
-    ClaimRequest, Digest, Indexed, IndexingClaim, IndexingGuard, LexicalHit, NewChunk, NewVector,
-    NewVectorStoreFile, PutFiles, Store,
+    ClaimRequest, Digest, Indexed, IndexingClaim, IndexingGuard, IndexingTurns, LexicalHit,
+    NewChunk, NewVector, NewVectorStoreFile, PutFiles, Store,
 };
 
 use crate::{
@@ -100,19 +100,27 @@ pub(crate) async fn attach_batch(store: &Store, n: u32, files: &[u32]) {
     created.unwrap().unwrap();
 }
 
+pub(crate) fn request(worker: &str, now_ms: i64, max: u32) -> ClaimRequest {
+    ClaimRequest {
+        worker: worker.to_owned(),
+        now_ms,
+        lease_ms: LEASE_MS,
+        max,
+    }
+}
+
 pub(crate) async fn claim(
     store: &Store,
     worker: &str,
     now_ms: i64,
     max: u32,
 ) -> Vec<IndexingClaim> {
-    let request = ClaimRequest {
-        worker: worker.to_owned(),
-        now_ms,
-        lease_ms: LEASE_MS,
-        max,
-    };
-    store.indexing().claim(request).await.unwrap()
+    let mut turns = IndexingTurns::default();
+    let claims = store
+        .indexing()
+        .claim(request(worker, now_ms, max), &mut turns)
+        .await;
+    claims.unwrap()
 }
 
 /// Takes one file, as worker `w`.

@@ -4,12 +4,12 @@ use loomgate_domain::{
     FileId,
     vector_store::{ChunkId, IndexingStatus},
 };
-use loomgate_store::{IndexingClaim, IndexingTask, Store};
+use loomgate_store::{IndexingClaim, IndexingTask, IndexingTurns, Store};
 
 use crate::{
     documents::{
         attach, claim, complete, counted, create, fail, file, file_ids, found, get, indexed,
-        library, put, search, status, sweep, take, write,
+        library, put, request, search, status, sweep, take, vector_store, write,
     },
     fixtures::{LEASE_MS, NOW_MS, id, ws},
     home::Home,
@@ -23,6 +23,7 @@ on_both_engines! {
     a_worker_that_lost_its_lease_writes_nothing,
     a_worker_goes_on_behind_what_was_written_or_begins_anew,
     a_file_that_is_put_off_waits_until_then,
+    workspaces_take_turns_and_so_do_their_stores,
     a_heartbeat_keeps_what_is_still_held,
     released_files_are_free_at_once,
     a_start_frees_what_is_nobodys_any_more,
@@ -171,6 +172,33 @@ async fn a_worker_goes_on_behind_what_was_written_or_begins_anew(home: Home) {
     assert_eq!(found(&store, "one two three anew").await, ["anew"]);
     sweep(&store).await;
     assert_eq!(home.count("chunks"), 1);
+}
+
+async fn workspaces_take_turns_and_so_do_their_stores(home: Home) {
+    let (home, store) = library(home);
+    create(&store, 1, &[1, 2, 3, 4]).await;
+    create(&store, 2, &[5, 6]).await;
+    let other = id(0);
+    home.execute(
+        "INSERT INTO files (workspace_id, id, created_at, filename, purpose, bytes, status) \
+         SELECT 'ws_0', id, created_at, filename, purpose, bytes, status FROM files",
+    );
+    let stores = store.vector_stores();
+    let created = stores.create(&other, vector_store(3), put(&[7, 8]), None);
+    created.await.unwrap();
+    let mut turns = IndexingTurns::default();
+    let mut taken = Vec::new();
+    for max in [2, 3, 1, 9, 1] {
+        let request = request("w", NOW_MS, max);
+        let claims = store.indexing().claim(request, &mut turns).await.unwrap();
+        taken.push(file_ids(&claims));
+    }
+    // One of the other workspace, one of this; here one of store 1, one of store 2; in each store, the
+    // first that came.
+    let expected: [&[u32]; 5] = [&[7, 1], &[8, 5, 2], &[6], &[3, 4], &[]];
+    let expected = expected.map(|files| files.iter().map(|n| id(*n)).collect::<Vec<FileId>>());
+    assert_eq!(taken, expected);
+    assert_eq!(turns, IndexingTurns::default(), "nobody was last");
 }
 
 async fn a_file_that_is_put_off_waits_until_then(home: Home) {
