@@ -94,7 +94,8 @@ pub(crate) async fn search(
     let words =
         try_join_all(words.map(|query| by_words(shared, workspace, (&search, query), most)));
     let meaning = by_meaning(shared, workspace, &search, most);
-    let (words, meaning) = tokio::try_join!(words, meaning)?;
+    // The question is on its way to who embeds it before the words take a processor.
+    let (meaning, words) = tokio::try_join!(meaning, words)?;
     let Weights { embedding, text } = search.weights;
     let words = words.into_iter().map(|found| (text, found));
     let meaning = meaning.into_iter().map(|found| (embedding, found));

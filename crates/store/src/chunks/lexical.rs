@@ -120,8 +120,10 @@ fn sqlite(
 ) -> Result<Vec<LexicalHit>, Error> {
     let mut ranked = postings::rank(tx, (wanted.scopes, wanted.chunks), wanted.words)?;
     let mut hits = Vec::new();
+    // Nearly all of them are accepted, or few are.
+    let mut at_once = wanted.most.min(AT_ONCE);
     while hits.len() < wanted.most {
-        let some: Vec<_> = ranked.by_ref().take(AT_ONCE).collect();
+        let some: Vec<_> = ranked.by_ref().take(at_once).collect();
         if some.is_empty() {
             break;
         }
@@ -134,6 +136,14 @@ fn sqlite(
             }
             Ok(ControlFlow::Continue(()))
         })?;
+        at_once = if accepted.len() == some.len() {
+            wanted
+                .most
+                .saturating_sub(hits.len() + some.len())
+                .min(AT_ONCE)
+        } else {
+            AT_ONCE
+        };
         let some = some.into_iter().filter(|it| accepted.contains(&it.id));
         hits.extend(some.map(|RankedChunk { id, score, held }| LexicalHit {
             chunk: id,
