@@ -12,6 +12,7 @@ mod doubt;
 mod ends;
 mod faults;
 mod harness;
+mod library;
 mod lines;
 mod locked;
 mod meaning;

@@ -13,9 +13,9 @@ use loomgate_store::{Options, Postgres, PostgresUrl, Store};
 use loomgate_testkit::postgres::Database;
 use serde_json::json;
 
-use crate::meaning::{
-    FOOD, Library, MIB, PETS, STORE, Subjects, changes_are_seen_at_the_next_search, file_id,
-    paragraphs,
+use crate::{
+    library::{FOOD, Library, MIB, PETS, STORE, Subjects, file_id, paragraphs},
+    meaning::changes_are_seen_at_the_next_search,
 };
 
 fn open(database: &Database) -> Store {
