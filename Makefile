@@ -114,14 +114,14 @@ BENCH_CHAOS = $(TARGET_DIR)/dist/loomgate-chaos $(MEASURED) --postgres-bin "$$(s
 BENCH_S = $(BENCH) start $(MEASURED) $(TABLES)
 BENCH_W1 = $(BENCH) modify-run --blocks 30 --block-ms 150 $(MEASURED) $(TABLES)
 BENCH_W2 = $(BENCH) relay --blocks 15 --block-ms 160 $(MEASURED) $(TABLES) $(PEERS)
-BENCH_W3 = $(BENCH) runs --block-ms 100 $(MEASURED) $(TABLES)
-BENCH_W4 = $(BENCH) streams --blocks 20 --block-ms 2000 $(MEASURED) $(TABLES)
+BENCH_W3 = $(BENCH) runs --blocks 25 --block-ms 100 $(MEASURED) $(TABLES)
+BENCH_W4 = $(BENCH) streams --blocks 15 --block-ms 2000 $(MEASURED) $(TABLES)
 BENCH_W5 = $(BENCH) open-streams --blocks 1 $(MEASURED) $(TABLES)
 BENCH_W6 = $(BENCH) paging --block-ms 100 $(MEASURED) $(TABLES)
 BENCH_W7 = $(BENCH) file-search $(MEASURED) --document docs/file-search-figures.md
 BENCH_pgvector = $(BENCH) pgvector $(MEASURED) --postgres-bin "$$(scripts/ensure-pgvector.sh)" --document docs/file-search.md
 BENCH_W9 = $(BENCH_CHAOS) resume
-BENCH_W10 = $(BENCH) replicas --blocks 15 --block-ms 600 --postgres-bin "$$(scripts/ensure-postgres.sh)" $(MEASURED) $(TABLES) && \
+BENCH_W10 = $(BENCH) replicas --blocks 10 --block-ms 600 --postgres-bin "$$(scripts/ensure-postgres.sh)" $(MEASURED) $(TABLES) && \
 	$(BENCH_CHAOS) transactions
 
 .PHONY: bench

@@ -46,6 +46,8 @@ const MOST_OF_PORTKEY: f64 = 0.1;
 /// Time on a processor for one call of at most 1 KB, flat out; microseconds. Of larger bodies the copies in the
 /// kernel are most.
 const MOST_CPU_US: f64 = 60.0;
+/// Blocks of large bodies are so many times as long.
+const LARGE_LENGTH: u32 = 2;
 /// Resident memory after the load, in MB.
 const MOST_RESIDENT: f64 = 30.0;
 /// Before it is looked at: allocators give back after a while what nobody needs.
@@ -122,6 +124,7 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
         write!(memory, "; of {arm} after the last: {resident:.1} MB")?;
     }
     report.note(memory + ".");
+    report.note(format!("Blocks of 300 KB are {LARGE_LENGTH} times as long."));
     report.finish(out)
 }
 
@@ -274,7 +277,8 @@ impl Stage for Bench {
         let load = Load {
             pace: row.pace,
             warm_up: 3,
-            length: self.length,
+            // Of large bodies too few would go through.
+            length: self.length * if row.call.is_large() { LARGE_LENGTH } else { 1 },
             sleeps: false,
         };
         let before = process.map(Process::cpu).transpose()?;
