@@ -124,7 +124,9 @@ pub(crate) async fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::
         write!(memory, "; of {arm} after the last: {resident:.1} MB")?;
     }
     report.note(memory + ".");
-    report.note(format!("Blocks of 300 KB are {LARGE_LENGTH} times as long."));
+    report.note(format!(
+        "Blocks of 300 KB are {LARGE_LENGTH} times as long."
+    ));
     report.finish(out)
 }
 
