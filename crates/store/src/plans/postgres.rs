@@ -169,6 +169,87 @@ fn values_and_columns_are_of_the_types_that_the_store_knows() {
     }
 }
 
+/// Goes through all of a table in pieces, in the background.
+const PURGE: &str = "PURGE";
+
+/// Lets tables be filled with anything.
+const NO_REFERENCES: &str = "DO $$ DECLARE found record; BEGIN \
+    FOR found IN SELECT conrelid::regclass AS its, conname AS name FROM pg_constraint \
+        WHERE contype = 'f' AND connamespace = current_schema()::regnamespace \
+    LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', found.its, found.name); END LOOP; END $$";
+
+/// Fills every large table, and has nobody analyse it.
+fn fill(session: &Session, rows: u32) {
+    session.run(async |client| {
+        client.batch_execute(NO_REFERENCES).await.unwrap();
+        for table in LARGE {
+            let columns = "SELECT column_name, data_type FROM information_schema.columns \
+                WHERE table_schema = current_schema() AND is_generated = 'NEVER' \
+                AND table_name = ";
+            let columns = format!("{columns}'{table}'");
+            let columns = client.simple_query(&columns).await.unwrap();
+            let columns = columns.iter().filter_map(|row| match row {
+                tokio_postgres::SimpleQueryMessage::Row(row) => {
+                    Some((format!("\"{}\"", row.get(0)?), value(row.get(1)?)))
+                }
+                _ => None,
+            });
+            let (names, values): (Vec<_>, Vec<_>) = columns.unzip();
+            // That of pgvector is not there.
+            if !names.is_empty() {
+                let (names, values) = (names.join(", "), values.join(", "));
+                let insert = format!(
+                    "ALTER TABLE {table} SET (autovacuum_enabled = off); \
+                     INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE \
+                     SELECT {values} FROM generate_series(1, {rows}) AS n"
+                );
+                client.batch_execute(&insert).await.expect(table);
+            }
+        }
+    });
+}
+
+/// A value of row `n`, of a type of PostgreSQL's.
+fn value(kind: &str) -> &'static str {
+    match kind {
+        "text" => "'value ' || n",
+        "bigint" | "integer" => "n",
+        "bytea" => "decode(md5(n::text), 'hex')",
+        "tsvector" => "to_tsvector('simple', 'word' || n)",
+        other => panic!("no value of type {other}"),
+    }
+}
+
+/// Whether a node compares what it has with all of a large table.
+fn compares(node: &Json) -> bool {
+    let kind = node["Node Type"].as_str().unwrap_or_default();
+    let by_comparing =
+        !node["Join Filter"].is_null() || ["Hash Join", "Merge Join"].contains(&kind);
+    by_comparing
+        && nodes(node)
+            .iter()
+            .any(|node| LARGE.contains(&node["Relation Name"].as_str().unwrap_or_default()))
+}
+
+#[test]
+fn nothing_is_compared_with_a_whole_table_also_before_anybody_has_analysed_it() {
+    let session = session(&Database::new(), "SET plan_cache_mode = force_generic_plan");
+    fill(&session, 20_000);
+    let joined = (
+        "JOINED",
+        "SELECT runs.id FROM runs JOIN messages ON messages.role = runs.status \
+         WHERE runs.workspace_id = $1",
+    );
+    let mut statements = statements();
+    statements.push(joined);
+    for ((name, _), plan) in explained(&session, statements) {
+        let compares = nodes(&plan).into_iter().any(compares);
+        // The rule notices one that does.
+        let expected = name == joined.0 || name == PURGE && compares;
+        assert_eq!(compares, expected, "{name}: {plan:#}");
+    }
+}
+
 #[test]
 fn what_is_ranked_is_looked_up_one_by_one_also_where_nothing_is_known_of_the_tables() {
     // As servers ask for it, and as nobody has analysed anything.
