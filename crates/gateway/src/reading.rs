@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use secrecy::SecretString;
 use tokio::time::timeout;
@@ -22,6 +23,9 @@ use crate::{
 
 /// The most bytes of an answer that is read whole.
 pub(crate) const WHOLE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Room that is made at once for an answer that says how long it is, at most.
+const AHEAD: u64 = 1 << 20;
 
 /// What the answer has to say when the vendor does not.
 pub(crate) type Facts = AnswerFacts;
@@ -283,12 +287,19 @@ fn cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
+/// How long a body says that it is, as far as room is made for it at once.
+pub(crate) fn announced(body: &Incoming, most: usize) -> usize {
+    let announced = body.size_hint().lower().min(AHEAD);
+    usize::try_from(announced).unwrap_or(0).min(most)
+}
+
 /// A whole body, when it is not too large.
 pub(crate) async fn whole(
     body: &mut Incoming,
     most: usize,
     idle: Duration,
 ) -> Result<Bytes, Error> {
+    let announced = announced(body, most);
     // Most are one piece, which then needs no copy.
     let (mut first, mut all) = (Bytes::new(), Vec::new());
     while let Some(bytes) = piece(body, idle).await? {
@@ -300,6 +311,7 @@ pub(crate) async fn whole(
             continue;
         }
         if all.is_empty() {
+            all.reserve(announced.max(first.len() + bytes.len()));
             all.extend_from_slice(&first);
         }
         all.extend_from_slice(&bytes);

@@ -72,7 +72,13 @@ impl RelayAttempt<'_> {
             }
         }
         bill.free |= !status.is_success();
-        let observer = self.observer(status, (is_stream, end), asked_for_usage);
+        // Where it is read whole, it is one piece.
+        let room = if is_read {
+            0
+        } else {
+            reading::announced(&body, usize::MAX)
+        };
+        let observer = self.observer(status, (is_stream, end), (asked_for_usage, room));
         let mut ending = self.ending(way, tries, observer, bill);
         if !is_read {
             let ready = Ready {
@@ -272,13 +278,15 @@ impl RelayAttempt<'_> {
         &self,
         status: StatusCode,
         (is_stream, end): (bool, StreamEnd),
-        asked_for_usage: bool,
+        (asked_for_usage, room): (bool, usize),
     ) -> Observer {
         let (endpoint, choices) = (self.known.endpoint, self.known.choices);
         match (status.is_success(), is_stream) {
             (true, true) if asked_for_usage => Observer::filtered(choices),
             (true, true) => Observer::events(end, choices),
-            (true, false) if endpoint.has_parameters() || self.shows_a_run() => Observer::whole(),
+            (true, false) if endpoint.has_parameters() || self.shows_a_run() => {
+                Observer::whole(room)
+            }
             _ => Observer::blind(),
         }
     }

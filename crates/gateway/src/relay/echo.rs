@@ -91,7 +91,7 @@ impl RelayAttempt<'_> {
             observer: if stream {
                 Observer::events(StreamEnd::Done, self.known.choices)
             } else {
-                Observer::whole()
+                Observer::whole(0)
             },
             bill,
             ledger: Arc::clone(&self.services.ledger),

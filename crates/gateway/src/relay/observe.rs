@@ -86,6 +86,8 @@ pub(super) struct Kept {
     first: Bytes,
     /// All pieces, once there is a second one; their end, once they are too many.
     all: BytesMut,
+    /// Room for all, as far as is known: made with the second piece.
+    room: usize,
     is_tail: bool,
 }
 
@@ -96,6 +98,7 @@ impl Kept {
             return;
         }
         if self.all.is_empty() {
+            self.all.reserve(self.room);
             self.all.extend_from_slice(&self.first);
         }
         self.all.extend_from_slice(bytes);
@@ -169,8 +172,12 @@ impl Observer {
         Self::Blind(Seen::default())
     }
 
-    pub(super) fn whole() -> Self {
-        Self::Whole(Seen::default(), Kept::default())
+    pub(super) fn whole(room: usize) -> Self {
+        let kept = Kept {
+            room: room.min(WATCHED_BYTES),
+            ..Kept::default()
+        };
+        Self::Whole(Seen::default(), kept)
     }
 
     /// Of a stream that ends in this way; `choices`: how many were asked for.
@@ -353,13 +360,13 @@ mod tests {
 
     #[test]
     fn an_object_is_read_at_its_end() {
-        let mut observer = Observer::whole();
+        let mut observer = Observer::whole(0);
         let body = br#"{"model":"m","usage":{"input_tokens":4,"output_tokens":1},"choices":1}"#;
         observer.take(Bytes::from_static(body));
         observer.end();
         // `choices` of another type than expected: nothing is said rather than something wrong.
         assert_eq!(observer.seen().usage, None);
-        let mut observer = Observer::whole();
+        let mut observer = Observer::whole(0);
         let body = br#"{"model":"m","usage":{"input_tokens":4,"output_tokens":1}}"#;
         observer.take(Bytes::from_static(body));
         observer.end();
@@ -373,7 +380,7 @@ mod tests {
             "{{\"data\":[{vectors}1],\"model\" : \"m\",\"usage\": {{\"prompt_tokens\":4}}}}\n"
         );
         for size in [1024, 1_000_000, body.len()] {
-            let mut observer = Observer::whole();
+            let mut observer = Observer::whole(0);
             for piece in body.as_bytes().chunks(size) {
                 observer.take(Bytes::copy_from_slice(piece));
             }
