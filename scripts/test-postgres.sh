@@ -57,7 +57,7 @@ if [[ -n ${LOOMGATE_TEST_POSTGRES:-} ]]; then
     exit 0
 fi
 command -v flock >/dev/null || fail "flock is missing: install util-linux, then try again"
-home=${TEST_POSTGRES_HOME:-${CARGO_TARGET_DIR:-$PWD/target}/$folder_name}
+home=${TEST_POSTGRES_HOME:-$(realpath -m "${CARGO_TARGET_DIR:-target}")/$folder_name}
 mkdir -p "$home"
 
 # Runs a program as a user that PostgreSQL accepts: it refuses to be root.

@@ -241,9 +241,9 @@ fn server() -> &'static Server {
 /// Starts the server, or the one with an extension.
 fn start(extension: Option<&str>) -> Server {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = std::env::var_os("CARGO_TARGET_DIR");
-    let home = target.map_or_else(|| root.join("target"), PathBuf::from);
-    let home = home.join(extension.map_or_else(
+    // From the project's folder, as cargo was called there: tests run in their crates' folders.
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let home = root.join(target).join(extension.map_or_else(
         || "test-postgres".to_owned(),
         |extension| format!("test-{extension}"),
     ));
