@@ -38,6 +38,21 @@ pub struct VectorStore {
 }
 
 impl VectorStore {
+    /// One that was made just now, with nothing in it and no name.
+    pub fn new(id: VectorStoreId, at: Timestamp) -> Self {
+        Self {
+            id,
+            created_at: at,
+            name: None,
+            description: None,
+            metadata: Metadata::default(),
+            expires_after_days: None,
+            last_active_at: at,
+            file_counts: FileCounts::default(),
+            usage_bytes: 0,
+        }
+    }
+
     /// From then on it can not be searched, and takes no files.
     pub fn expires_at(&self) -> Option<Timestamp> {
         let seconds = |days: u32| days.saturating_mul(24 * 60 * 60);
@@ -212,17 +227,7 @@ mod tests {
     use super::*;
 
     fn store() -> VectorStore {
-        VectorStore {
-            id: VectorStoreId::trusted("vs_1"),
-            created_at: Timestamp(100),
-            name: None,
-            description: None,
-            metadata: Metadata::default(),
-            expires_after_days: None,
-            last_active_at: Timestamp(100),
-            file_counts: FileCounts::default(),
-            usage_bytes: 0,
-        }
+        VectorStore::new(VectorStoreId::trusted("vs_1"), Timestamp(100))
     }
 
     #[test]

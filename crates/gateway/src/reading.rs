@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
-use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use secrecy::SecretString;
 use tokio::time::timeout;
 
 use crate::{
-    Timeouts,
+    Gathered, Timeouts,
     error::{Error, Who, presentable, without_key},
     http_client::Incoming,
     sse::Splitter,
@@ -23,9 +22,6 @@ use crate::{
 
 /// The most bytes of an answer that is read whole.
 pub(crate) const WHOLE_BYTES: usize = 16 * 1024 * 1024;
-
-/// Room that is made at once for an answer that says how long it is, at most.
-const AHEAD: u64 = 1 << 20;
 
 /// What the answer has to say when the vendor does not.
 pub(crate) type Facts = AnswerFacts;
@@ -287,34 +283,18 @@ fn cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-/// How long a body says that it is, as far as room is made for it at once.
-pub(crate) fn announced(body: &Incoming, most: usize) -> usize {
-    let announced = body.size_hint().lower().min(AHEAD);
-    usize::try_from(announced).unwrap_or(0).min(most)
-}
-
 /// A whole body, when it is not too large.
 pub(crate) async fn whole(
     body: &mut Incoming,
     most: usize,
     idle: Duration,
 ) -> Result<Bytes, Error> {
-    let announced = announced(body, most);
-    // Most are one piece, which then needs no copy.
-    let (mut first, mut all) = (Bytes::new(), Vec::new());
+    let mut gathered = Gathered::of(body);
     while let Some(bytes) = piece(body, idle).await? {
-        if first.len().max(all.len()) + bytes.len() > most {
+        if gathered.bytes().len() + bytes.len() > most {
             return Err(Error::nonsense("The provider's answer is too large."));
         }
-        if first.is_empty() {
-            first = bytes;
-            continue;
-        }
-        if all.is_empty() {
-            all.reserve(announced.max(first.len() + bytes.len()));
-            all.extend_from_slice(&first);
-        }
-        all.extend_from_slice(&bytes);
+        gathered.push(bytes);
     }
-    Ok(if all.is_empty() { first } else { all.into() })
+    Ok(gathered.into())
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, HttpBody as _},
+    body::Body,
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use loomgate_gateway::Gathered;
 use loomgate_wire::request;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,10 +17,6 @@ use crate::{app::App, error::ApiError};
 
 /// Each second that a body takes beyond `http.body_timeout_s` has to bring this many bytes.
 const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
-
-/// Room that is made at once for a body that says how long it is, at most: what was only said costs
-/// nobody more.
-const AHEAD: u64 = 1 << 20;
 
 /// A body of a request that was checked as a whole. An empty body is what the request says that
 /// it is (`POST /threads` takes one).
@@ -67,28 +64,12 @@ pub(crate) async fn collect_limited(
 }
 
 async fn collect(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, ApiError> {
-    let announced = body.size_hint().lower().min(limit as u64).min(AHEAD);
-    let announced = usize::try_from(announced).unwrap_or(0);
+    let mut gathered = Gathered::of(&body);
     let mut body = Paced::new(body, limit as u64, timeout);
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
     while let Some(data) = body.next().await? {
-        // Most bodies are one piece, which then needs no copy.
-        if first.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.reserve(announced.max(first.len() + data.len()));
-                rest.extend_from_slice(&first);
-            }
-            rest.extend_from_slice(&data);
-        }
+        gathered.push(data);
     }
-    Ok(if rest.is_empty() {
-        first
-    } else {
-        rest.freeze()
-    })
+    Ok(gathered.into())
 }
 
 /// A body as it comes, with a limit on its size and on how slow it may be.

@@ -13,11 +13,9 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use loomgate_domain::{
-    BlobId, Clock, File, FileId, Limits, Metadata, Timestamp, VectorStoreId, WorkspaceId,
+    BlobId, Clock, File, FileId, Limits, Timestamp, VectorStoreId, WorkspaceId,
     file::{Blob, FileStatus, Purpose as FilePurpose},
-    vector_store::{
-        Attributes, Chunking, FileCounts, IndexingStatus, VectorStore, VectorStoreFile,
-    },
+    vector_store::{Attributes, Chunking, IndexingStatus, VectorStore, VectorStoreFile},
 };
 use loomgate_engine::{
     Documents, EmbedError, Embedder, Engine, Indexer, IndexingSettings, Purpose, Search, Settings,
@@ -140,17 +138,7 @@ impl Library {
 
     pub(crate) async fn on(store: Store) -> Self {
         let ws = store.workspaces().ensure("default").await.unwrap();
-        let record = VectorStore {
-            id: VectorStoreId::trusted(STORE),
-            created_at: Timestamp(1),
-            name: None,
-            description: None,
-            metadata: Metadata::default(),
-            expires_after_days: None,
-            last_active_at: Timestamp(1),
-            file_counts: FileCounts::default(),
-            usage_bytes: 0,
-        };
+        let record = VectorStore::new(VectorStoreId::trusted(STORE), Timestamp(1));
         let none = PutFiles {
             files: Vec::new(),
             at: Timestamp(1),

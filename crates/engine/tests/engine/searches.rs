@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use loomgate_domain::{
-    BlobId, Clock as _, File, FileId, Limits, Metadata, Run, Timestamp, VectorStore, VectorStoreId,
+    BlobId, Clock as _, File, FileId, Limits, Run, Timestamp, VectorStore, VectorStoreId,
     file::{Blob, FileStatus, Purpose},
     message::{Attachment, AttachmentTool},
     run::{RunState, RunStatus, StepDetails, ToolCall},
     tool::{FileSearch, Tool},
-    vector_store::FileCounts,
 };
 use loomgate_engine::{RunRequest, Settings, ThreadTarget};
 use loomgate_store::{ClaimRequest, Indexed, IndexingTurns, NewChunk, Options, PutFiles};
@@ -254,15 +253,9 @@ async fn whoever_takes_a_waiting_run_over_waits_for_the_rest_of_the_minute() {
 /// Gives the thread a store that expires a day after its last use.
 async fn with_store(bench: &Bench, used: Timestamp) -> VectorStoreId {
     let store = VectorStore {
-        id: VectorStoreId::trusted("vs_1"),
-        created_at: Timestamp(1),
-        name: None,
-        description: None,
-        metadata: Metadata::default(),
         expires_after_days: Some(1),
         last_active_at: used,
-        file_counts: FileCounts::default(),
-        usage_bytes: 0,
+        ..VectorStore::new(VectorStoreId::trusted("vs_1"), Timestamp(1))
     };
     let id = store.id.clone();
     let put = PutFiles {

@@ -16,7 +16,7 @@ use super::{
     own,
 };
 use crate::{
-    Provider, Target,
+    Gathered, Provider, Target,
     cache::Cached,
     endpoint::{Endpoint, StreamEnd},
     error::{Error, bytes_without_key},
@@ -72,13 +72,11 @@ impl RelayAttempt<'_> {
             }
         }
         bill.free |= !status.is_success();
-        // Where it is read whole, it is one piece.
-        let room = if is_read {
-            0
-        } else {
-            reading::announced(&body, usize::MAX)
-        };
-        let observer = self.observer(status, (is_stream, end), (asked_for_usage, room));
+        let observer = self.observer(
+            status,
+            (is_stream, end, asked_for_usage),
+            Gathered::of(&body),
+        );
         let mut ending = self.ending(way, tries, observer, bill);
         if !is_read {
             let ready = Ready {
@@ -277,15 +275,15 @@ impl RelayAttempt<'_> {
     fn observer(
         &self,
         status: StatusCode,
-        (is_stream, end): (bool, StreamEnd),
-        (asked_for_usage, room): (bool, usize),
+        (is_stream, end, asked_for_usage): (bool, StreamEnd, bool),
+        gathered: Gathered,
     ) -> Observer {
         let (endpoint, choices) = (self.known.endpoint, self.known.choices);
         match (status.is_success(), is_stream) {
             (true, true) if asked_for_usage => Observer::filtered(choices),
             (true, true) => Observer::events(end, choices),
             (true, false) if endpoint.has_parameters() || self.shows_a_run() => {
-                Observer::whole(room)
+                Observer::whole(gathered)
             }
             _ => Observer::blind(),
         }

@@ -14,6 +14,7 @@ use super::{
     own,
 };
 use crate::{
+    Gathered,
     echo::{self, completion},
     endpoint::{Endpoint, StreamEnd},
     ledger::Bill,
@@ -91,7 +92,7 @@ impl RelayAttempt<'_> {
             observer: if stream {
                 Observer::events(StreamEnd::Done, self.known.choices)
             } else {
-                Observer::whole(0)
+                Observer::whole(Gathered::default())
             },
             bill,
             ledger: Arc::clone(&self.services.ledger),

@@ -2,7 +2,7 @@
 //! to its end. The bytes themselves are never touched, but for one event: the token counts that
 //! the gateway itself asked for.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use loomgate_domain::Usage;
 use memchr::memmem;
 use serde::Deserialize;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::frames::Frames;
 use crate::{
+    Gathered,
     endpoint::StreamEnd,
     lenient::{Object, Plain},
     usage::RawUsage,
@@ -79,49 +80,32 @@ pub(super) enum Observer {
     Events(Seen, Frames),
 }
 
-/// An object that is kept until it is whole. Most come in one piece, which needs no copy. Of one that
-/// is too large only the end is kept.
+/// An object that is kept until it is whole. Of one that is too large only the end is kept.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    first: Bytes,
-    /// All pieces, once there is a second one; their end, once they are too many.
-    all: BytesMut,
-    /// Room for all, as far as is known: made with the second piece.
-    room: usize,
+    gathered: Gathered,
     is_tail: bool,
 }
 
 impl Kept {
     fn add(&mut self, bytes: &Bytes) {
-        if self.first.is_empty() && bytes.len() <= WATCHED_BYTES {
-            self.first = bytes.clone();
-            return;
-        }
-        if self.all.is_empty() {
-            self.all.reserve(self.room);
-            self.all.extend_from_slice(&self.first);
-        }
-        self.all.extend_from_slice(bytes);
-        self.is_tail |= self.all.len() > WATCHED_BYTES;
-        if self.is_tail && self.all.len() > TAIL_BYTES {
-            self.all = BytesMut::from(&self.all[self.all.len() - TAIL_BYTES..]);
+        self.gathered.push(bytes.clone());
+        self.is_tail |= self.gathered.bytes().len() > WATCHED_BYTES;
+        if self.is_tail {
+            self.gathered.keep_last(TAIL_BYTES);
         }
     }
 
     fn glimpse(&self) -> Option<Glimpse<'_>> {
+        let kept = self.gathered.bytes();
         if self.is_tail {
             return Some(Glimpse {
-                usage: last_field(&self.all, b"\"usage\""),
-                model: last_field(&self.all, b"\"model\"").unwrap_or_default(),
+                usage: last_field(kept, b"\"usage\""),
+                model: last_field(kept, b"\"model\"").unwrap_or_default(),
                 ..Glimpse::default()
             });
         }
-        let whole = if self.all.is_empty() {
-            &self.first
-        } else {
-            &*self.all
-        };
-        serde_json::from_slice(whole).ok()
+        serde_json::from_slice(kept).ok()
     }
 }
 
@@ -172,12 +156,9 @@ impl Observer {
         Self::Blind(Seen::default())
     }
 
-    pub(super) fn whole(room: usize) -> Self {
-        let kept = Kept {
-            room: room.min(WATCHED_BYTES),
-            ..Kept::default()
-        };
-        Self::Whole(Seen::default(), kept)
+    pub(super) fn whole(gathered: Gathered) -> Self {
+        let is_tail = false;
+        Self::Whole(Seen::default(), Kept { gathered, is_tail })
     }
 
     /// Of a stream that ends in this way; `choices`: how many were asked for.
@@ -360,13 +341,13 @@ mod tests {
 
     #[test]
     fn an_object_is_read_at_its_end() {
-        let mut observer = Observer::whole(0);
+        let mut observer = Observer::whole(Gathered::default());
         let body = br#"{"model":"m","usage":{"input_tokens":4,"output_tokens":1},"choices":1}"#;
         observer.take(Bytes::from_static(body));
         observer.end();
         // `choices` of another type than expected: nothing is said rather than something wrong.
         assert_eq!(observer.seen().usage, None);
-        let mut observer = Observer::whole(0);
+        let mut observer = Observer::whole(Gathered::default());
         let body = br#"{"model":"m","usage":{"input_tokens":4,"output_tokens":1}}"#;
         observer.take(Bytes::from_static(body));
         observer.end();
@@ -380,7 +361,7 @@ mod tests {
             "{{\"data\":[{vectors}1],\"model\" : \"m\",\"usage\": {{\"prompt_tokens\":4}}}}\n"
         );
         for size in [1024, 1_000_000, body.len()] {
-            let mut observer = Observer::whole(0);
+            let mut observer = Observer::whole(Gathered::default());
             for piece in body.as_bytes().chunks(size) {
                 observer.take(Bytes::copy_from_slice(piece));
             }

@@ -2,8 +2,8 @@
 //! into the store of their thread, which is made where there is none (contract section 7.3).
 
 use loomgate_domain::{
-    FileId, Metadata, Timestamp, VectorStore, VectorStoreId, WorkspaceId,
-    vector_store::{Attributes, Chunking, FileCounts, IndexingStatus, THREAD_STORE_DAYS},
+    FileId, Timestamp, VectorStore, VectorStoreId, WorkspaceId,
+    vector_store::{Attributes, Chunking, IndexingStatus, THREAD_STORE_DAYS},
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,15 +82,8 @@ pub(crate) fn attach(
 /// The store of a thread that nobody gave one.
 fn implicit(id: VectorStoreId, at: Timestamp) -> VectorStore {
     VectorStore {
-        id,
-        created_at: at,
-        name: None,
-        description: None,
-        metadata: Metadata::default(),
         expires_after_days: Some(THREAD_STORE_DAYS),
-        last_active_at: at,
-        file_counts: FileCounts::default(),
-        usage_bytes: 0,
+        ..VectorStore::new(id, at)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What no public method does yet: the part that a file's deletion has in its stores.
 
 use loomgate_domain::{
-    FileId, Metadata, Timestamp, VectorStore, VectorStoreId, WorkspaceId,
+    FileId, Timestamp, VectorStore, VectorStoreId, WorkspaceId,
     vector_store::{Attributes, Chunking, FileCounts},
 };
 use loomgate_testkit::postgres::Database;
@@ -18,17 +18,7 @@ async fn a_deleted_file_is_taken_out_of_every_store(store: Store) {
     inserted.await.unwrap();
     let id = |n: u32| VectorStoreId::trusted(format!("vs_{n}"));
     for n in 1..=2 {
-        let record = VectorStore {
-            id: id(n),
-            created_at: Timestamp(1),
-            name: None,
-            description: None,
-            metadata: Metadata::default(),
-            expires_after_days: None,
-            last_active_at: Timestamp(1),
-            file_counts: FileCounts::default(),
-            usage_bytes: 0,
-        };
+        let record = VectorStore::new(id(n), Timestamp(1));
         let put = PutFiles {
             files: vec![NewVectorStoreFile {
                 file_id: file.clone(),

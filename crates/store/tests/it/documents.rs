@@ -1,7 +1,7 @@
 //! Vector stores with files to index.
 
 use loomgate_domain::{
-    FileBatchId, FileId, Metadata, VectorStoreId,
+    FileBatchId, FileId, VectorStoreId,
     vector_store::{
         AttributeValue, Attributes, Chunk, Chunking, FileBatch, FileCounts, IndexingError,
         IndexingErrorCode, IndexingStatus, VectorStore, VectorStoreFile,
@@ -32,15 +32,8 @@ pub(crate) fn library(home: Home) -> (Home, Store) {
 
 pub(crate) fn vector_store(n: u32) -> VectorStore {
     VectorStore {
-        id: id(n),
-        created_at: NOW,
         name: Some(format!("store {n}")),
-        description: None,
-        metadata: Metadata::default(),
-        expires_after_days: None,
-        last_active_at: NOW,
-        file_counts: FileCounts::default(),
-        usage_bytes: 0,
+        ..VectorStore::new(id(n), NOW)
     }
 }
 

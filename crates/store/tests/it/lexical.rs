@@ -84,7 +84,7 @@ async fn a_search_stays_within_its_stores(home: Home) {
 async fn a_filter_looks_as_far_as_it_has_to(home: Home) {
     let (_home, store) = library(home);
     create(&store, 1, &[]).await;
-    let texts = vec!["silk silk silk"; 30];
+    let texts = vec!["silk silk silk"; 40];
     indexed(&store, tagged(1, 2001), &texts).await;
     indexed(
         &store,
@@ -102,9 +102,9 @@ async fn a_filter_looks_as_far_as_it_has_to(home: Home) {
     assert_eq!(chunks_of(&store, &hits).await[0].file_id, id(2));
     let all = store
         .chunks()
-        .lexical(&ws(), &[id(1)], (terms("silk"), 3), |_| true)
+        .lexical(&ws(), &[id(1)], (terms("silk"), 36), |_| true)
         .await;
-    assert_eq!(all.unwrap().len(), 3);
+    assert_eq!(all.unwrap().len(), 36);
 }
 
 async fn words_of_all_scripts_are_found(home: Home) {

@@ -1,7 +1,7 @@
 //! Vector stores: what is taken, what is refused and how, and what clients get.
 
 use loomgate_domain::{
-    FileBatchId, FileId, Limits, Metadata, Patch, Timestamp, VectorStoreId,
+    FileBatchId, FileId, Limits, Patch, Timestamp, VectorStoreId,
     vector_store::{
         AttributeValue, Attributes, Chunking, FileBatch, FileCounts, IndexingError,
         IndexingErrorCode, IndexingStatus, VectorStore, VectorStoreFile,
@@ -24,17 +24,7 @@ use crate::{problem, read};
 const NOW: Timestamp = Timestamp(1_758_064_068);
 
 fn store() -> VectorStore {
-    VectorStore {
-        id: VectorStoreId::trusted("vs_1"),
-        created_at: NOW,
-        name: None,
-        description: None,
-        metadata: Metadata::default(),
-        expires_after_days: None,
-        last_active_at: NOW,
-        file_counts: FileCounts::default(),
-        usage_bytes: 0,
-    }
+    VectorStore::new(VectorStoreId::trusted("vs_1"), NOW)
 }
 
 fn file() -> VectorStoreFile {
