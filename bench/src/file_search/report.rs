@@ -87,7 +87,7 @@ impl Figures {
         for (words, times) in [
             ("over HTTP: words and vectors, fused", &self.searches),
             (
-                "the bare scan of as many vectors, in turns with it",
+                "a scan of the codes of as many vectors, in turns with it",
                 &self.scans,
             ),
         ] {
@@ -96,7 +96,7 @@ impl Figures {
         }
         writeln!(
             out,
-            "\nA search takes {:.2} times the bare scan at the median (goal: 1.5 at most). The server's processor time is {:.2} ms a search.\n",
+            "\nA search takes {:.2} times that scan at the median (goal: 1.5 at most). The server's processor time is {:.2} ms a search.\n",
             search.as_secs_f64() / scan.as_secs_f64(),
             millis(self.search_cpu) / self.searches.len() as f64,
         )

@@ -1,4 +1,4 @@
-//! The limit of a search by vectors: the bare scan of as many rows, in this process.
+//! The limit of a search by vectors: a scan of all codes of as many rows, in this process.
 
 use std::{
     hint::black_box,
@@ -41,7 +41,7 @@ impl Scan {
         let query = vector(question);
         let began = Instant::now();
         let ready = Query::new(&query)?;
-        let candidates = self.index.scan(&ready, CANDIDATES * WANTED, |_| true)?;
+        let candidates = self.index.scan_all_codes(&ready, CANDIDATES * WANTED)?;
         let full = candidates.iter().filter_map(|found| {
             let row = self.full.get(usize::try_from(found.key).ok()?)?;
             Some((found.key, row.as_slice()))

@@ -106,6 +106,7 @@ fn scan(dimensions: usize) -> Outcome {
     );
     let ready_time = best(|| Query::new(&query));
     let all = best(|| index.scan(&ready, 40, |_| true));
+    let all_codes = best(|| index.scan_all_codes(&ready, 40));
     let some = best(|| index.scan(&ready, 40, |group| group % 10 == 0));
     let candidates = index.scan(&ready, 40, |_| true)?;
     let rescoring = best(|| {
@@ -118,7 +119,7 @@ fn scan(dimensions: usize) -> Outcome {
         rescore(&query, vectors, 10)
     });
     println!(
-        "  query made ready {ready_time:.3} ms, scan {all:.2} ms, scan of a tenth {some:.2} ms, rescoring 40 {rescoring:.3} ms"
+        "  query made ready {ready_time:.3} ms, scan {all:.2} ms, of all codes {all_codes:.2} ms, scan of a tenth {some:.2} ms, rescoring 40 {rescoring:.3} ms"
     );
     println!(
         "  whole query / reading int8: {:.2}; / raw f32 scan: {:.2}",

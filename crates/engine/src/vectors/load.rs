@@ -7,15 +7,13 @@
 use std::collections::BTreeMap;
 
 use loomgate_domain::{VectorStoreId, WorkspaceId};
-use loomgate_search::vector::{BLOCK_ROWS, Code, Index};
+use loomgate_search::vector::{BLOCK_ROWS, Code, Index, row_bytes};
 use loomgate_store::{EmbeddedFile, Error, StoredCode};
 
 use super::{Vectors, View, cache::Held};
 
 /// Codes that are read at a time.
 const PAGE: u32 = 512;
-/// What a row takes besides its values.
-const ROW: usize = 12;
 
 impl Vectors {
     /// A store that has this version now. `None`: there is nothing to scan.
@@ -175,5 +173,5 @@ fn expected_bytes(files: &[EmbeddedFile], dimensions: usize) -> usize {
     let rows: u64 = files.iter().map(|file| file.chunks).sum();
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
     let rows = rows.saturating_add(BLOCK_ROWS.min(rows));
-    rows.saturating_mul(dimensions.saturating_add(ROW))
+    rows.saturating_mul(row_bytes(dimensions))
 }

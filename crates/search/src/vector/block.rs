@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Candidate, Query, kernel, top::Top};
+use super::{Candidate, Query, kernel, signs::Signs, top::Top};
 
 /// Rows of a block. A writer whose block is shared with a reader copies one block, 400 KB at 384 dimensions.
 pub const BLOCK_ROWS: usize = 1024;
@@ -15,6 +15,7 @@ pub(super) struct Block {
     keys: Vec<u64>,
     scales: Vec<f32>,
     values: Vec<i8>,
+    signs: Signs,
     /// The rows that count, in order. Rows of no run were removed.
     runs: Vec<Run>,
 }
@@ -40,6 +41,7 @@ impl Block {
             keys: Vec::new(),
             scales: Vec::new(),
             values: Vec::new(),
+            signs: Signs::default(),
             runs: Vec::new(),
         }
     }
@@ -63,6 +65,7 @@ impl Block {
             + self.keys.capacity() * size_of::<u64>()
             + self.scales.capacity() * size_of::<f32>()
             + self.values.capacity()
+            + self.signs.bytes()
             + self.runs.capacity() * size_of::<Run>()
     }
 
@@ -79,6 +82,7 @@ impl Block {
         self.keys.push(key);
         self.scales.push(scale);
         self.values.extend_from_slice(values);
+        self.signs.push(row as usize, values);
         match self.runs.last_mut() {
             Some(run) if run.group == group && run.end == row => run.end += 1,
             _ => self.runs.push(Run {
@@ -91,6 +95,7 @@ impl Block {
             self.keys.shrink_to_fit();
             self.scales.shrink_to_fit();
             self.values.shrink_to_fit();
+            self.signs.shrink_to_fit();
             self.runs.shrink_to_fit();
         }
     }
@@ -99,30 +104,52 @@ impl Block {
         self.runs.retain(|run| run.group != group);
     }
 
+    pub(super) fn signs(&self) -> &Signs {
+        &self.signs
+    }
+
     /// Offers a run's rows to the best ones.
     pub(super) fn scan(&self, run: &Run, query: &Query, top: &mut Top) {
-        let mut sums = [0; BATCH_ROWS];
         let mut row = run.start as usize;
         while row < run.end as usize {
             let rows = row..(row + BATCH_ROWS).min(run.end as usize);
-            let sums = &mut sums[..rows.len()];
-            let values = &self.values[rows.start * self.dimensions..rows.end * self.dimensions];
-            kernel::sums_of_products(values, &query.codes, sums);
-            for (at, &sum) in rows.clone().zip(sums.iter()) {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "24 bits are more than the codes tell"
-                )]
-                let score = sum as f32 * (self.scales[at] * query.scale);
-                if top.takes(score) {
-                    top.offer(Candidate {
-                        group: run.group,
-                        key: self.keys[at],
-                        score,
-                    });
-                }
-            }
             row = rows.end;
+            self.offer(run.group, rows, query, top);
+        }
+    }
+
+    /// Offers some rows of a group.
+    pub(super) fn scan_some(
+        &self,
+        group: u64,
+        rows: impl Iterator<Item = usize>,
+        query: &Query,
+        top: &mut Top,
+    ) {
+        for row in rows {
+            self.offer(group, row..row + 1, query, top);
+        }
+    }
+
+    /// Offers at most [`BATCH_ROWS`] rows of a group.
+    fn offer(&self, group: u64, rows: Range<usize>, query: &Query, top: &mut Top) {
+        let mut sums = [0; BATCH_ROWS];
+        let sums = &mut sums[..rows.len()];
+        let values = &self.values[rows.start * self.dimensions..rows.end * self.dimensions];
+        kernel::sums_of_products(values, &query.codes, sums);
+        for (row, &sum) in rows.zip(sums.iter()) {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "24 bits are more than the codes tell"
+            )]
+            let score = sum as f32 * (self.scales[row] * query.scale);
+            if top.takes(score) {
+                top.offer(Candidate {
+                    group,
+                    key: self.keys[row],
+                    score,
+                });
+            }
         }
     }
 }

@@ -85,6 +85,85 @@ mod wide {
             }
         }
     }
+
+    /// Places after which sums of 16 bits may be full.
+    const PLACES: usize = 256;
+
+    pub(super) struct Looks<'a> {
+        pub(super) avx2: Avx2,
+        pub(super) tiles: &'a [[u8; 32]],
+        pub(super) tables: &'a [[[u8; 32]; 2]],
+        pub(super) results: &'a mut [[u32; 32]],
+    }
+
+    impl WithSimd for Looks<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        #[expect(
+            clippy::inline_always,
+            reason = "compiled for the processor only where it is inlined"
+        )]
+        fn with_simd<S: Simd>(self, _: S) {
+            let avx2 = self.avx2;
+            let half: __m256i = cast([15_u8; 32]);
+            for (tile, result) in self.tiles.chunks_exact(self.tables.len()).zip(self.results) {
+                *result = [0; 32];
+                for (tile, tables) in tile.chunks(PLACES).zip(self.tables.chunks(PLACES)) {
+                    // Of two rows each lane of `both` has the sum of the first and, 256 times, that of the second.
+                    let mut both: __m256i = cast([0_u16; 16]);
+                    let mut second: __m256i = cast([0_u16; 16]);
+                    for (bytes, [lower, upper]) in tile.iter().zip(tables) {
+                        let bytes: __m256i = cast(*bytes);
+                        let low = avx2._mm256_and_si256(bytes, half);
+                        let high = avx2._mm256_and_si256(avx2._mm256_srli_epi16::<4>(bytes), half);
+                        let low = avx2._mm256_shuffle_epi8(cast(*lower), low);
+                        let high = avx2._mm256_shuffle_epi8(cast(*upper), high);
+                        let sums = avx2._mm256_add_epi8(low, high);
+                        both = avx2._mm256_add_epi16(both, sums);
+                        second = avx2._mm256_add_epi16(second, avx2._mm256_srli_epi16::<8>(sums));
+                    }
+                    let first = avx2._mm256_sub_epi16(both, avx2._mm256_slli_epi16::<8>(second));
+                    let first: [u16; 16] = cast(first);
+                    let second: [u16; 16] = cast(second);
+                    let pairs = result.as_chunks_mut::<2>().0;
+                    for ((pair, first), second) in pairs.iter_mut().zip(first).zip(second) {
+                        pair[0] += u32::from(first);
+                        pair[1] += u32::from(second);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// For each row of each tile the sum of what its half bytes have in their tables: the lower half of a byte has the first
+/// table of its place, the upper half the second. Both together are a byte at most.
+pub(super) fn sums_by_tables(tiles: &[[u8; 32]], tables: &[[[u8; 32]; 2]], sums: &mut [[u32; 32]]) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = pulp::x86::V3::try_new() {
+        let looks = wide::Looks {
+            avx2: avx2.avx2,
+            tiles,
+            tables,
+            results: sums,
+        };
+        return Simd::vectorize(avx2, looks);
+    }
+    for (tile, sums) in tiles.chunks_exact(tables.len()).zip(sums) {
+        *sums = sums_of_tile(tile, tables);
+    }
+}
+
+fn sums_of_tile(tile: &[[u8; 32]], tables: &[[[u8; 32]; 2]]) -> [u32; 32] {
+    let mut sums = [0; 32];
+    for (bytes, [lower, upper]) in tile.iter().zip(tables) {
+        for (sum, byte) in sums.iter_mut().zip(bytes) {
+            let (low, high) = (usize::from(byte & 15), usize::from(byte >> 4));
+            *sum += u32::from(lower[low]) + u32::from(upper[high]);
+        }
+    }
+    sums
 }
 
 /// The cosine of two vectors of any length, as long as its square fits into 32 bits.
@@ -161,6 +240,29 @@ mod tests {
             let plain: Vec<i32> = rows.map(|row| sum_of_products(row, &query)).collect();
             let mut wide = vec![0; plain.len()];
             sums_of_products(&codes, &query, &mut wide);
+            prop_assert_eq!(wide, plain);
+        }
+
+        #[test]
+        fn wide_sums_by_tables_are_the_plain_ones(
+            tables in prop::collection::vec(prop::array::uniform16((0_u8..128, 0_u8..128)), 1..600),
+            bytes in any::<u64>(),
+        ) {
+            let twice = |half: [u8; 16]| std::array::from_fn(|at| half[at % 16]);
+            let tables: Vec<[[u8; 32]; 2]> = tables
+                .iter()
+                .map(|pairs| [twice(pairs.map(|pair| pair.0)), twice(pairs.map(|pair| pair.1))])
+                .collect();
+            let mut state = bytes | 1;
+            let tiles: Vec<[u8; 32]> = (0..2 * tables.len())
+                .map(|_| std::array::from_fn(|_| {
+                    state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                    (state >> 56) as u8
+                }))
+                .collect();
+            let plain: Vec<[u32; 32]> = tiles.chunks_exact(tables.len()).map(|tile| sums_of_tile(tile, &tables)).collect();
+            let mut wide = vec![[0; 32]; 2];
+            sums_by_tables(&tiles, &tables, &mut wide);
             prop_assert_eq!(wide, plain);
         }
 

@@ -74,6 +74,57 @@ fn a_scan_and_rescoring_find_the_nearest() {
     }
 }
 
+/// An embedding beside one of a few others, as the chunks of a text are beside its subject.
+fn clustered(seed: u64, dimensions: usize) -> Vec<f32> {
+    let own = embedding(seed, dimensions);
+    let centre = embedding(1_000_000 + seed % 97, dimensions);
+    let numbers = own.into_iter().zip(centre);
+    numbers.map(|(own, centre)| own + centre).collect()
+}
+
+/// Large enough for a first look at the signs, in groups of 50 rows.
+fn large(rows: u64, dimensions: usize) -> Index {
+    let mut index = Index::new(dimensions).unwrap();
+    for key in 0..rows {
+        let code = Code::new(&clustered(key, dimensions)).unwrap();
+        index.append(key / 50, [(key, &code)]).unwrap();
+    }
+    index
+}
+
+#[test]
+fn a_first_look_at_the_signs_loses_next_to_nothing() {
+    let index = large(12_000, 256);
+    for limit in [10, 40] {
+        let mut found = 0;
+        for seed in 0..20 {
+            let query = Query::new(&clustered(50_000 + seed, 256)).unwrap();
+            let some = keys(&index.scan(&query, limit, |_| true).unwrap());
+            let all = keys(&index.scan_all_codes(&query, limit).unwrap());
+            assert_eq!(some.len(), limit);
+            found += all.iter().filter(|key| some.contains(key)).count();
+        }
+        assert!(found >= 20 * limit * 99 / 100, "{found} of {}", 20 * limit);
+    }
+}
+
+#[test]
+fn a_first_look_keeps_to_the_groups_that_are_allowed_and_there() {
+    let mut index = large(12_000, 256);
+    index.remove(7);
+    let query = Query::new(&clustered(50_001, 256)).unwrap();
+    let allowed = |group: u64| group < 120;
+    let found = index.scan(&query, 10, allowed).unwrap();
+    assert_eq!(found.len(), 10);
+    for candidate in &found {
+        assert!(allowed(candidate.group) && candidate.group != 7);
+        assert_eq!(candidate.group, candidate.key / 50);
+    }
+    let all = index.scan_all_codes(&query, 12_000).unwrap();
+    let best = all.iter().filter(|candidate| allowed(candidate.group));
+    assert_eq!(found, best.take(10).copied().collect::<Vec<_>>());
+}
+
 #[test]
 fn only_allowed_groups_are_found_and_asked_once_a_run() {
     let rows: Vec<(u64, u64)> = (0..3000).map(|key| (key / 1000, key)).collect();
