@@ -34,7 +34,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The same allocator as the server's, so that the bare relay is no worse off.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[derive(Parser)]
 #[command(about = "Measures Loomgate beside what limits it")]

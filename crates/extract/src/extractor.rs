@@ -27,9 +27,9 @@ use crate::{
 /// Bytes of the file that are held on their way to the child.
 const BUFFER: usize = 64 << 10;
 
-/// What mimalloc, which the server allocates with, may reserve at a time. It would begin with 1 GiB,
-/// which the child would have before its limit is set, and could use on top of it.
-const ARENA: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32MiB");
+/// Tells jemalloc, which the server allocates with, to have no thread of its own: the child gives its rights up
+/// for one thread, and it does not live for long.
+const ALLOCATOR: (&str, &str) = ("MALLOC_CONF", "background_thread:false");
 
 /// How much of what the child complains of is kept, in bytes.
 const COMPLAINT: usize = 4 << 10;
@@ -145,12 +145,12 @@ impl Extractor {
     /// A child that has pipes and nothing else of this process.
     ///
     /// Handles are closed on the way, as the standard library opens all of them to be; its environment
-    /// is [`ARENA`] alone; and it has a group of its own, so that no terminal ends it before its parent does.
+    /// is [`ALLOCATOR`] alone; and it has a group of its own, so that no terminal ends it before its parent does.
     fn start(&self) -> io::Result<Child> {
         Command::new(&self.program)
             .args(&self.args)
             .env_clear()
-            .env(ARENA.0, ARENA.1)
+            .env(ALLOCATOR.0, ALLOCATOR.1)
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())

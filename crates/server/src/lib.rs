@@ -36,7 +36,6 @@ mod images;
 mod leftover;
 mod limits;
 pub mod logbook;
-mod memory;
 pub mod model;
 mod own_calls;
 mod recent;

@@ -18,7 +18,6 @@ use crate::{
     app::App,
     config::Config,
     logbook::Scribe,
-    memory,
     start::{StartError, Started, start},
     sweeper, telemetry,
 };
@@ -87,8 +86,6 @@ pub async fn run(
         }
     };
     let folding = every(FOLD_METRICS, stop.clone(), || app.metrics.fold());
-    let giving_back = every(memory::EVERY, stop.clone(), memory::give_back);
-    let upkeep = async { tokio::join!(folding, giving_back) };
     // Streams end when the engine lets go of their runs.
     let engine = async {
         stop.cancelled().await;
@@ -103,7 +100,7 @@ pub async fn run(
     let services = (app.store.clone(), std::sync::Arc::clone(&app.gateway));
     let writing = scribe.run(services, std::sync::Arc::clone(&app.clock), quiet.clone());
     let working = async {
-        let ((), _, (), drained) = tokio::join!(accepting, upkeep, sweeping, engine);
+        let ((), (), (), drained) = tokio::join!(accepting, folding, sweeping, engine);
         quiet.cancel();
         drained
     };

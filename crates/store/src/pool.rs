@@ -14,7 +14,7 @@ use crate::{
     lock::FolderLock,
     postgres::{Target, Worker},
     queue::{Access, Order, SharedQueue, submit},
-    reader::Reader,
+    reader::{Reader, Spare},
     schema::{Migrated, Purpose, Schema},
     sqlite,
     tx::Tx,
@@ -73,19 +73,22 @@ impl Pool {
 
         let tally = Arc::new(Tally::default());
         let (read_sender, read_queue) = mpsc::channel(queue.max(1));
-        let read_queue = Arc::new(SharedQueue::new(read_queue));
-        let mut readers = Vec::new();
-        for _ in 0..reader_threads {
-            let Some(path) = path else { break };
-            let reader = Reader {
-                connection: sqlite::reader(path)?,
-                queue: Arc::clone(&read_queue),
-                tally: Arc::clone(&tally),
-            };
-            let thread = thread::Builder::new().name(format!("{}-reader", schema.name));
-            readers.push(thread.spawn(move || reader.run())?);
-        }
-        let read_sender = (!readers.is_empty()).then_some(read_sender);
+        let reader = match (path, reader_threads.checked_sub(1)) {
+            (Some(path), Some(readers)) => {
+                let reader = Reader {
+                    connection: sqlite::reader(path)?,
+                    queue: Arc::new(SharedQueue::new(read_queue)),
+                    tally: Arc::clone(&tally),
+                    spare: Some(Spare {
+                        path: path.to_owned(),
+                        readers,
+                    }),
+                };
+                Some(reader.start(schema.name)?)
+            }
+            _ => None,
+        };
+        let read_sender = reader.is_some().then_some(read_sender);
 
         let (write_sender, write_queue) = mpsc::channel(queue.max(1));
         let (done_sender, done) = watch::channel(());
@@ -94,7 +97,7 @@ impl Pool {
             queue: write_queue,
             batch: batch.max(1),
             tally: Arc::clone(&tally),
-            readers,
+            reader,
             lock,
             work: work.clone(),
             done: done_sender,
@@ -125,6 +128,7 @@ impl Pool {
             connection: sqlite::shared(name, schema)?,
             queue: Arc::new(SharedQueue::new(read_queue)),
             tally: Arc::clone(&tally),
+            spare: None,
         };
         let (write_sender, write_queue) = mpsc::channel(queue.max(1));
         let (done_sender, done) = watch::channel(());
@@ -133,7 +137,7 @@ impl Pool {
             queue: write_queue,
             batch: usize::MAX,
             tally,
-            readers: Vec::new(),
+            reader: None,
             lock: None,
             work: WorkSignal::new(),
             done: done_sender,

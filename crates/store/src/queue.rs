@@ -48,12 +48,12 @@ impl SharedQueue {
         Self(Mutex::new(queue))
     }
 
-    /// Waits for a job. `None`: the queue is closed, and all jobs in it were taken.
-    pub(crate) fn next(&self) -> Option<Ticket> {
+    /// Waits for a job, and says how many more wait. `None`: the queue is closed, and all jobs in it were taken.
+    pub(crate) fn next(&self) -> Option<(Ticket, usize)> {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match queue.blocking_recv()? {
-                Order::Job(ticket) => return Some(ticket),
+                Order::Job(ticket) => return Some((ticket, queue.len())),
                 // Under the same guard: another thread would wait for orders while holding it.
                 Order::Close => queue.close(),
             }

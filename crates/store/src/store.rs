@@ -59,8 +59,8 @@ pub enum Sharing {
 pub struct Options {
     /// Where the records are kept.
     pub database: Database,
-    /// Threads that read the records, and as many that read the logs, each with a connection of
-    /// its own; 0: the writers read too. PostgreSQL has its own number of connections.
+    /// The most threads that read the records, and as many that read the logs, each with a connection of
+    /// its own; all but the first are started once jobs wait. 0: the writers read too. PostgreSQL has its own number of connections.
     pub reader_threads: usize,
     /// Jobs that may wait for the writer, and again for the readers, before callers wait. Of those
     /// that carry logs, 64 at most.

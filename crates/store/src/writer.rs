@@ -18,6 +18,7 @@ use crate::{
     Error,
     lock::FolderLock,
     queue::{Job, Order},
+    reader::join,
     sqlite::Open,
     work::WorkSignal,
 };
@@ -37,8 +38,8 @@ pub(crate) struct Writer {
     pub(crate) queue: mpsc::Receiver<Order>,
     pub(crate) batch: usize,
     pub(crate) tally: Arc<Tally>,
-    /// The threads that read: they end before the database is closed.
-    pub(crate) readers: Vec<JoinHandle<()>>,
+    /// The thread that reads, and ends after those that it started: before the database is closed.
+    pub(crate) reader: Option<JoinHandle<()>>,
     /// Shared with the writer of the other database.
     pub(crate) lock: Option<Arc<FolderLock>>,
     /// Told when a commit leaves something for workers to do.
@@ -172,11 +173,7 @@ impl Writer {
 
     /// Waits for the readers, folds the log into the file and lets go of the folder.
     fn finish(self) {
-        for reader in self.readers {
-            if reader.join().is_err() {
-                tracing::error!("a thread that reads the database ended in a panic");
-            }
-        }
+        self.reader.into_iter().for_each(join);
         let checkpoint = self
             .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));

@@ -311,7 +311,7 @@ fn the_real_child_has_given_its_rights_up_before_it_reads() {
                 let space: u64 = limit(&limits, "address space")[0].parse().unwrap();
                 assert!((512 << 20..1 << 30).contains(&space), "{space}");
                 let environment = child_status("environ").unwrap();
-                assert_eq!(environment, "MIMALLOC_ARENA_RESERVE=32MiB\0");
+                assert_eq!(environment, "MALLOC_CONF=background_thread:false\0");
                 // What Landlock asks for before it takes rights away.
                 let status = child_status("task/*/status").unwrap();
                 assert!(status.contains("NoNewPrivs:\t1"), "{status}");

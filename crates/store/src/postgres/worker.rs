@@ -60,7 +60,7 @@ impl Worker {
     /// Works until the store is closed or dropped and the queue is empty.
     pub(crate) fn run(self) {
         let mut session = None;
-        while let Some(ticket) = self.queue.next() {
+        while let Some((ticket, _)) = self.queue.next() {
             session = self.serve(ticket, session);
         }
         if let Some(session) = session {

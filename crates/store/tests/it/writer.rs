@@ -180,3 +180,35 @@ async fn an_answered_write_is_seen_by_every_reader() {
     }
     store.close().await;
 }
+
+/// Threads of this process that read.
+fn readers() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "store-reader").count()
+}
+
+#[tokio::test]
+async fn readers_are_started_once_jobs_wait_and_end_with_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        reader_threads: 3,
+        ..Options::file(folder.path().join("test.db"))
+    };
+    let store = Store::open(options).unwrap();
+    for n in 1..=20 {
+        let found = store.assistants().get(&ws(), &id(n)).await;
+        assert_eq!(found.unwrap(), None);
+    }
+    assert_eq!(readers(), 1, "one job at a time needs no further one");
+    let mut reads = JoinSet::new();
+    for n in 1..=500 {
+        let store = store.clone();
+        reads.spawn(async move { store.assistants().get(&ws(), &id(n)).await });
+    }
+    assert_eq!(reads.join_all().await.len(), 500);
+    assert!((2..=3).contains(&readers()), "{} readers", readers());
+    store.close().await;
+    assert_eq!(readers(), 0);
+}
