@@ -105,17 +105,31 @@ async fn rates_of_an_api_key_hold_over_all_its_calls() {
 }
 
 #[tokio::test]
-async fn a_second_is_a_span_too() {
-    let stage = stage("rate_limits = [{ type = 'requests', unit = 'rps', value = 1 }]").await;
-    assert_eq!(tight(&stage).await.status, 200);
-    expect_rate(
-        &tight(&stage).await,
-        "The virtual key has reached its limit",
-        1..=2,
-    );
-    stage.app.pass(Duration::from_secs(2));
-    assert_eq!(tight(&stage).await.status, 200);
-    stage.stop().await;
+async fn every_span_holds_requests_and_tokens_back_until_it_is_over() {
+    let spans = [
+        ("rps", "second", 1),
+        ("rpm", "minute", 60),
+        ("rph", "hour", 3_600),
+        ("rpd", "day", 86_400),
+        ("rpw", "week", 604_800),
+    ];
+    for (unit, name, seconds) in spans {
+        // A call uses 12 tokens.
+        for (kind, value) in [("requests", 1), ("tokens", 10)] {
+            let limit =
+                format!("rate_limits = [{{ type = '{kind}', unit = '{unit}', value = {value} }}]");
+            let stage = stage(&limit).await;
+            assert_eq!(tight(&stage).await.status, 200);
+            let kind = if value == 1 { "request" } else { kind };
+            let told =
+                format!("The virtual key has reached its limit of {value} {kind} per {name}.");
+            expect_rate(&tight(&stage).await, &told, 1..=2 * seconds);
+            stage.app.pass(Duration::from_secs(2 * seconds));
+            assert_eq!(tight(&stage).await.status, 200, "{unit} of {kind}");
+            assert_eq!(stage.counts(), [2, 0, 0]);
+            stage.stop().await;
+        }
+    }
 }
 
 #[tokio::test]
