@@ -249,20 +249,32 @@ fn form(bytes: usize) -> Vec<u8> {
 #[tokio::test]
 async fn forms_keep_their_bytes_and_their_boundary() {
     let stage = Stage::start().await;
-    for bytes in [10, 3 * 1024 * 1024] {
+    let calls = [
+        ("/v1/files", 10),
+        ("/v1/files", 3 * 1024 * 1024),
+        ("/v1/images/edits", 20_000),
+        ("/v1/images/variations", 20_000),
+        ("/v1/audio/transcriptions", 20_000),
+        ("/v1/audio/translations", 20_000),
+    ];
+    for (path, bytes) in calls {
         stage.providers[0].push(Reply::status(200, json!({"id": "file-1"}), &[]));
         let form = Bytes::from(form(bytes));
         let kind = "multipart/form-data; boundary=XbOuNdArYx";
-        let call = upstream(&stage, Method::POST, "/v1/files")
+        let call = upstream(&stage, Method::POST, path)
             .header("content-type", kind)
             .body(form.clone());
         let answer = Answer::of(call).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         let request = stage.received();
+        assert_eq!(request.path, path);
         assert_eq!(request.header("content-type"), Some(kind));
         let length = form.len().to_string();
-        assert_eq!(request.header("content-length"), Some(&*length), "{bytes}");
-        assert!(request.bytes == form, "{bytes}: the form has changed");
+        assert_eq!(request.header("content-length"), Some(&*length), "{path}");
+        assert!(
+            request.bytes == form,
+            "{path}: the form of {bytes} has changed"
+        );
     }
     stage.stop().await;
 }
