@@ -170,14 +170,32 @@ async fn refused_calls(cage: &mut Cage) {
     }
 }
 
-/// The canary is in nothing that is kept below this folder.
+/// A key that is made by the interface, and used. Its making is the one answer that shows it.
+async fn made_key(cage: &mut Cage) -> String {
+    let made = cage.request(Method::POST, "/v1/api-keys/workspace/service");
+    let made = made.json(&json!({"name": "made", "scopes": ["completions.write"]}));
+    let made: Value = made.send().await.unwrap().json().await.unwrap();
+    let key = made["key"].as_str().unwrap().to_owned();
+    cage.provider.push(said("ok"));
+    // A scope that it does not have: a refusal is an answer, too.
+    for (path, expected) in [("/v1/chat/completions", 200), ("/v1/virtual-keys", 403)] {
+        let url = format!("{}{path}", cage.program.url);
+        let call = cage.client.post(url).json(&question());
+        let call = call.header("x-portkey-virtual-key", "main");
+        let (status, text) = cage.send(call.header("x-portkey-api-key", &key)).await;
+        assert_eq!(status, expected, "{text}");
+    }
+    key
+}
+
+/// A secret is in nothing that is kept below this folder.
 #[track_caller]
-fn search(folder: &std::path::Path) {
+fn search(folder: &std::path::Path, secret: &str) {
     let files = kept_below(folder);
     assert!(files.len() >= 2, "{files:?}");
     for (path, bytes) in files {
-        let mut windows = bytes.windows(WORD.len());
-        let found = windows.any(|window| window == WORD.as_bytes());
+        let mut windows = bytes.windows(secret.len());
+        let found = windows.any(|window| window == secret.as_bytes());
         assert!(!found, "{}", path.display());
     }
 }
@@ -188,6 +206,7 @@ async fn no_secret_of_any_kind_is_anywhere() {
     let mut cage = Cage::start(folder.path()).await;
     relayed_calls(&mut cage).await;
     refused_calls(&mut cage).await;
+    let made = made_key(&mut cage).await;
     let config = inline(&cage);
     cage.run(|request| request.header("x-portkey-config", &config))
         .await;
@@ -218,21 +237,23 @@ async fn no_secret_of_any_kind_is_anywhere() {
         .map(|request| format!("{:?}", request.headers))
         .collect();
     let seen = seen.concat();
-    assert!(!seen.contains(KEY));
+    assert!(!seen.contains(KEY) && !seen.contains(&made));
     for secret in [STORED, OWN, INLINE] {
         assert!(seen.contains(secret), "{secret}");
     }
 
     // While it runs, so that what stands in the write-ahead logs is looked at too.
     let data = folder.path().join("loomgate-data");
-    search(&data);
+    search(&data, WORD);
+    search(&data, &made[..14]);
     let answers = std::mem::take(&mut cage.answers);
     let printed = cage.program.printed.clone();
     let log = cage.program.stop().await;
-    search(&data);
+    search(&data, WORD);
+    search(&data, &made[..14]);
     assert!(log.contains("route=\"relay\""), "{log}");
     for (place, text) in [("answers", &answers), ("log", &log), ("stdout", &printed)] {
-        for secret in [KEY, STORED, VAULTED, OWN, INLINE] {
+        for secret in [KEY, STORED, VAULTED, OWN, INLINE, &made] {
             // A few letters from the front may be shown, to tell keys apart.
             assert!(!text.contains(&secret[..14]), "{place}: {secret}");
         }
@@ -273,5 +294,5 @@ async fn a_key_that_looks_like_none_is_in_no_log_though_its_server_repeats_it() 
     }
     // A server that stops has written all records.
     let folder = stage.stop().await;
-    search(&folder.path().join("data"));
+    search(&folder.path().join("data"), WORD);
 }
