@@ -1,7 +1,7 @@
-//! Embeddings of one vector store, quantised, in memory, scanned whole: exact in what it looks at, no graph
-//! to build, nothing to tune, and a filter costs nothing.
+//! Embeddings of one vector store, quantised, in memory, scanned: no graph to build, nothing to tune, and a filter
+//! costs nothing.
 //!
-//! A search has three steps. [`Index::scan`] takes a first look at the signs of every row ([`signs`]), reads the codes of the
+//! A search has three steps. [`Index::scan`] takes a first look at the signs of every row (`vector/signs.rs`), reads the codes of the
 //! best thirty-second, and names candidates, more than are wanted; [`rescore`] ranks those by the exact cosine, from
 //! the full vectors that the caller fetches. Few rows, or narrow ones, have no first look. Measured with
 //! `examples/search_bench.rs` on one thread: a whole query over 100,000 rows takes 0.4 times what reading all codes

@@ -114,7 +114,7 @@ impl Block {
         while row < run.end as usize {
             let rows = row..(row + BATCH_ROWS).min(run.end as usize);
             row = rows.end;
-            self.offer(run.group, rows, query, top);
+            self.offer::<BATCH_ROWS>(run.group, rows, query, top);
         }
     }
 
@@ -127,13 +127,19 @@ impl Block {
         top: &mut Top,
     ) {
         for row in rows {
-            self.offer(group, row..row + 1, query, top);
+            self.offer::<1>(group, row..row + 1, query, top);
         }
     }
 
-    /// Offers at most [`BATCH_ROWS`] rows of a group.
-    fn offer(&self, group: u64, rows: Range<usize>, query: &Query, top: &mut Top) {
-        let mut sums = [0; BATCH_ROWS];
+    /// Offers at most `MOST` rows of a group.
+    fn offer<const MOST: usize>(
+        &self,
+        group: u64,
+        rows: Range<usize>,
+        query: &Query,
+        top: &mut Top,
+    ) {
+        let mut sums = [0; MOST];
         let sums = &mut sums[..rows.len()];
         let values = &self.values[rows.start * self.dimensions..rows.end * self.dimensions];
         kernel::sums_of_products(values, &query.codes, sums);
