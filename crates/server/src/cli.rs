@@ -1,6 +1,7 @@
 //! The command line.
 
 mod backup;
+mod change;
 mod check;
 mod configs;
 mod copy;
@@ -49,7 +50,7 @@ enum Command {
     Serve(ServeArgs),
     /// Say whether a configuration is valid, without starting anything
     CheckConfig(check::CheckArgs),
-    /// Make, list and revoke API keys
+    /// Make, list, show, change and revoke API keys
     ///
     /// Works on the database in the data folder, also while a server runs on it: a new key works
     /// at once, a revoked one stops working within five seconds. Keys that stand in the
@@ -166,6 +167,14 @@ impl Failure {
             help: Some(help.into()),
             code: 1,
         }
+    }
+
+    /// Somebody else came between the reading and the writing.
+    fn contended(what: &str) -> Self {
+        Self::failed(
+            format!("{what} was changed by somebody else at the same time"),
+            "look at it, and try again",
+        )
     }
 
     /// The command makes no sense as it is.

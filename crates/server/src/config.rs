@@ -21,7 +21,7 @@ mod virtual_keys;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use loomgate_domain::{Limits, key::KeySettings};
+use loomgate_domain::{ApiKeyId, Limits, key::KeySettings};
 use loomgate_gateway::{AttemptPolicy, egress::Exceptions, price::PriceEntry};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -101,6 +101,16 @@ pub struct ConfiguredKey {
     pub workspace: String,
     /// What it may do, and what its requests do when they say nothing.
     pub settings: KeySettings,
+}
+
+impl ConfiguredKey {
+    /// What the ids of such keys begin with.
+    pub const ID_PREFIX: &str = "key_config_";
+
+    /// Its id, which its name decides.
+    pub fn id(&self) -> ApiKeyId {
+        ApiKeyId::trusted(format!("{}{}", Self::ID_PREFIX, self.name))
+    }
 }
 
 /// Routing configs by their slug. May hold secrets, so it is not to be shown.

@@ -81,7 +81,7 @@ impl Keyring {
         };
         for key in &config.api_keys {
             let record = KeyRecord {
-                id: ApiKeyId::trusted(format!("key_config_{}", key.name)),
+                id: key.id(),
                 workspace: keyring.store.workspaces().ensure(&key.workspace).await?,
                 limited: None,
                 settings: key.settings.clone(),

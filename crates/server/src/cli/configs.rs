@@ -180,8 +180,7 @@ async fn show(args: &OneArgs, out: &mut dyn Write) -> Result<(), Failure> {
         store.close().await;
         found.ok_or_else(|| no_such(args))?.config
     };
-    let text = serde_json::to_string_pretty(&found).unwrap_or_default();
-    writeln!(out, "{text}")?;
+    table::object(out, &found)?;
     Ok(())
 }
 

@@ -1,13 +1,15 @@
 //! Limits as flags, and how they stand.
 
 use clap::Args;
-use loomgate_domain::{Clock as _, Timestamp, limit::Allowance};
-use loomgate_gateway::meter::{Limited, Meter};
+use loomgate_domain::{Clock as _, limit::Allowance};
+use loomgate_gateway::meter::{BudgetState, Limited, Meter};
 use loomgate_store::Store;
+use serde_json::{Map, Value};
 
 use crate::{
     clock::SystemClock,
     config::{ConfigError, allowance},
+    http::admin::allowance::Holder,
 };
 
 #[derive(Debug, Args)]
@@ -39,15 +41,7 @@ impl LimitArgs {
     }
 }
 
-/// Whose limits: `key:key_x`; since when its budget counts; from when on it opens nothing.
-pub(super) struct Holder<'a> {
-    pub(super) subject: String,
-    pub(super) allowance: &'a Allowance,
-    pub(super) since: Timestamp,
-    pub(super) expires_at: Option<Timestamp>,
-}
-
-/// `valid`, `expired ...` or `budget exhausted`. A server writes what was used every few seconds.
+/// `valid`, `expired ...` or `budget exhausted`.
 pub(super) async fn state(
     store: &Store,
     holder: &Holder<'_>,
@@ -56,22 +50,7 @@ pub(super) async fn state(
     if let Some(end) = holder.expires_at.filter(|end| *end <= now) {
         return Ok(format!("expired {}", super::table::moment(end)));
     }
-    if holder.allowance.usage_limits.is_none() {
-        return Ok("valid".to_owned());
-    }
-    let meter = Meter::new();
-    let limited = Limited {
-        subject: holder.subject.as_str().into(),
-        whose: "key",
-        allowance: holder.allowance.clone().into(),
-        since: holder.since,
-    };
-    meter.load(
-        &limited.subject,
-        store.counters().load(&holder.subject).await?,
-    );
-    let budget = meter.budget_left(&limited, SystemClock.now_ms());
-    Ok(match budget {
+    Ok(match budget(store, holder).await? {
         Some(budget) if budget.exhausted => "budget exhausted".to_owned(),
         Some(budget) => {
             let percent = budget.used.saturating_mul(100) / budget.limit.max(1);
@@ -79,4 +58,35 @@ pub(super) async fn state(
         }
         None => "valid".to_owned(),
     })
+}
+
+/// Adds to an object what its holder may use, and how that stands.
+pub(super) async fn add(
+    store: &Store,
+    holder: &Holder<'_>,
+    object: &mut Map<String, Value>,
+) -> Result<(), loomgate_store::Error> {
+    let budget = budget(store, holder).await?;
+    holder.add(budget, SystemClock.now(), object);
+    Ok(())
+}
+
+/// As servers have written it, which they do every few seconds.
+async fn budget(
+    store: &Store,
+    holder: &Holder<'_>,
+) -> Result<Option<BudgetState>, loomgate_store::Error> {
+    if holder.allowance.usage_limits.is_none() {
+        return Ok(None);
+    }
+    let meter = Meter::new();
+    let limited = Limited {
+        subject: holder.subject.as_str().into(),
+        whose: holder.whose,
+        allowance: holder.allowance.clone().into(),
+        since: holder.since,
+    };
+    let stored = store.counters().load(&holder.subject).await?;
+    meter.load(&limited.subject, stored);
+    Ok(meter.budget_left(&limited, SystemClock.now_ms()))
 }

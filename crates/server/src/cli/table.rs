@@ -1,8 +1,9 @@
-//! Tables and times as people read them.
+//! Tables, objects and times as people read them.
 
 use std::{fmt::Write as _, io::Write};
 
 use loomgate_domain::{Timestamp, WorkspaceId};
+use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Columns as wide as their widest cell.
@@ -25,6 +26,11 @@ pub(super) fn write<const N: usize>(
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// JSON, a field a line.
+pub(super) fn object(out: &mut dyn Write, object: &Value) -> std::io::Result<()> {
+    writeln!(out, "{object:#}")
 }
 
 /// `2026-01-31T12:00:00Z`

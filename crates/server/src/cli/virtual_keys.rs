@@ -3,11 +3,14 @@
 mod create;
 mod list;
 mod secret;
+mod show;
+mod update;
 
 use std::io::Write;
 
 use clap::{Args, Subcommand};
 use loomgate_domain::{Clock as _, virtual_key::VirtualKey};
+use loomgate_gateway::egress::check_url;
 use loomgate_store::Store;
 use loomgate_vault::Vault;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,6 +22,7 @@ use crate::{
     clock::SystemClock,
     config::Config,
     data_dir::MasterKeyLock,
+    http::admin::virtual_keys::shown,
     routing::seal_context,
     start::{DEFAULT_WORKSPACE, Foundation, StartError},
 };
@@ -35,6 +39,10 @@ enum VirtualKeysCommand {
     Create(create::CreateArgs),
     /// List them: never their secrets
     List(ConfigArgs),
+    /// Print everything about one but its secret, as JSON
+    Show(OneArgs),
+    /// Change one: its name, address, model aliases, limits; also begin its budget anew
+    Update(update::UpdateArgs),
     /// Delete one, and its provider's key with it
     Delete(OneArgs),
     /// Give one another key of its provider
@@ -64,6 +72,8 @@ pub(super) async fn run(args: VirtualKeysArgs, out: &mut dyn Write) -> Result<()
     match args.command {
         VirtualKeysCommand::Create(args) => create::run(args, out).await,
         VirtualKeysCommand::List(args) => list::run(&args.load()?, out).await,
+        VirtualKeysCommand::Show(args) => show::run(&args, out).await,
+        VirtualKeysCommand::Update(args) => update::run(&args, out).await,
         VirtualKeysCommand::Delete(args) => delete(&args, out).await,
         VirtualKeysCommand::RotateKey(args) => rotate_key(&args, out).await,
     }
@@ -78,7 +88,7 @@ async fn delete(args: &OneArgs, out: &mut dyn Write) -> Result<(), Failure> {
         .delete(&key.workspace, &key.slug)
         .await?;
     // One that is made under the same slug later begins anew.
-    store.counters().reset(&subject(&key)).await?;
+    store.counters().reset(&shown::subject(&key)).await?;
     store.close().await;
     writeln!(
         out,
@@ -120,10 +130,7 @@ async fn rotate_key(args: &RotateArgs, out: &mut dyn Write) -> Result<(), Failur
         writeln!(out, "{slug} has the key {masked} now.")?;
         Ok(())
     } else {
-        Err(Failure::failed(
-            format!("{slug} was changed by somebody else at the same time"),
-            "look at it, and try again",
-        ))
+        Err(Failure::contended(&slug))
     }
 }
 
@@ -151,9 +158,16 @@ fn no_such(slug: &str, workspace: &str) -> Failure {
     )
 }
 
-/// Whom the meter counts.
-fn subject(key: &VirtualKey) -> String {
-    format!("vk:{}/{}", key.workspace, key.slug)
+/// Errors unless callers may name this address.
+fn expect_callable(url: &str, config: &Config) -> Result<(), Failure> {
+    let checked = check_url(url, &config.gateway.exceptions);
+    checked.map(|_| ()).map_err(|invalid| {
+        Failure::misused(
+            format!("the address can not be called: {}", invalid.reason()),
+            "name it in [egress] allow, or put the virtual key into the configuration, whose \
+             addresses are trusted",
+        )
+    })
 }
 
 /// Seals with the master keys; nobody changes them meanwhile.

@@ -19,6 +19,13 @@ const NO_PERMISSION: &str = "You do not have enough permissions to execute this 
 #[derive(Debug)]
 pub struct AdminError(ApiError);
 
+impl AdminError {
+    /// What was wrong, in whole sentences.
+    pub(crate) fn message(&self) -> &str {
+        self.0.message()
+    }
+}
+
 impl<E: Into<ApiError>> From<E> for AdminError {
     fn from(error: E) -> Self {
         Self(error.into())

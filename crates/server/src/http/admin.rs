@@ -2,19 +2,20 @@
 //! (contract portkey.md sections 7 and 8), so that its official SDKs drive them as they are.
 //!
 //! Every handler acts in one workspace, that of its [`tenant::Tenant`]. Bodies and queries are
-//! strict: what nobody acts on is refused by name. Errors have both Portkey's form and the usual
+//! strict: what nobody acts on is refused by name. The command line changes and shows keys with the
+//! same readers and writers. Errors have both Portkey's form and the usual
 //! one ([`crate::error::AdminError`]).
 //!
 //! Invariant: no answer holds a provider's key, nor an API key but the one that it has just made.
 //! Invariant: nobody makes, changes, rotates or revokes a key that may do what they may not.
 //! Invariant: a stored provider key only goes to an address that came with it.
 
-mod allowance;
+pub(crate) mod allowance;
 mod analytics;
-mod api_keys;
+pub(crate) mod api_keys;
 mod configs;
 mod feedback;
-mod fields;
+pub(crate) mod fields;
 mod logs;
 mod moment;
 mod path;
@@ -22,7 +23,7 @@ mod query;
 mod reply;
 mod slug;
 mod tenant;
-mod virtual_keys;
+pub(crate) mod virtual_keys;
 
 use super::access::Routes;
 use crate::error::{AdminError, ApiError};

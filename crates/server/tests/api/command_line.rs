@@ -1,6 +1,7 @@
 //! The command line: what it does, and what it says when it can not do what it was told.
 
 mod backup;
+mod changes;
 mod configs;
 mod copy;
 mod keys;

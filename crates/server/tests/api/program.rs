@@ -33,6 +33,12 @@ const ACCOUNTS: [&str; 4] = [
     "OLLAMA_HOST",
 ];
 
+/// The key itself, as a first start and `keys create` print it.
+pub(crate) fn made_key(told: &str) -> String {
+    let key = told.lines().find_map(|line| line.strip_prefix("api key: "));
+    key.unwrap_or_else(|| panic!("{told}")).to_owned()
+}
+
 /// The program in a folder, with the database that goes with it, and without what the environment
 /// of the tests would tell it.
 pub(crate) fn program(folder: &Path) -> Command {

@@ -3,7 +3,7 @@
 use crate::{
     app::{Answer, TestApp, UPSTREAM_KEY, client},
     database::kept_below,
-    program::{Program, run},
+    program::{Program, made_key, run},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -50,8 +50,7 @@ async fn a_secret_is_in_no_file_log_or_answer() {
 async fn the_first_key_is_printed_once_and_stored_as_a_hash() {
     let folder = tempfile::tempdir().unwrap();
     let first = Program::start(folder.path(), "").await;
-    let line = first.printed.lines().next().unwrap();
-    let key = line.strip_prefix("api key: ").unwrap().to_owned();
+    let key = made_key(&first.printed);
     assert_eq!(key.len(), 43, "{key}");
     let log = first.stop().await;
     assert!(!log.contains(&key), "{log}");
@@ -82,13 +81,7 @@ async fn the_first_key_is_printed_once_and_stored_as_a_hash() {
 
     // Keys are made and revoked beside the running server.
     let made = run(folder.path(), &["keys", "create", "--name", "other"]).await;
-    let other = made
-        .lines()
-        .next()
-        .unwrap()
-        .strip_prefix("api key: ")
-        .unwrap()
-        .to_owned();
+    let other = made_key(&made);
     assert_eq!(with(&other).await, 200);
     let listed = run(folder.path(), &["keys", "list"]).await;
     assert!(listed.contains("other"), "{listed}");
@@ -97,15 +90,10 @@ async fn the_first_key_is_printed_once_and_stored_as_a_hash() {
         "{listed}"
     );
     let made = run(folder.path(), &["keys", "create", "--name", "third"]).await;
-    let third = made
-        .lines()
-        .next()
-        .unwrap()
-        .strip_prefix("api key: ")
-        .unwrap();
+    let third = made_key(&made);
     let told = run(folder.path(), &["keys", "revoke", "third"]).await;
     assert!(told.ends_with("(third) is revoked.\n"), "{told}");
-    assert_eq!(with(third).await, 401);
+    assert_eq!(with(&third).await, 401);
     second.stop().await;
 }
 

@@ -90,7 +90,7 @@ impl CreateArgs {
 
 /// Errors unless there are such a virtual key and such a config, in the configuration or in the
 /// workspace.
-async fn expect_ways(
+pub(super) async fn expect_ways(
     settings: &KeySettings,
     (config, store): (&Config, &Store),
     workspace: &WorkspaceId,
@@ -100,7 +100,7 @@ async fn expect_ways(
         && store.virtual_keys().get(workspace, name).await?.is_none()
     {
         return Err(Failure::misused(
-            format!("--virtual-key: there is no virtual key `{name}`"),
+            format!("default virtual key: there is no virtual key `{name}`"),
             format!("known virtual keys: {}", config.virtual_keys.list()),
         ));
     }
@@ -109,7 +109,7 @@ async fn expect_ways(
         && store.configs().get(workspace, slug).await?.is_none()
     {
         return Err(Failure::misused(
-            format!("--config-slug: there is no config `{slug}`"),
+            format!("default config: there is no config `{slug}`"),
             "[configs.NAME] of the configuration and POST /v1/configs make them",
         ));
     }

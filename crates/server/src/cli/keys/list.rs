@@ -8,10 +8,9 @@ use loomgate_domain::{
 };
 use loomgate_store::Store;
 
-use super::super::{
-    Failure,
-    limits::{Holder, state},
-    open, table,
+use super::{
+    super::{Failure, limits, open, table},
+    shown,
 };
 use crate::config::{Config, ConfiguredKey, allowance};
 
@@ -59,13 +58,7 @@ async fn of_store(store: &Store, key: &ApiKey) -> Result<[String; 9], Failure> {
     let state = if let Some(at) = key.revoked_at {
         format!("revoked {}", table::moment(at))
     } else {
-        let holder = Holder {
-            subject: format!("key:{}", key.id),
-            allowance: &settings.allowance,
-            since: settings.usage_since,
-            expires_at: settings.expires_at,
-        };
-        state(store, &holder).await?
+        limits::state(store, &shown::holder(&key.id, settings)).await?
     };
     Ok([
         key.id.to_string(),

@@ -7,12 +7,12 @@ use loomgate_domain::{
     Clock as _, Timestamp, WorkspaceId,
     virtual_key::{VirtualKey, VirtualKeySettings},
 };
-use loomgate_gateway::{Provider, egress::check_url};
+use loomgate_gateway::Provider;
 use secrecy::SecretString;
 
 use super::{
     super::{ConfigArgs, Failure, expect_workspace, limits::LimitArgs, open},
-    Sealer,
+    Sealer, expect_callable,
     secret::SecretArgs,
 };
 use crate::{
@@ -183,14 +183,7 @@ impl CreateArgs {
                     "--key-env NAME or --key-stdin, or the virtual key in the configuration",
                 ));
             }
-            let url = account.base_url.as_str();
-            check_url(url, &config.gateway.exceptions).map_err(|invalid| {
-                Failure::misused(
-                    format!("the address can not be called: {}", invalid.reason()),
-                    "name it in [egress] allow, or put the virtual key into the configuration, \
-                     whose addresses are trusted",
-                )
-            })?;
+            expect_callable(account.base_url.as_str(), config)?;
         }
         Ok(built)
     }

@@ -7,12 +7,8 @@ use loomgate_gateway::Provider;
 use loomgate_store::Store;
 
 use super::{
-    super::{
-        Failure,
-        limits::{Holder, state},
-        open, table,
-    },
-    subject,
+    super::{Failure, limits, open, table},
+    shown,
 };
 use crate::config::{Config, ConfiguredVirtualKey, allowance};
 
@@ -61,12 +57,6 @@ fn of_config(name: &str, key: &ConfiguredVirtualKey) -> [String; 9] {
 
 async fn of_store(store: &Store, key: &VirtualKey) -> Result<[String; 9], Failure> {
     let settings = &key.settings;
-    let holder = Holder {
-        subject: subject(key),
-        allowance: &settings.allowance,
-        since: settings.usage_since,
-        expires_at: settings.expires_at,
-    };
     let url = settings.base_url.as_deref().map(url::Url::parse);
     let url = url.and_then(Result::ok);
     let host = url.as_ref().and_then(url::Url::host_str);
@@ -79,7 +69,7 @@ async fn of_store(store: &Store, key: &VirtualKey) -> Result<[String; 9], Failur
         assistants(settings.assistants_upstream),
         allowance::words(&settings.allowance),
         table::moment(key.created_at),
-        state(store, &holder).await?,
+        limits::state(store, &shown::holder(key)).await?,
     ])
 }
 

@@ -7,6 +7,7 @@ use loomgate_domain::{
         UsageKind, UsageLimit,
     },
 };
+use loomgate_gateway::meter::BudgetState;
 use serde_json::{Map, Value, json};
 
 use super::{fields::Fields, moment};
@@ -142,29 +143,39 @@ pub(super) fn apply_expiry(
 }
 
 /// Whose allowance it is, for the meter.
-pub(super) struct Holder<'a> {
+pub(crate) struct Holder<'a> {
     /// `vk:ws_default/main`, `key:key_abc`
-    pub(super) subject: String,
+    pub(crate) subject: String,
     /// "virtual key", "API key"
-    pub(super) whose: &'static str,
+    pub(crate) whose: &'static str,
     /// What it may use.
-    pub(super) allowance: &'a Allowance,
+    pub(crate) allowance: &'a Allowance,
     /// Since when its budget counts.
-    pub(super) since: Timestamp,
+    pub(crate) since: Timestamp,
     /// From then on it can not be used.
-    pub(super) expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Holder<'_> {
-    /// Adds `status`, `usage`, `rate_limits`, `usage_limits`, `concurrency` and `expires_at` to an
-    /// answer. Amounts are US dollars or tokens.
+    /// Adds to an answer what it may use, and how that stands ([`Holder::add`]).
     pub(super) async fn show(
         self,
         services: &Services,
         answer: &mut Map<String, Value>,
     ) -> Result<(), AdminError> {
         let budget = self.budget(services).await?;
-        let now = services.clock.now();
+        self.add(budget, services.clock.now(), answer);
+        Ok(())
+    }
+
+    /// Adds `status`, `usage`, `rate_limits`, `usage_limits`, `concurrency` and `expires_at` to an
+    /// answer. Amounts are US dollars or tokens.
+    pub(crate) fn add(
+        &self,
+        budget: Option<BudgetState>,
+        now: Timestamp,
+        answer: &mut Map<String, Value>,
+    ) {
         let status = if self.expires_at.is_some_and(|end| end <= now) {
             "expired"
         } else if budget.as_ref().is_some_and(|budget| budget.exhausted) {
@@ -196,13 +207,9 @@ impl Holder<'_> {
         if let Value::Object(fields) = fields {
             answer.extend(fields);
         }
-        Ok(())
     }
 
-    async fn budget(
-        &self,
-        services: &Services,
-    ) -> Result<Option<loomgate_gateway::meter::BudgetState>, AdminError> {
+    async fn budget(&self, services: &Services) -> Result<Option<BudgetState>, AdminError> {
         let limited = limits::limited(
             (&services.store, &services.gateway),
             self.subject.clone(),

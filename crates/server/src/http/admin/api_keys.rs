@@ -2,7 +2,7 @@
 
 mod body;
 mod kind;
-mod shown;
+pub(crate) mod shown;
 
 use axum::{extract::State, response::Response};
 use loomgate_domain::{
@@ -13,8 +13,9 @@ use loomgate_domain::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
+pub(crate) use self::body::Change;
 use self::{
-    body::{Change, Creation, rotation},
+    body::{Creation, rotation},
     kind::{Kind, PathKind},
     shown::{shown, shown_configured, subject},
 };
@@ -23,6 +24,7 @@ use super::{
 };
 use crate::{
     app::App,
+    config::ConfiguredKey,
     error::{AdminError, ApiError},
     http::{
         access::{Access, Routes},
@@ -31,8 +33,6 @@ use crate::{
     start::new_key,
 };
 
-/// What the ids of keys of the configuration file begin with.
-const CONFIGURED: &str = "key_config_";
 /// First characters of a key that tell it from others.
 const HINT_CHARS: usize = 7;
 
@@ -232,7 +232,7 @@ async fn changeable(app: &App, tenant: &Tenant, id: &str) -> Result<ApiKey, Admi
     let mut configured = app.keyring.configured();
     let is_own = |key: &crate::auth::KeyRecord| key.workspace == tenant.workspace;
     if configured.any(|key| key.id.as_str() == id && is_own(key)) {
-        let name = id.strip_prefix(CONFIGURED).unwrap_or(id);
+        let name = id.strip_prefix(ConfiguredKey::ID_PREFIX).unwrap_or(id);
         let message = format!(
             "The API key '{name}' stands in the server's configuration file: change it there, in \
              the [[api_keys]] of that name."

@@ -42,7 +42,7 @@ impl FromRequest<App> for Fields {
     type Rejection = AdminError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, AdminError> {
-        Self::of(parse(request, app).await?, String::new())
+        Self::of_body(parse(request, app).await?)
     }
 }
 
@@ -56,7 +56,7 @@ impl FromRequest<App> for OneOrMore {
         let bodies = match parse(request, app).await? {
             Value::Array(bodies) => bodies,
             Value::Object(bodies) if is_list(&bodies) => bodies.into_values().collect(),
-            body => return Ok(Self(vec![Fields::of(body, String::new())?])),
+            body => return Ok(Self(vec![Fields::of_body(body)?])),
         };
         if !(1..=OBJECTS).contains(&bodies.len()) {
             let message = format!("Send 1 to {OBJECTS} objects, not {}.", bodies.len());
@@ -90,6 +90,11 @@ async fn parse(request: Request, app: &App) -> Result<Value, AdminError> {
 }
 
 impl Fields {
+    /// A whole body.
+    pub(crate) fn of_body(value: Value) -> Result<Self, AdminError> {
+        Self::of(value, String::new())
+    }
+
     fn of(value: Value, path: String) -> Result<Self, AdminError> {
         match value {
             Value::Object(left) => Ok(Self {

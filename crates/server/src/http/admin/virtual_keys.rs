@@ -1,14 +1,15 @@
 //! `/v1/virtual-keys`, and `/v1/providers` for the same (contract portkey.md section 7).
 
 mod body;
-mod shown;
+pub(crate) mod shown;
 
 use axum::{extract::State, response::Response};
 use loomgate_domain::{Scope, virtual_key::VirtualKey};
 use serde_json::Value;
 
+pub(crate) use self::body::Change;
 use self::{
-    body::{Change, Creation},
+    body::Creation,
     shown::{shown, shown_configured},
 };
 use super::{

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     app::client,
     process::text,
-    program::{Program, fail, program, run},
+    program::{Program, fail, made_key, program, run},
 };
 
 /// A client of a server, with an API key that is kept in its database.
@@ -68,12 +68,10 @@ async fn a_server_goes_on_with_the_other_database_and_back() {
     let (first, second) = (first.path(), second.path());
     let database = Database::new();
     let made = ["keys", "create", "--name", "app", "--database", "sqlite"];
-    let made = run(first, &made).await;
-    let key = made.lines().next().unwrap();
-    let key = key.strip_prefix("api key: ").unwrap();
+    let key = made_key(&run(first, &made).await);
 
     let server = Program::on("sqlite", first).await;
-    let caller = Caller::new(&server, key);
+    let caller = Caller::new(&server, &key);
     let hello = json!({"role": "user", "content": "Hello."});
     let thread = caller.post("/threads", json!({"messages": [hello]})).await;
     let messages = format!("/threads/{}/messages", text(&thread, "id"));
@@ -103,7 +101,7 @@ async fn a_server_goes_on_with_the_other_database_and_back() {
     assert!(!told.contains(password(&database)) && !said.contains(password(&database)));
 
     let server = Program::on(database.url(), first).await;
-    let caller = Caller::new(&server, key);
+    let caller = Caller::new(&server, &key);
     assert_eq!(caller.get(&messages).await, before);
     let three = json!({"role": "user", "content": "three"});
     caller.post(&messages, three).await;
@@ -125,7 +123,7 @@ async fn a_server_goes_on_with_the_other_database_and_back() {
         fs::copy(kept, second.join("loomgate-data").join(file)).unwrap();
     }
     let server = Program::on("sqlite", second).await;
-    assert_eq!(Caller::new(&server, key).get(&messages).await, before);
+    assert_eq!(Caller::new(&server, &key).get(&messages).await, before);
     server.stop().await;
 }
 

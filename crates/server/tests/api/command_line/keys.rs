@@ -75,12 +75,12 @@ async fn keys_that_make_no_sense_are_not_made() {
         ),
         (
             &["--config-slug", "slow"],
-            "--config-slug: there is no config `slow`",
+            "default config: there is no config `slow`",
             "[configs.NAME]",
         ),
         (
             &["--virtual-key", "main"],
-            "--virtual-key: there is no virtual key `main`",
+            "default virtual key: there is no virtual key `main`",
             "known virtual keys: echo",
         ),
         (

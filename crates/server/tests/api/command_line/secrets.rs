@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::client,
-    program::{Program, fail, program, run},
+    program::{Program, fail, made_key, program, run},
 };
 
 const SECRET: &str = "sk-sealed-0123456789abcdef";
@@ -27,9 +27,7 @@ async fn prepare(folder: &Path, upstream: &FakeUpstream) -> String {
         .await
         .unwrap();
     assert!(output.status.success(), "{output:?}");
-    let made = run(folder, &["keys", "create", "--name", "app"]).await;
-    let line = made.lines().next().unwrap();
-    line.strip_prefix("api key: ").unwrap().to_owned()
+    made_key(&run(folder, &["keys", "create", "--name", "app"]).await)
 }
 
 async fn serve(folder: &Path) -> Program {

@@ -13,7 +13,7 @@ use crate::{
 const SECRET: &str = "sk-canary-0123456789abcdefwxyz";
 
 /// A command that gets a secret, through a variable or on its standard input.
-async fn with_secret(folder: &Path, arguments: &[&str], stdin: Option<&str>) -> String {
+pub(super) async fn with_secret(folder: &Path, arguments: &[&str], stdin: Option<&str>) -> String {
     let mut command = program(folder);
     command.args(arguments).env("PROVIDER_KEY", SECRET);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -69,18 +69,18 @@ impl Creation {
 }
 
 /// A change of a key.
-pub(super) struct Change {
+pub(crate) struct Change {
     /// Its name, changed or not.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// All that it may do from then on.
-    pub(super) settings: KeySettings,
+    pub(crate) settings: KeySettings,
     /// Whether its budget begins anew.
-    pub(super) reset_usage: bool,
+    pub(crate) reset_usage: bool,
 }
 
 impl Change {
     /// Reads and checks the whole body against what is there.
-    pub(super) fn read(
+    pub(crate) fn read(
         mut body: Fields,
         before: &ApiKey,
         now: Timestamp,

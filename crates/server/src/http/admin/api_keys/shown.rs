@@ -8,18 +8,26 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{allowance::Holder, moment},
-    CONFIGURED,
     kind::{Kind, USER},
 };
-use crate::{app::App, auth::KeyRecord, error::AdminError};
+use crate::{app::App, auth::KeyRecord, config::ConfiguredKey, error::AdminError};
 
 /// Whom the meter counts.
-pub(super) fn subject(id: &ApiKeyId) -> String {
+pub(crate) fn subject(id: &ApiKeyId) -> String {
     format!("key:{id}")
 }
 
 /// A key of the store.
 pub(super) async fn shown(app: &App, key: &ApiKey) -> Result<Value, AdminError> {
+    let mut answer = record(key, app.clock.now());
+    holder(&key.id, &key.settings)
+        .show(app, &mut answer)
+        .await?;
+    Ok(Value::Object(answer))
+}
+
+/// The same without what it may use.
+pub(crate) fn record(key: &ApiKey, now: Timestamp) -> Map<String, Value> {
     let mut answer = common(&key.id, &key.workspace, &key.settings);
     answer.insert("name".to_owned(), json!(key.name));
     answer.insert("key".to_owned(), json!(format!("{}...", key.hint)));
@@ -30,7 +38,6 @@ pub(super) async fn shown(app: &App, key: &ApiKey) -> Result<Value, AdminError> 
     for (name, time) in times {
         answer.insert(name.to_owned(), json!(moment::text(time)));
     }
-    let now = app.clock.now();
     let previous = key
         .previous
         .as_ref()
@@ -39,17 +46,27 @@ pub(super) async fn shown(app: &App, key: &ApiKey) -> Result<Value, AdminError> 
     let until = json!(until.map(moment::text));
     answer.insert("key_transition_expires_at".to_owned(), until);
     answer.insert("read_only".to_owned(), Value::Bool(false));
+    answer
+}
+
+/// A key of the configuration file.
+pub(super) async fn shown_configured(app: &App, key: &KeyRecord) -> Result<Value, AdminError> {
+    let mut answer = record_of_configured(&key.id, &key.workspace, &key.settings);
     holder(&key.id, &key.settings)
         .show(app, &mut answer)
         .await?;
     Ok(Value::Object(answer))
 }
 
-/// A key of the configuration file.
-pub(super) async fn shown_configured(app: &App, key: &KeyRecord) -> Result<Value, AdminError> {
-    let mut answer = common(&key.id, &key.workspace, &key.settings);
-    let id = key.id.as_str();
-    let name = id.strip_prefix(CONFIGURED).unwrap_or(id);
+/// The same without what it may use.
+pub(crate) fn record_of_configured(
+    id: &ApiKeyId,
+    workspace: &WorkspaceId,
+    settings: &KeySettings,
+) -> Map<String, Value> {
+    let mut answer = common(id, workspace, settings);
+    let id = id.as_str();
+    let name = id.strip_prefix(ConfiguredKey::ID_PREFIX).unwrap_or(id);
     answer.insert("name".to_owned(), json!(name));
     for absent in [
         "key",
@@ -60,13 +77,11 @@ pub(super) async fn shown_configured(app: &App, key: &KeyRecord) -> Result<Value
         answer.insert(absent.to_owned(), Value::Null);
     }
     answer.insert("read_only".to_owned(), Value::Bool(true));
-    holder(&key.id, &key.settings)
-        .show(app, &mut answer)
-        .await?;
-    Ok(Value::Object(answer))
+    answer
 }
 
-fn holder<'a>(id: &ApiKeyId, settings: &'a KeySettings) -> Holder<'a> {
+/// Whose limits they are.
+pub(crate) fn holder<'a>(id: &ApiKeyId, settings: &'a KeySettings) -> Holder<'a> {
     Holder {
         subject: subject(id),
         whose: "API key",

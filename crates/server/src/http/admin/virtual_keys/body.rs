@@ -27,7 +27,7 @@ const OPTIONS: [(&str, &str); 5] = [
 ];
 
 /// A provider's key on its way into the vault.
-pub(super) struct Secret(SecretString);
+pub(crate) struct Secret(SecretString);
 
 impl Secret {
     fn new(text: String) -> Self {
@@ -37,6 +37,11 @@ impl Secret {
     /// The key itself.
     pub(super) fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    /// The same, as what seals it takes it.
+    pub(crate) fn into_inner(self) -> SecretString {
+        self.0
     }
 
     /// Its ends: `sk-****wxyz`.
@@ -106,13 +111,13 @@ impl Creation {
 }
 
 /// A change of a virtual key.
-pub(super) struct Change {
+pub(crate) struct Change {
     /// The record as it is to be, its new secret apart.
-    pub(super) record: VirtualKey,
+    pub(crate) record: VirtualKey,
     /// The provider's new secret.
-    pub(super) key: Option<Secret>,
+    pub(crate) key: Option<Secret>,
     /// Whether its budget begins anew.
-    pub(super) reset_usage: bool,
+    pub(crate) reset_usage: bool,
 }
 
 impl Change {
@@ -120,7 +125,7 @@ impl Change {
     ///
     /// Error: 400 if the key that is there would go to another address. Whoever may change a
     /// virtual key does not thereby learn its secret.
-    pub(super) fn read(
+    pub(crate) fn read(
         mut body: Fields,
         before: &VirtualKey,
         now: Timestamp,

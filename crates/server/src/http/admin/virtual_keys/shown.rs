@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use loomgate_domain::{Timestamp, limit::Allowance, virtual_key::VirtualKey};
+use loomgate_domain::{Timestamp, virtual_key::VirtualKey};
 use loomgate_gateway::{Api, Provider};
 use serde_json::{Map, Value, json};
 
@@ -10,12 +10,19 @@ use super::super::{allowance::Holder, moment};
 use crate::{app::App, config::ConfiguredVirtualKey, error::AdminError};
 
 /// Whom the meter counts.
-pub(super) fn subject(key: &VirtualKey) -> String {
+pub(crate) fn subject(key: &VirtualKey) -> String {
     format!("vk:{}/{}", key.workspace, key.slug)
 }
 
 /// A stored virtual key.
 pub(super) async fn shown(app: &App, key: &VirtualKey) -> Result<Value, AdminError> {
+    let mut answer = record(key);
+    holder(key).show(app, &mut answer).await?;
+    Ok(Value::Object(answer))
+}
+
+/// The same without what it may use.
+pub(crate) fn record(key: &VirtualKey) -> Map<String, Value> {
     let settings = &key.settings;
     let base_url = settings.base_url.as_deref().map(without_query);
     let mut answer = common(&Common {
@@ -38,15 +45,19 @@ pub(super) async fn shown(app: &App, key: &VirtualKey) -> Result<Value, AdminErr
     if let Value::Object(own) = own {
         answer.extend(own);
     }
-    let holder = Holder {
+    answer
+}
+
+/// Whose limits they are.
+pub(crate) fn holder(key: &VirtualKey) -> Holder<'_> {
+    let settings = &key.settings;
+    Holder {
         subject: subject(key),
         whose: "virtual key",
         allowance: &settings.allowance,
         since: settings.usage_since,
         expires_at: settings.expires_at,
-    };
-    holder.show(app, &mut answer).await?;
-    Ok(Value::Object(answer))
+    }
 }
 
 /// A virtual key of the configuration file, which is there for every workspace.
@@ -55,6 +66,15 @@ pub(super) async fn shown_configured(
     name: &str,
     key: &ConfiguredVirtualKey,
 ) -> Result<Value, AdminError> {
+    let mut answer = record_of_configured(name, key);
+    holder_of_configured(name, key)
+        .show(app, &mut answer)
+        .await?;
+    Ok(Value::Object(answer))
+}
+
+/// The same without what it may use.
+pub(crate) fn record_of_configured(name: &str, key: &ConfiguredVirtualKey) -> Map<String, Value> {
     let target = &key.target;
     let (base_url, options) = match &target.provider {
         Provider::Echo => (None, BTreeMap::new()),
@@ -78,29 +98,24 @@ pub(super) async fn shown_configured(
     answer.insert("created_at".to_owned(), Value::Null);
     answer.insert("last_updated_at".to_owned(), Value::Null);
     answer.insert("read_only".to_owned(), Value::Bool(true));
-    let holder = holder_of_configured(name, &key.allowance, target.expires_at);
-    holder.show(app, &mut answer).await?;
-    Ok(Value::Object(answer))
+    answer
+}
+
+/// Whose limits they are.
+pub(crate) fn holder_of_configured<'a>(name: &str, key: &'a ConfiguredVirtualKey) -> Holder<'a> {
+    Holder {
+        subject: format!("vk:config/{name}"),
+        whose: "virtual key",
+        allowance: &key.allowance,
+        since: Timestamp(0),
+        expires_at: key.target.expires_at,
+    }
 }
 
 /// Some servers take their key in the query.
 fn without_query(base_url: &str) -> String {
     let end = base_url.find(['?', '#']).unwrap_or(base_url.len());
     base_url[..end].to_owned()
-}
-
-fn holder_of_configured<'a>(
-    name: &str,
-    allowance: &'a Allowance,
-    expires_at: Option<Timestamp>,
-) -> Holder<'a> {
-    Holder {
-        subject: format!("vk:config/{name}"),
-        whose: "virtual key",
-        allowance,
-        since: Timestamp(0),
-        expires_at,
-    }
 }
 
 fn options(api: &Api) -> BTreeMap<String, String> {
