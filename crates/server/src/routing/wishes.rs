@@ -10,15 +10,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::ApiError, headers};
 
-/// Headers that say something about a provider's account: `x-portkey-azure-resource-name` is the
-/// option `azure_resource_name`.
-const OPTIONS: [&str; 6] = [
-    "azure-resource-name",
-    "azure-deployment-id",
-    "azure-api-version",
-    "azure-ad-token",
-    "openai-organization",
-    "openai-project",
+/// Headers that say something about a provider's account, and the options that they are.
+const OPTIONS: [(&str, &str); 6] = [
+    ("x-portkey-azure-resource-name", "azure_resource_name"),
+    ("x-portkey-azure-deployment-id", "azure_deployment_id"),
+    ("x-portkey-azure-api-version", "azure_api_version"),
+    ("x-portkey-azure-ad-token", "azure_ad_token"),
+    ("x-portkey-openai-organization", "openai_organization"),
+    ("x-portkey-openai-project", "openai_project"),
+];
+
+/// Ways to sign in at Azure that are not built. Without them a call would go with another
+/// credential than its caller means.
+const NOT_BUILT: [&str; 7] = [
+    "x-portkey-azure-auth-mode",
+    "x-portkey-azure-managed-client-id",
+    "x-portkey-azure-workload-client-id",
+    "x-portkey-azure-entra-client-id",
+    "x-portkey-azure-entra-client-secret",
+    "x-portkey-azure-entra-tenant-id",
+    "x-portkey-azure-entra-scope",
 ];
 
 /// The longest config in a header.
@@ -65,10 +76,17 @@ impl Wishes {
         }
         let text = |name: &str| text(headers, name);
         let mut options = BTreeMap::new();
-        for name in OPTIONS {
-            if let Some(value) = text(&format!("x-portkey-{name}"))? {
-                options.insert(name.replace('-', "_"), value);
+        for (name, option) in OPTIONS {
+            if let Some(value) = text(name)? {
+                options.insert(option.to_owned(), value);
             }
+        }
+        if let Some(name) = NOT_BUILT.iter().find(|name| headers.contains_key(**name)) {
+            let message = format!(
+                "The header '{name}' is not supported: send a key, or a token in \
+                 'x-portkey-azure-ad-token'."
+            );
+            return Err(ApiError::invalid(message).param(*name).of_gateway());
         }
         let config = text("x-portkey-config")?;
         if config

@@ -123,6 +123,85 @@ async fn what_portkey_names_its_own_way_reaches_the_provider_by_its_own_name() {
     stage.stop().await;
 }
 
+/// Headers of contract portkey.md section 2 that say nothing about where a call goes, with values
+/// that mean something.
+const DOCUMENTED: [(&str, &str); 38] = [
+    ("x-portkey-trace-id", "trace"),
+    ("x-portkey-span-id", "span"),
+    ("x-portkey-span-name", "name"),
+    ("x-portkey-parent-span-id", "parent"),
+    ("x-portkey-metadata", r#"{"_user":"u"}"#),
+    ("x-portkey-cache-force-refresh", "true"),
+    ("x-portkey-cache-namespace", "space"),
+    ("x-portkey-cache", "simple"),
+    ("x-portkey-request-timeout", "60000"),
+    ("x-portkey-retry-count", "5"),
+    ("x-portkey-mode", "proxy openai"),
+    ("x-portkey-forward-headers", "x-none"),
+    ("x-portkey-strict-open-ai-compliance", "false"),
+    ("x-portkey-strict-openai-compliance", "false"),
+    ("x-portkey-debug", "false"),
+    ("x-portkey-sensitive-headers", "x-none"),
+    ("x-portkey-beta", "some-flag"),
+    ("x-portkey-fetch-integrated-models", "true"),
+    ("x-portkey-openai-organization", "org"),
+    ("x-portkey-openai-project", "proj"),
+    ("x-portkey-openai-beta", "assistants=v2"),
+    ("x-portkey-azure-resource-name", "r"),
+    ("x-portkey-azure-deployment-id", "d"),
+    ("x-portkey-azure-api-version", "v"),
+    ("x-portkey-aws-region", "eu"),
+    ("x-portkey-amzn-sagemaker-model-name", "m"),
+    ("x-portkey-vertex-project-id", "p"),
+    ("x-portkey-anthropic-beta", "b"),
+    ("x-portkey-anthropic-version", "2023-06-01"),
+    ("x-portkey-mistral-fim-completion", "true"),
+    ("x-portkey-file-purpose", "batch"),
+    ("x-portkey-provider-model", "m"),
+    ("x-portkey-default-input-guardrails", "[]"),
+    ("x-portkey-default-output-guardrails", "[]"),
+    ("x-portkey-package-version", "portkey-2.3.4"),
+    ("x-portkey-runtime", "CPython"),
+    ("x-portkey-runtime-version", "3.12"),
+    ("x-portkey-anything-new", "yes"),
+];
+
+#[tokio::test]
+async fn each_documented_header_is_taken_and_none_goes_on_under_portkeys_name() {
+    let stage = Stage::start().await;
+    stage.providers[0].always(said("ok"));
+    let call = |slug: &str, path: &str| {
+        let call = stage.post(path, &question());
+        call.header("x-portkey-virtual-key", slug)
+    };
+    for (slug, path) in [
+        ("one", "/v1/chat/completions"),
+        ("up-one", "/v1/threads/t/runs/r"),
+    ] {
+        let mut all = call(slug, path);
+        for (name, value) in DOCUMENTED {
+            let answer = Answer::of(call(slug, path).header(name, value)).await;
+            assert_eq!(answer.status, 200, "{name}: {}", answer.text);
+            all = all.header(name, value);
+        }
+        assert_eq!(Answer::of(all).await.status, 200, "{path}");
+        for request in stage.providers[0].requests() {
+            let mut names = request.headers.keys().map(HeaderName::as_str);
+            let portkeys = names.find(|name| name.starts_with("x-portkey"));
+            assert_eq!(portkeys, None, "{path}");
+        }
+    }
+    for name in ["auth-mode", "managed-client-id", "entra-client-secret"] {
+        let name = format!("x-portkey-azure-{name}");
+        let call = call("one", "/v1/chat/completions").header(&name, "secret-value");
+        let answer = Answer::of(call).await;
+        assert_eq!(answer.status, 400, "{name}");
+        assert_eq!(answer.json()["error"]["param"], *name);
+        assert!(!answer.text.contains("secret-value"), "{}", answer.text);
+    }
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn every_answer_has_all_five() {
     let options = "[limits]\nbody_bytes = 1024\n";
