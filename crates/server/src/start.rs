@@ -4,7 +4,7 @@ pub(crate) mod marks;
 mod shadowed;
 mod words;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use loomgate_blobs::Blobs;
 use loomgate_domain::{
@@ -38,6 +38,12 @@ use crate::{
 
 /// The workspace of keys that name none.
 pub const DEFAULT_WORKSPACE: &str = "default";
+
+/// How long deltas may wait to be stored where readers of other processes wait for them.
+const FLUSH_TO_OTHERS: Duration = Duration::from_millis(50);
+/// The same where nobody but this process has the database: its readers are told at once, and what
+/// is stored is for those who come back after a crash (docs/decisions/0008).
+const FLUSH_ALONE: Duration = Duration::from_millis(200);
 
 /// A server that did not start, or a command that could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -303,6 +309,11 @@ pub async fn start_at(
             embedder: embeddings.embedder(),
             reranker: reranker.clone().map(|it| it as Arc<dyn Reranker>),
             vector_bytes: config.file_search.vector_bytes,
+            flush_every: if store.is_shared() {
+                FLUSH_TO_OTHERS
+            } else {
+                FLUSH_ALONE
+            },
             ..Settings::default()
         },
     );
