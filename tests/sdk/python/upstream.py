@@ -48,6 +48,8 @@ class Reply:
 
 # An answer, or how to make it of the request that it is for.
 Script = Reply | Callable[[Request], Reply]
+# Whole, or the events of a stream.
+Unscripted = Callable[[Request], Reply | Iterator[str]]
 
 
 def failure(status: int, message: str = "scripted", **headers: str) -> Reply:
@@ -76,9 +78,10 @@ def streaming(deltas: list[tuple[dict[str, Any], str | None]], finish: str) -> R
 
 
 class Upstream:
-    """`url` ends in `/v1`; `requests` is what came since the last `reset`."""
+    """`url` ends in `/v1`; `requests` is what came since the last `reset`. `unscripted` answers where nothing is scripted."""
 
-    def __init__(self) -> None:
+    def __init__(self, unscripted: Unscripted | None = None) -> None:
+        self._unscripted = unscripted or usual
         self.requests: list[Request] = []
         self._replies: deque[Script] = deque()
         self._lock = threading.Lock()
@@ -139,7 +142,7 @@ class Upstream:
                     scripted = scripted(request)
                 if scripted and scripted.gate:
                     scripted.gate.wait(30)
-                reply = scripted or usual(request)
+                reply = scripted or upstream._unscripted(request)
                 try:
                     if isinstance(reply, Reply):
                         self._send(reply)
