@@ -10,7 +10,7 @@ use std::{borrow::Cow, error::Error as StdError};
 
 use axum::{
     body::Body,
-    http::{HeaderName, HeaderValue, Response, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, Response, StatusCode, header},
     response::IntoResponse,
 };
 use loomgate_wire::{ErrorBody, Problem};
@@ -110,10 +110,17 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, INVALID_REQUEST, message)
     }
 
-    /// 405.
+    /// 405. The router adds `Allow` where it knows a path's methods.
     pub fn method_not_allowed(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, message)
             .code("method_not_supported")
+    }
+
+    /// 405 for a method that no path has; `allow` are those that paths may have.
+    pub fn never_allowed(method: &Method, allow: &str) -> Self {
+        let mut error = Self::method_not_allowed(format!("Not allowed to {method} anything."));
+        error.0.headers = vec![("allow", allow.to_owned())];
+        error
     }
 
     /// 408: the body did not come in time.

@@ -163,14 +163,16 @@ async fn find(
     Ok((way, model))
 }
 
+/// Methods that go on.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// What no provider gets to see. Errors: 405 for `CONNECT`, and for `TRACE`, in whose answer a server
 /// repeats the headers that it got, a stored credential among them; 400 for a path that may lead out
 /// of the account's base address, which its credential is not for, and for a body that is neither
 /// JSON, form nor audio (contract portkey.md section 1).
 fn check(parts: &Parts, body: &Body) -> Result<(), ApiError> {
     if matches!(parts.method, Method::TRACE | Method::CONNECT) {
-        let message = format!("Not allowed to {} anything.", parts.method);
-        return Err(ApiError::method_not_allowed(message).of_gateway());
+        return Err(ApiError::never_allowed(&parts.method, METHODS).of_gateway());
     }
     if leads_up(parts.uri.path()) {
         let message = "Invalid URL: a path must not contain '.' or '..' as a segment.";
