@@ -1,12 +1,15 @@
 //! Golden conversions: what stands in `fixtures` against snapshots beside it, and hostile inputs.
 
+mod accounts;
 mod answers;
 mod embeddings;
 mod hostile;
 mod lenient;
+mod line;
 mod refusals;
 mod requests;
 mod streams;
+mod turns;
 
 use super::*;
 

@@ -1,9 +1,68 @@
-//! Embeddings of Gemini.
+//! Embeddings: of Gemini, whose form is its own, and of those that speak OpenAI's.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::json;
+use serde_json::{Map, json};
 
-use super::google::*;
+use super::{
+    accounts::{ACCOUNTS, named},
+    google::*,
+    line::{Line, reply},
+    *,
+};
+use crate::Endpoint;
+
+const REQUESTS: &[(&str, &str)] = &[
+    ("texts", include_str!("../fixtures/embeddings/texts.json")),
+    ("base64", include_str!("../fixtures/embeddings/base64.json")),
+    ("tokens", include_str!("../fixtures/embeddings/tokens.json")),
+];
+
+#[test]
+fn every_request_is_said_as_recorded() {
+    for (name, text) in REQUESTS {
+        let mut all = Map::new();
+        for at in ACCOUNTS {
+            let said = at.is_sent(Endpoint::Embeddings, text);
+            all.insert(at.name.to_owned(), said);
+        }
+        golden!(json format!("embeddings_request_{name}"), Value::Object(all));
+    }
+}
+
+const GOOGLE: &[u8] = include_bytes!("../fixtures/google/embeddings.json");
+const OPENAI: &[u8] = include_bytes!("../fixtures/openai/embeddings.json");
+const AZURE: &[u8] = include_bytes!("../fixtures/azure-openai/embeddings.json");
+const COMPATIBLE: &[u8] = include_bytes!("../fixtures/compatible/embeddings.json");
+
+#[tokio::test]
+async fn answers_come_back_as_recorded() {
+    let line = Line::start().await;
+    let usage = json!({
+        "prompt_tokens": 9, "completion_tokens": 0, "cached_tokens": 0, "reasoning_tokens": 0
+    });
+    for (name, text) in [REQUESTS[0], REQUESTS[1]] {
+        for (at, answer, model) in [
+            ("openai", OPENAI, "text-embedding-3-small"),
+            ("azure-openai", AZURE, "text-embedding-3-small"),
+            ("azure-openai v1", AZURE, "text-embedding-3-small"),
+            ("compatible", COMPATIBLE, "bge-m3.gguf"),
+            ("gemini-2.5-flash", GOOGLE, "gemini-embedding-001"),
+        ] {
+            let mut body = json(text);
+            body["model"] = json!(model);
+            line.upstream.push(reply(200, false, answer));
+            let (relayed, seen) = line.relay(named(at), "/v1/embeddings", &body).await;
+            let expected = json!({"status": 200, "model": model, "usage": usage, "cut": null});
+            assert_eq!(seen, expected, "{at}");
+            if answer == GOOGLE {
+                let answer: Value = serde_json::from_slice(&relayed).unwrap();
+                golden!(json format!("google_embeddings_{name}"), answer);
+            } else {
+                assert_eq!(relayed, answer, "{at}");
+            }
+        }
+    }
+}
 
 #[test]
 fn inputs_become_one_batch() {
