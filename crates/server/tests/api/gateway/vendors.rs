@@ -1,6 +1,7 @@
 //! The same calls at every vendor: what each is sent, and what comes back of its answers.
 
 mod calls;
+mod forms;
 mod oddities;
 mod runs;
 
