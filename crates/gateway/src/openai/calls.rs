@@ -7,7 +7,7 @@ use loomgate_domain::{
     IdGen,
     id::{CallId, new_id},
 };
-use loomgate_wire::chat::ChatEvent;
+use loomgate_wire::chat::{ChatEvent, FinishReason};
 
 /// The most calls of one turn.
 const CALLS: usize = 128;
@@ -43,6 +43,8 @@ struct Call {
     waiting: String,
     /// `CallStarted` was handed out.
     started: bool,
+    /// Some of its arguments have come.
+    has_arguments: bool,
 }
 
 /// The calls of one turn. The first is handed out as it comes; whether it is complete is only known
@@ -82,6 +84,7 @@ impl Calls {
         call.id = call.id.take().or(piece.id);
         call.name = call.name.take().or(piece.name);
         call.signature = call.signature.take().or(piece.signature);
+        call.has_arguments |= !piece.arguments.is_empty();
         call.waiting.push_str(&piece.arguments);
         if position == 0 && call.index.unwrap_or(0) == 0 && call.name.is_some() {
             return call.hand_out(0, ids, events);
@@ -92,11 +95,16 @@ impl Calls {
     /// The turn is over: hands out what waits.
     pub(super) fn finish(
         &mut self,
+        reason: FinishReason,
         ids: &dyn IdGen,
         events: &mut VecDeque<ChatEvent>,
     ) -> Result<(), Broken> {
         self.calls.sort_by_key(|call| call.index.unwrap_or(0));
         for (index, call) in self.calls.iter_mut().enumerate() {
+            // Some servers leave out arguments without fields; clients read JSON.
+            if !call.has_arguments && reason == FinishReason::ToolCalls {
+                call.waiting.push_str("{}");
+            }
             call.hand_out(index, ids, events)?;
         }
         Ok(())

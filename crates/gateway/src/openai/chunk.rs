@@ -182,9 +182,6 @@ impl Decoder {
     }
 
     fn finish(&mut self, reason: &str, events: &mut VecDeque<ChatEvent>) -> Result<(), Error> {
-        self.calls
-            .finish(&*self.ids, events)
-            .map_err(|broken| Error::nonsense(broken.to_string()))?;
         // Servers say "stop" after calls too (OpenAI itself, when the function was prescribed).
         let reason = match reason {
             "length" => FinishReason::Length,
@@ -192,6 +189,9 @@ impl Decoder {
             _ if self.calls.is_empty() => FinishReason::Stop,
             _ => FinishReason::ToolCalls,
         };
+        self.calls
+            .finish(reason, &*self.ids, events)
+            .map_err(|broken| Error::nonsense(broken.to_string()))?;
         events.push_back(ChatEvent::Finished(reason));
         self.finished = true;
         Ok(())

@@ -259,6 +259,8 @@ impl Seen {
         }
         if self.model.is_none() {
             let model = glimpse.model.text().or_else(|| inner.model.text());
+            // Azure's first event has an empty one.
+            let model = model.filter(|model| !model.is_empty());
             self.model = model.map(str::to_owned);
         }
         let kind = glimpse.kind.as_ref().and_then(Plain::text);
@@ -279,7 +281,9 @@ impl Seen {
 
 impl Seen {
     fn finish(&mut self, choice: &GlimpsedChoice<'_>) {
-        let is_finished = choice.finish_reason.text().is_some();
+        // Some servers send an empty reason along with every word.
+        let reason = choice.finish_reason.text();
+        let is_finished = reason.is_some_and(|reason| !reason.is_empty());
         let index = choice.index.count().unwrap_or(0);
         if !is_finished || self.finished.contains(&index) {
             return;

@@ -106,7 +106,10 @@ fn finish_reasons_are_translated_once() {
     let call = calls(json!([{"index": 0, "id": "c", "function": {"name": "f"}}]));
     for reason in ["stop", "tool_calls", "function_call"] {
         let events = done(&[call.clone(), finish(reason)]);
-        assert_eq!(events, [started(0, "c", "f"), TOOL_CALLS]);
+        assert_eq!(
+            events,
+            [started(0, "c", "f"), arguments(0, "{}"), TOOL_CALLS]
+        );
     }
     let events = done(&[call, finish("length")]);
     assert_eq!(events[1], ChatEvent::Finished(FinishReason::Length));
@@ -314,7 +317,10 @@ fn an_ending_without_a_reason_is_judged_by_what_came() {
     let call = [calls(
         json!([{"index": 0, "id": "a", "function": {"name": "f"}}]),
     )];
-    assert_eq!(done(&call), [started(0, "a", "f"), TOOL_CALLS]);
+    assert_eq!(
+        done(&call),
+        [started(0, "a", "f"), arguments(0, "{}"), TOOL_CALLS]
+    );
     let nothing = decode(&[delta(json!({"role": "assistant"}))], Ending::Said).unwrap_err();
     assert_eq!((nothing.who, nothing.retryable), (Who::Upstream, true));
     let cut = decode(&word, Ending::Cut).unwrap_err();

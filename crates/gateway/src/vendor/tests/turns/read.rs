@@ -51,6 +51,7 @@ const ANSWERS: &[Recorded] = recorded![
     ("compatible", "compatible", "bare.sse", 200),
     ("compatible", "compatible", "vllm_error.sse", 200),
     ("compatible", "compatible", "cut.sse", 200),
+    ("compatible", "compatible", "empty_reason_cut.sse", 200),
     ("claude-opus-5", "anthropic", "tools.sse", 200),
     ("claude-opus-5", "anthropic", "searched.sse", 200),
     ("claude-opus-5", "anthropic", "overloaded.sse", 200),
