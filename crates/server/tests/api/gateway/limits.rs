@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use loomgate_testkit::upstream::{Gate, Reply};
 use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     errors::FIVE,
     stage::{Stage, question, refused, said, words},
 };
 use crate::app::Answer;
+
+/// How long before its renewal a budget is looked at, and how long after.
+const NEARLY: Duration = Duration::from_secs(60);
 
 /// A stage with the virtual key `tight`, limited by a line of TOML, to the first provider.
 async fn stage(limit: &str) -> Stage {
@@ -227,13 +231,32 @@ async fn a_key_over_its_budget_can_be_looked_at_and_reset() {
 
 #[tokio::test]
 async fn a_budget_is_renewed_at_its_time() {
-    let limit = "usage_limits = { type = 'tokens', credit_limit = 10, periodic_reset_days = 1 }";
-    let stage = stage(limit).await;
-    assert_eq!(tight(&stage).await.status, 200);
-    assert_eq!(tight(&stage).await.status, 412);
-    stage.app.pass(Duration::from_hours(24));
-    assert_eq!(tight(&stage).await.status, 200);
-    stage.stop().await;
+    for (reset, most_days) in [
+        ("periodic_reset_days = 3", 3),
+        ("periodic_reset = 'weekly'", 7),
+        ("periodic_reset = 'monthly'", 31),
+    ] {
+        let limit = format!("usage_limits = {{ type = 'tokens', credit_limit = 10, {reset} }}");
+        let stage = stage(&limit).await;
+        stage.app.stop_clock();
+        assert_eq!(tight(&stage).await.status, 200);
+        assert_eq!(tight(&stage).await.status, 412);
+        let shown = stage.app.get("/v1/virtual-keys/tight").await.json();
+        let renewal = &shown["data"]["usage"]["resets_at"];
+        let renewal = OffsetDateTime::parse(renewal.as_str().unwrap(), &Rfc3339).unwrap();
+        let wait = renewal - OffsetDateTime::now_utc();
+        let wait = Duration::try_from(wait).unwrap_or_default();
+        assert!(
+            wait <= Duration::from_hours(24 * most_days),
+            "{reset}: {wait:?}"
+        );
+        stage.app.pass(wait.saturating_sub(NEARLY));
+        assert_eq!(tight(&stage).await.status, 412, "{reset}");
+        stage.app.pass(NEARLY * 2);
+        assert_eq!(tight(&stage).await.status, 200, "{reset}");
+        assert_eq!(stage.counts(), [2, 0, 0]);
+        stage.stop().await;
+    }
 }
 
 #[tokio::test]
