@@ -5,29 +5,20 @@
 //! where it matters, the provider's own figures are used.
 
 use loomgate_domain::tool::Function;
+use loomgate_tokens::o200k_base;
 use loomgate_wire::chat::{ChatMessage, ChatToolCall, UserContent, UserPart};
 
 /// What a message costs beside its words: role and separators.
 const MESSAGE_OVERHEAD: u64 = 4;
 /// What a picture costs, roughly: one high-detail tile and its base.
 const IMAGE_TOKENS: u64 = 765;
-/// Texts are counted in pieces of this many bytes: the cost of a word grows with the square of
-/// its length, and a hostile text is one long word.
-const PIECE_BYTES: usize = 512;
 /// Of a longer text this much is counted, and the rest taken to be like it.
 const COUNTED_BYTES: usize = 64 * 1024;
 
 /// Tokens of a text.
 pub(crate) fn of_text(text: &str) -> u64 {
     let counted = &text[..text.floor_char_boundary(COUNTED_BYTES)];
-    let mut rest = counted;
-    let mut tokens = 0;
-    while !rest.is_empty() {
-        let (piece, behind) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
-        let found = tiktoken_rs::o200k_base_singleton().encode_ordinary(piece);
-        tokens += found.len() as u64;
-        rest = behind;
-    }
+    let tokens = o200k_base().count(counted) as u64;
     if counted.len() == text.len() {
         tokens
     } else {

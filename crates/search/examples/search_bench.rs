@@ -15,10 +15,11 @@
 use std::{env, fs, hint::black_box, path::Path, time::Instant};
 
 use loomgate_search::{
-    ChunkingStrategy, chunks, count_tokens,
+    ChunkingStrategy, chunks,
     embed::Model,
     vector::{Code, Index, Query, cosine, rescore},
 };
+use loomgate_tokens::cl100k_base;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -147,7 +148,7 @@ fn product(one: &[f32], other: &[f32]) -> f32 {
 fn chunk(text: &str) -> Outcome {
     let megabytes = text.len() as f64 / 1e6;
     let start = Instant::now();
-    let tokens = count_tokens(text);
+    let tokens = cl100k_base().count(text);
     println!(
         "{megabytes:.1} MB, {tokens} tokens: counted at {:.1} MB/s",
         megabytes / start.elapsed().as_secs_f64()

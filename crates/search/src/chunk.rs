@@ -8,7 +8,7 @@
 //! * No code point is split. No grapheme is split, unless a single one fills a fifth of a chunk.
 //! * Together the chunks are the whole text. A chunk of white space alone is left out.
 //!
-//! Tokens are those of [`crate::count_tokens`]; of a chunk that is cut inside a long word, one or two more than it has alone. Time is linear in the text, memory is that of one chunk's token ends.
+//! Tokens are those of `cl100k_base` (`loomgate-tokens`); of a chunk that is cut inside a long word, one or two more than it has alone. Time is linear in the text, memory is that of one chunk's token ends.
 
 mod place;
 

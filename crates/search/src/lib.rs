@@ -24,4 +24,3 @@ pub mod vector;
 pub use chunk::{
     Chunk, ChunkingStrategy, Chunks, DEFAULT_TOKEN_LIMIT, StrategyError, TooManyTokens, chunks,
 };
-pub use tokens::count_tokens;
