@@ -70,10 +70,15 @@ async fn search(
         weights: Weights::default(),
         most: body.max_num_results,
     };
-    let found = app.engine.search(&caller.workspace, search).await?;
-    let stores = app.store.vector_stores();
-    let touched = stores.touch(&caller.workspace, vec![path.store], now);
-    touched.await?;
+    // Once a second is enough, and nobody waits for it.
+    let touch = async {
+        if store.last_active_at < now {
+            let stores = app.store.vector_stores();
+            stores.touch(&caller.workspace, vec![path.store], now).await?;
+        }
+        Ok(())
+    };
+    let (found, ()) = tokio::try_join!(app.engine.search(&caller.workspace, search), touch)?;
     let results = found.iter().map(|result| object::SearchResult {
         file_id: &result.file_id,
         filename: &result.file_name,
