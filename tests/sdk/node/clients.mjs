@@ -1,6 +1,6 @@
 // The Node clients under test, and the few places where their methods differ.
 //
-// `openai` calls with `Authorization: Bearer KEY`; `portkey` with a gateway key and a virtual key.
+// `openai` calls with `Authorization: Bearer KEY`; `portkey` with a gateway key and a virtual key, unless told otherwise.
 // Both share `client.beta.*`, argument order included.
 
 import { createRequire } from 'node:module';
@@ -9,13 +9,14 @@ import { recorder } from './recording.mjs';
 import { VIRTUAL_KEYS } from './server.mjs';
 
 const require = createRequire(import.meta.url);
-const { Portkey } = require('portkey-ai');
+const { Portkey, createHeaders } = require('portkey-ai');
 
 // The Portkey SDK has no `fetch` option: it calls the global one.
 globalThis.fetch = recorder.fetch;
 
-function openaiClient(baseURL, apiKey) {
-  const sdk = new OpenAI({ apiKey, baseURL, maxRetries: 0, fetch: recorder.fetch });
+function openaiClient(baseURL, apiKey, way = {}) {
+  const defaultHeaders = createHeaders(way);
+  const sdk = new OpenAI({ apiKey, baseURL, maxRetries: 0, defaultHeaders, fetch: recorder.fetch });
   return {
     name: 'openai',
     beta: sdk.beta,
@@ -33,8 +34,8 @@ function openaiClient(baseURL, apiKey) {
   };
 }
 
-function portkeyClient(baseURL, apiKey) {
-  const sdk = new Portkey({ apiKey, virtualKey: VIRTUAL_KEYS[apiKey] ?? 'first', baseURL });
+function portkeyClient(baseURL, apiKey, way = { virtualKey: VIRTUAL_KEYS[apiKey] ?? 'first' }) {
+  const sdk = new Portkey({ apiKey, baseURL, ...way });
   return {
     name: 'portkey',
     beta: sdk.beta,
@@ -58,4 +59,5 @@ function portkeyClient(baseURL, apiKey) {
   };
 }
 
+/** Makers of clients, of a base URL, a key, and the way (a virtual key, a config) where it is not the key's own. */
 export const CLIENTS = { openai: openaiClient, portkey: portkeyClient };

@@ -1,4 +1,4 @@
-// Virtual keys, API keys, configs, feedback, exports and graphs, by the Portkey SDK's own methods.
+// Virtual keys, API keys and configs, by the Portkey SDK's own methods.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -84,44 +84,4 @@ test('a config from its making to its end', async () => {
   assert.ok((await configs.list()).data.some(({ slug }) => slug === made.slug));
   await configs.delete({ slug: made.slug });
   await assert.rejects(ask(context.portkey({ config: made.slug })), { status: 400 });
-});
-
-test('feedback', async () => {
-  const { feedback } = context.portkey();
-  const made = await feedback.create({ traceID: 'a-trace', value: 5, weight: 0.5, metadata: { _user: 'someone' } });
-  assert.deepEqual([made.status, made.feedback_ids.length], ['success', 1]);
-  const [feedbackID] = made.feedback_ids;
-  const changed = await feedback.update({ feedbackID, value: -5, weight: 1 });
-  assert.deepEqual(changed.feedback_ids, [feedbackID]);
-  await assert.rejects(feedback.create({ traceID: 'a-trace', value: 11 }), { status: 400 });
-});
-
-test('a record of a call that went elsewhere, and an export of it', async () => {
-  const { logs } = context.portkey();
-  const trace = `elsewhere-${process.pid}`;
-  const kept = await logs.create({
-    request: { url: 'https://elsewhere.example/v1/chat/completions', method: 'POST', provider: 'elsewhere', body: { model: 'm' } },
-    response: { status: 200, body: { usage: { prompt_tokens: 3, completion_tokens: 2 } }, response_time: 12 },
-    metadata: { trace_id: trace },
-  });
-  assert.equal(kept.status, 'success');
-  for (const [trace_id, lines] of [['nothing', []], [trace, [{ trace_id: trace, total_units: 5 }]]]) {
-    const made = await logs.exports.create({ filters: { trace_id }, requestedData: ['trace_id', 'total_units'], description: 'a test' });
-    assert.equal(made.total, lines.length);
-    await logs.exports.start({ exportId: made.id });
-    const { signed_url } = await logs.exports.download({ exportId: made.id });
-    const text = await (await fetch(signed_url)).text();
-    assert.deepEqual(text.split('\n').filter(Boolean).map((line) => JSON.parse(line)), lines);
-  }
-});
-
-test('a graph', async () => {
-  const now = Date.now();
-  const { graphs } = context.portkey().analytics;
-  const answer = await graphs.requests({
-    time_of_generation_min: new Date(now - 3_600_000).toISOString(),
-    time_of_generation_max: new Date(now + 60_000).toISOString(),
-  });
-  assert.equal(answer.object, 'analytics-graph');
-  assert.ok(answer.data_points.length > 0);
 });

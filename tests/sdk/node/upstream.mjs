@@ -24,7 +24,7 @@ export function calling(name, args) {
 
 /**
  * `url` ends in `/v1`; `requests` is what came since the last `reset()`; `script()` puts answers, or functions that make
- * one of the request, before the usual.
+ * one (or a promise of one) of the request, before the usual. It has every run that is modified.
  */
 export async function startUpstream() {
   const requests = [];
@@ -36,7 +36,7 @@ export async function startUpstream() {
     const request = { method, path, headers, body: text ? JSON.parse(text) : null };
     requests.push(request);
     const reply = replies.shift();
-    send(outgoing, (typeof reply === 'function' ? reply(request) : reply) ?? usual(request));
+    send(outgoing, (typeof reply === 'function' ? await reply(request) : reply) ?? usual(request));
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -61,7 +61,10 @@ function send(outgoing, { status, headers, body, events }) {
 /** The answer to a request that nobody scripted. */
 function usual({ method, path, body }) {
   const ok = (value) => ({ status: 200, body: value });
-  switch (`${method} ${path.split('?')[0]}`) {
+  const [plain] = path.split('?');
+  const [, thread_id, id] = plain.match(/^\/v1\/threads\/([^/]+)\/runs\/([^/]+)$/) ?? [];
+  if (id) return ok({ id, object: 'thread.run', thread_id, ...body });
+  switch (`${method} ${plain}`) {
     case 'POST /v1/chat/completions':
       return body.stream ? { status: 200, events: chunks(body) } : ok(completion(body));
     case 'POST /v1/embeddings':

@@ -2,7 +2,7 @@
 
 `openai` calls with `Authorization: Bearer KEY`; `portkey` calls as the page for Modify Run of the
 Portkey documentation does: gateway key, virtual key, base URL. Both share `client.beta.*`; what
-follows covers only what they do not share.
+follows covers only what they do not share. `way` is another virtual key, or a config.
 """
 
 from __future__ import annotations
@@ -59,10 +59,13 @@ class OpenAIClient(Client):
     errors = openai
     EventHandler = openai.AssistantEventHandler
 
-    def __init__(self, base_url: str, key: str, recorder: Recorder) -> None:
+    def __init__(self, base_url: str, key: str, recorder: Recorder, **way: Any) -> None:
         http = importlib.import_module("httpx2" if int(openai.__version__.partition(".")[0]) >= 3 else "httpx")
         self._http = http.Client(transport=recording_transport(http, recorder), timeout=30)
-        self.sdk = openai.OpenAI(api_key=key, base_url=base_url, http_client=self._http, max_retries=0)
+        headers = importlib.import_module("portkey_ai").createHeaders(**way) if way else None
+        self.sdk = openai.OpenAI(
+            api_key=key, base_url=base_url, http_client=self._http, max_retries=0, default_headers=headers
+        )
 
     def modify_run(self, thread_id: str, run_id: str, **body: Any) -> Any:
         named = {"metadata": body.pop("metadata")} if "metadata" in body else {}
@@ -75,7 +78,7 @@ class OpenAIClient(Client):
 class PortkeyClient(Client):
     name = "portkey"
 
-    def __init__(self, base_url: str, key: str, recorder: Recorder) -> None:
+    def __init__(self, base_url: str, key: str, recorder: Recorder, **way: Any) -> None:
         import httpx
         from portkey_ai import Portkey
         from portkey_ai._vendor import openai as vendored
@@ -83,8 +86,8 @@ class PortkeyClient(Client):
         self.errors = vendored
         self.EventHandler = vendored.AssistantEventHandler
         self._http = httpx.Client(transport=recording_transport(httpx, recorder), timeout=30)
-        virtual_key = (VIRTUAL_KEYS | {APP_KEY: "main"}).get(key, "echo")
-        self.sdk = Portkey(api_key=key, virtual_key=virtual_key, base_url=base_url, http_client=self._http)
+        way = way or {"virtual_key": (VIRTUAL_KEYS | {APP_KEY: "main"}).get(key, "echo")}
+        self.sdk = Portkey(api_key=key, base_url=base_url, http_client=self._http, **way)
 
     def modify_run(self, thread_id: str, run_id: str, **body: Any) -> Any:
         return self.beta.threads.runs.update(thread_id=thread_id, run_id=run_id, **body)

@@ -9,7 +9,7 @@ from typing import Any, Iterator
 import httpx
 import pytest
 from clients import CLIENTS, Client
-from gateway import APP_KEY, Callers, config
+from gateway import ADMIN_KEY, APP_KEY, Callers, config
 from recording import Recorder, recording_transport
 from server import FIRST_KEY, SECOND_KEY, Server, relaying_config, upstream_config
 from upstream import Upstream
@@ -144,6 +144,18 @@ def callers(gateway: Server, first: Upstream, second: Upstream) -> Iterator[Call
     # The Portkey SDK leaves its own paths relative when it is given a client.
     with httpx.Client(base_url=gateway.base_url, timeout=30) as http:
         yield Callers(gateway.base_url, http)
+
+
+@pytest.fixture(params=["portkey", "openai"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each SDK, by the name that `callers` has for it."""
+    return request.param
+
+
+@pytest.fixture
+def admin(callers: Callers) -> Any:
+    """The Portkey SDK with the key that may do everything."""
+    return callers.portkey(ADMIN_KEY)
 
 
 @pytest.fixture

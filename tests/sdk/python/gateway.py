@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Callable, TypeVar
 
 import httpx
 import openai
+from upstream import Request
 
 APP_KEY = "lg-sdk-gateway-app-key-0000000001"
 ADMIN_KEY = "lg-sdk-gateway-admin-key-00000002"
@@ -15,6 +17,10 @@ OTHER_KEY = "lg-sdk-gateway-other-key-00000005"
 
 FIRST_SECRET = "sk-made-up-secret-of-the-first-account"
 SECOND_SECRET = "sk-made-up-secret-of-the-second-account"
+
+PATIENCE_S = 10
+
+Found = TypeVar("Found")
 
 
 def config(first: str, second: str) -> str:
@@ -64,6 +70,12 @@ model_aliases = {{ "gpt-4-1106-preview" = "gpt-4o" }}
 provider = "openai"
 base_url = "{second}"
 api_key = "{SECOND_SECRET}"
+
+[virtual_keys.hosted]
+provider = "openai"
+base_url = "{first}"
+api_key = "{FIRST_SECRET}"
+assistants = "upstream"
 
 [virtual_keys.echo]
 provider = "echo"
@@ -128,3 +140,21 @@ def told(answer: Any) -> dict[str, str]:
 
 def raw_headers(error: Any) -> httpx.Headers:
     return error.response.headers
+
+
+def credential_of(request: Request) -> str:
+    """The credential that a provider was sent; nothing of the gateway's own came along."""
+    own = {name for name, value in request.headers.items() if name.startswith("x-portkey-") or APP_KEY in value}
+    assert own == set()
+    return request.headers["authorization"].removeprefix("Bearer ")
+
+
+def eventually(find: Callable[[], Found | None]) -> Found:
+    """What is written behind the answer's back: it is there within moments."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        found = find()
+        if found is not None or time.monotonic() > deadline:
+            assert found is not None, "it never came"
+            return found
+        time.sleep(0.02)

@@ -14,9 +14,9 @@ WEATHER = {
 }
 
 
-@pytest.fixture(params=["portkey", "openai"])
-def sdk(request: pytest.FixtureRequest, callers: Callers) -> Any:
-    return callers.portkey(virtual_key="main") if request.param == "portkey" else callers.openai()
+@pytest.fixture
+def sdk(kind: str, callers: Callers) -> Any:
+    return callers.portkey(virtual_key="main") if kind == "portkey" else callers.openai()
 
 
 def test_a_chat(sdk: Any, first: Upstream) -> None:
