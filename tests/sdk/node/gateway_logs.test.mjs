@@ -189,6 +189,7 @@ test('feedback', async () => {
   /** How many there are, and their weighted mean. */
   const told = async () => {
     const { count, total } = (await analytics.graphs.feedbacks_weighted(lastHour())).summary;
+    assert.equal((await analytics.graphs.feedbacks_score(lastHour())).summary.count, count);
     assert.equal((await analytics.graphs.feedbacks(lastHour())).summary.count, count);
     return [count, total];
   };
@@ -209,7 +210,7 @@ test('feedback', async () => {
 });
 
 describe('analytics', () => {
-  // Its other graphs have paths of their own (`errors-rate` and the like), which are not served.
+  // Some have paths of their own in this SDK: `errors-rate` and the like.
   test('graphs', async () => {
     const { traceID, sdk } = traced({ metadata: { _user: 'someone' } });
     await ask(sdk);
@@ -224,6 +225,12 @@ describe('analytics', () => {
       tokens: { total: 18, prompt: 11, completion: 7 },
       users: { total: 1 },
       errors: { total: 1 },
+      usersRequests: { total: 2, users: 1 },
+      errors_rate: { total: 1, rate: 50 },
+      errors_status_code: { total: 1 },
+      requests_rescued: { total: 0 },
+      cache_hit_rate: { total: 0 },
+      cache_latency: { total: 0 },
     })) {
       const { object, summary, data_points } = await graphs[graph](lastHour({ trace_id: traceID }));
       assert.equal(object, 'analytics-graph');

@@ -74,7 +74,9 @@ async fn search(
     let touch = async {
         if store.last_active_at < now {
             let stores = app.store.vector_stores();
-            stores.touch(&caller.workspace, vec![path.store], now).await?;
+            stores
+                .touch(&caller.workspace, vec![path.store], now)
+                .await?;
         }
         Ok(())
     };

@@ -57,9 +57,22 @@ kinds! {
     WeightedFeedback = "feedbacks/weighted";
 }
 
+/// What Portkey's Node SDK calls some of them.
+const ALIASES: [(&str, &str); 7] = [
+    ("users-requests", "users/requests"),
+    ("errors-rate", "errors/rate"),
+    ("errors-status-code", "errors/status-codes"),
+    ("requests-rescued", "requests/rescued"),
+    ("cache-hit-rate", "cache/hit-rate"),
+    ("cache-latency", "cache/latency"),
+    ("feedbacks/score", "feedbacks/scores"),
+];
+
 impl Kind {
     /// The graph of a path below `/v1/analytics/graphs/`.
     pub(super) fn named(name: &str) -> Option<Self> {
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+        let name = alias.map_or(name, |(_, name)| name);
         let found = KINDS.iter().find(|(known, _)| *known == name);
         found.map(|(_, kind)| *kind)
     }
