@@ -25,16 +25,16 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// The resources of the Assistants API. What is made in one account, other accounts do not know.
+    pub const RESOURCES: [&str; 5] = ["assistants", "threads", "files", "vector_stores", "uploads"];
+
     /// Of a method and a path that begins with `/v1`.
     pub fn of(method: &http::Method, path: &str) -> Self {
         let rest = path.strip_prefix("/v1/").unwrap_or_default();
         let rest = rest.trim_end_matches('/');
         let resource = rest.split('/').next().unwrap_or_default();
         let is_post = *method == http::Method::POST;
-        if matches!(
-            resource,
-            "assistants" | "threads" | "files" | "vector_stores" | "uploads"
-        ) {
+        if Self::RESOURCES.contains(&resource) {
             return Self::Assistants;
         }
         // Also below something else: `deployments/{name}/chat/completions`, `v1/messages`. A
@@ -54,6 +54,22 @@ impl Endpoint {
             "models" => Self::Models,
             _ => Self::Other,
         }
+    }
+
+    /// The parts of a path behind `/v1`.
+    pub fn segments(path: &str) -> Vec<&str> {
+        let rest = path.strip_prefix("/v1/").unwrap_or_default();
+        rest.split('/').filter(|part| !part.is_empty()).collect()
+    }
+
+    /// Whether a call makes something that its account alone knows from then on.
+    pub fn creates(method: &http::Method, path: &str) -> bool {
+        *method == http::Method::POST
+            && match Self::segments(path).as_slice() {
+                [resource] => Self::RESOURCES.contains(resource),
+                ["threads", "runs"] | ["uploads", _, "complete"] => true,
+                _ => false,
+            }
     }
 
     /// The model, or deployment, that a path names whatever the body says:
@@ -155,6 +171,26 @@ mod tests {
     use http::Method;
 
     use super::*;
+
+    #[test]
+    fn things_are_made_by_a_few_calls() {
+        for (method, path, creates_something) in [
+            (Method::POST, "/v1/threads", true),
+            (Method::POST, "/v1/files/", true),
+            (Method::POST, "/v1/threads/runs", true),
+            (Method::POST, "/v1/uploads/upload_1/complete", true),
+            (Method::GET, "/v1/threads", false),
+            (Method::POST, "/v1/threads/thread_1", false),
+            (Method::POST, "/v1/threads/thread_1/runs", false),
+            (Method::POST, "/v1/chat/completions", false),
+        ] {
+            assert_eq!(
+                Endpoint::creates(&method, path),
+                creates_something,
+                "{path}"
+            );
+        }
+    }
 
     #[test]
     fn a_model_in_the_path_is_found() {

@@ -57,9 +57,7 @@ impl RelayAttempt<'_> {
             || !way.leaf.rules.after.is_empty() && self.known.endpoint.guarded().is_some()
             || self.is_cached()
             // What was made has to be read, to be found again.
-            || self.known.endpoint == Endpoint::Assistants
-                && self.request.method == http::Method::POST
-                && !is_stream
+            || Endpoint::creates(&self.request.method, &self.request.path) && !is_stream
             || !status.is_success()
             || is_small(&headers) && !is_stream;
         headers::incoming(&mut headers, is_changed);

@@ -17,8 +17,6 @@ use url::form_urlencoded;
 
 use crate::{app::App, error::ApiError};
 
-/// Resources whose things stay with their account.
-const RESOURCES: [&str; 5] = ["assistants", "threads", "files", "vector_stores", "uploads"];
 /// Fields of a body that name such things, alone or in a list, wherever they stand.
 const NAMING: [&str; 5] = [
     "assistant_id",
@@ -47,16 +45,6 @@ struct MadeFile {
     id: String,
 }
 
-/// Whether a call makes something that has to be remembered.
-pub(super) fn creates(method: &Method, path: &str) -> bool {
-    *method == Method::POST
-        && match segments(path).as_slice() {
-            [resource] => RESOURCES.contains(resource),
-            ["threads", "runs"] | ["uploads", _, "complete"] => true,
-            _ => false,
-        }
-}
-
 /// The ids that say where a call has to go: those in its path, then those that a page goes on behind,
 /// then those that the body of a new thing names.
 fn named(request: &RelayRequest) -> Vec<String> {
@@ -68,13 +56,13 @@ fn named(request: &RelayRequest) -> Vec<String> {
         ..
     } = request;
     let mut ids = Vec::new();
-    let segments = segments(path);
+    let segments = Endpoint::segments(path);
     match segments.as_slice() {
         ["threads", "runs"] => {}
         ["vector_stores", store, "files", file, ..] => {
             ids.extend([*store, *file].map(str::to_owned));
         }
-        [resource, id, ..] if RESOURCES.contains(resource) => ids.push((*id).to_owned()),
+        [resource, id, ..] if Endpoint::RESOURCES.contains(resource) => ids.push((*id).to_owned()),
         _ => {}
     }
     let pairs = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
@@ -235,31 +223,4 @@ impl Made {
 
 fn is_id(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len())
-}
-
-/// The parts of a path behind `/v1`.
-fn segments(path: &str) -> Vec<&str> {
-    let rest = path.strip_prefix("/v1/").unwrap_or_default();
-    rest.split('/').filter(|part| !part.is_empty()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn things_are_made_by_a_few_calls() {
-        for (method, path, creates_something) in [
-            (Method::POST, "/v1/threads", true),
-            (Method::POST, "/v1/files/", true),
-            (Method::POST, "/v1/threads/runs", true),
-            (Method::POST, "/v1/uploads/upload_1/complete", true),
-            (Method::GET, "/v1/threads", false),
-            (Method::POST, "/v1/threads/thread_1", false),
-            (Method::POST, "/v1/threads/thread_1/runs", false),
-            (Method::POST, "/v1/chat/completions", false),
-        ] {
-            assert_eq!(creates(&method, path), creates_something, "{path}");
-        }
-    }
 }

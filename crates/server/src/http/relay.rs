@@ -130,7 +130,7 @@ async fn try_relay(
         presented_key: Arc::clone(&caller.presented),
     };
     let plan = affinity::narrowed(app, plan, &relayed).await?;
-    let creates = affinity::creates(&relayed.method, &relayed.path);
+    let creates = Endpoint::creates(&relayed.method, &relayed.path);
     let capture = record::body_bytes(app, &relayed);
     let sink = record::relayed(app, &caller, &context, config, &relayed);
     let mut answer = app.gateway.relay(&plan, &relayed, capture, sink).await;
