@@ -139,6 +139,8 @@ bench-smoke: ## see whether every measurement works and every answer is right, o
 		'open-streams --streams 200 --tokens 1000 --pause-ms 20' 'paging --messages 5000' \
 		"replicas --postgres-bin $$(scripts/ensure-postgres.sh)"; do \
 		eval "$(TARGET_DIR)/debug/loomgate-bench $$workload --binary $(TARGET_DIR)/debug/loomgate --blocks 1 --block-ms 50 --unjudged"; done
+	@$(TARGET_DIR)/debug/loomgate-bench file-search --binary $(TARGET_DIR)/debug/loomgate \
+		--chunks 500 --searches 5 --starts 1 --quiet-s 0
 
 .PHONY: bench-build
 bench-build: cargo

@@ -70,10 +70,14 @@ impl Client {
         }
     }
 
-    pub(super) async fn search(&mut self, store: &str, question: &str) -> anyhow::Result<usize> {
+    /// Ten results.
+    pub(super) async fn search(&mut self, store: &str, question: &str) -> anyhow::Result<Value> {
         let body = json!({"query": question, "max_num_results": 10});
-        let page = self.0.post(&format!("{store}/search"), &body).await?;
-        Ok(page["data"].as_array().map_or(0, Vec::len))
+        let mut page = self.0.post(&format!("{store}/search"), &body).await?;
+        let results = page["data"].take();
+        let found = results.as_array().map_or(0, Vec::len);
+        ensure!(found == 10, "{question}: {found} results");
+        Ok(results)
     }
 }
 

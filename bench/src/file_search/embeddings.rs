@@ -1,6 +1,6 @@
 //! A provider of embeddings that costs little: the vector of a text follows from its bytes.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::LazyLock};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -19,16 +19,30 @@ pub(super) async fn start() -> anyhow::Result<StandIn> {
     StandIn::start(embed).await
 }
 
+/// What a text is known by: FNV-1a.
+pub(super) fn key(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// The numbers that a vector may have, and how they are written: to write one anew each time would be
+/// measured with every search.
+static NUMBERS: LazyLock<Vec<(f32, String)>> = LazyLock::new(|| {
+    let number = |step: u16| f32::from(step) / 1_000.0 - 1.0;
+    (0..=2_000)
+        .map(|step| (number(step), number(step).to_string()))
+        .collect()
+});
+
+fn numbers(text: &str) -> impl Iterator<Item = &'static (f32, String)> {
+    let mut dice = Dice::new(key(text));
+    (0..DIMENSIONS).map(move |_| &NUMBERS[dice.below(NUMBERS.len())])
+}
+
 /// The vector of a text.
 pub(super) fn vector(text: &str) -> Vec<f32> {
-    // FNV-1a.
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let mut dice = Dice::new(hash);
-    #[expect(clippy::cast_precision_loss, reason = "11 bits are exact")]
-    let mut number = || dice.below(2_001) as f32 / 1_000.0 - 1.0;
-    (0..DIMENSIONS).map(|_| number()).collect()
+    numbers(text).map(|(number, _)| *number).collect()
 }
 
 async fn embed(request: Request<Incoming>) -> anyhow::Result<Bytes> {
@@ -42,13 +56,16 @@ async fn embed(request: Request<Incoming>) -> anyhow::Result<Bytes> {
     let mut answer = r#"{"object":"list","model":"stand-in","data":["#.to_owned();
     for (index, text) in texts.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
-        let numbers: Vec<String> = vector(text).iter().map(f32::to_string).collect();
         write!(
             answer,
-            r#"{comma}{{"object":"embedding","index":{index},"embedding":[{}]}}"#,
-            numbers.join(",")
+            r#"{comma}{{"object":"embedding","index":{index},"embedding":["#
         )
         .context("writing to a String")?;
+        for (place, (_, number)) in numbers(text).enumerate() {
+            answer.push_str(if place == 0 { "" } else { "," });
+            answer.push_str(number);
+        }
+        answer.push_str("]}");
     }
     answer.push_str(r#"],"usage":{"prompt_tokens":1,"total_tokens":1}}"#);
     Ok(answer.into())

@@ -1,13 +1,17 @@
-//! The limit of a search by vectors: a scan of all codes of as many rows, in this process.
+//! The limit of a search by vectors: a scan of all codes of the same rows, in this process; and what an exact
+//! search finds among them.
 
 use std::{
     hint::black_box,
     time::{Duration, Instant},
 };
 
-use loomgate_search::vector::{Code, Index, Query, rescore};
+use loomgate_search::{
+    ChunkingStrategy, chunks,
+    vector::{Code, Index, Query, cosine, rescore},
+};
 
-use super::embeddings::vector;
+use super::embeddings::{key, vector};
 
 /// Chunks that a search wants, and candidates that are rescored for each, as the server does.
 const WANTED: usize = 10;
@@ -16,19 +20,36 @@ const CANDIDATES: usize = 4;
 pub(super) struct Scan {
     index: Index,
     full: Vec<Vec<f32>>,
+    /// What the rows' texts are known by.
+    keys: Vec<u64>,
 }
 
 impl Scan {
-    /// Of so many rows.
-    pub(super) fn new(rows: u32) -> anyhow::Result<Self> {
-        let mut full = Vec::with_capacity(rows as usize);
+    /// Of all chunks of these texts.
+    pub(super) fn new(texts: &[String], strategy: ChunkingStrategy) -> anyhow::Result<Self> {
+        let (mut full, mut keys) = (Vec::new(), Vec::new());
         let mut index = Index::new(super::embeddings::DIMENSIONS)?;
-        for row in 0..u64::from(rows) {
-            let vector = vector(&format!("row {row}"));
-            index.append(row / 50, [(row, &Code::new(&vector)?)])?;
-            full.push(vector);
+        for (file, text) in (0..).zip(texts) {
+            for chunk in chunks(text, strategy, usize::MAX) {
+                let chunk = chunk?;
+                let vector = vector(chunk.text);
+                index.append(file, [(full.len() as u64, &Code::new(&vector)?)])?;
+                full.push(vector);
+                keys.push(key(chunk.text));
+            }
         }
-        Ok(Self { index, full })
+        Ok(Self { index, full, keys })
+    }
+
+    /// What the nearest chunks' texts are known by, found by comparing all.
+    pub(super) fn exact(&self, question: &str) -> anyhow::Result<Vec<u64>> {
+        let query = vector(question);
+        let rows = self.full.iter().zip(&self.keys);
+        let rows = rows.map(|(row, key)| Ok((cosine(&query, row)?, *key)));
+        let mut all: Vec<(f32, u64)> = rows.collect::<anyhow::Result<_>>()?;
+        all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        let nearest = all.into_iter().take(WANTED);
+        Ok(nearest.map(|(_, key)| key).collect())
     }
 
     /// Bytes of the codes.
