@@ -1,8 +1,9 @@
 //! Search by meaning: the chunks whose vectors are nearest to a question's.
 //!
-//! The codes of a store's vectors are scanned in memory ([`cache`] keeps them); the nearest are ranked
-//! again by the full vectors, which are read from the store: those of chunks that are searched. So
-//! whatever the memory holds, another chunk is not found.
+//! The codes of a store's vectors are scanned in memory ([`cache`] keeps them); the nearer half is ranked
+//! again by the full vectors, which are read from the store: those of chunks that are searched. What is
+//! far behind is worth no read, its codes tell its cosine to some thousandths. Whatever the memory holds,
+//! another chunk is not found: whoever looks results up leaves out those that are not searched.
 
 mod cache;
 mod large;
@@ -27,6 +28,11 @@ use large::Known;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How much of a question counts, in bytes: of a longer one only the beginning is embedded.
 const QUESTION_BYTES: usize = 8_000;
+/// One of so many candidates, the nearest, is ranked by its full vector. A search asks for four times as
+/// many as it wants, so that those are twice as many: enough, measured (docs/search-quality.md).
+const RESCORED: usize = 2;
+/// So many are ranked by their full vectors in any case.
+const FEW_CANDIDATES: usize = 20;
 /// Up to so many blocks are scanned where the search is: a thread of its own would cost more.
 const FEW_BLOCKS: usize = 4;
 
@@ -135,7 +141,7 @@ impl Vectors {
                 Vec::new()
             };
             let embedding = embedding.as_deref().unwrap_or_default();
-            self.rescored(ws, (candidates, seen), embedding)
+            self.ranked(ws, (candidates, seen), embedding)
         });
         try_join_all(ranked).await
     }
@@ -244,6 +250,21 @@ impl Vectors {
             }
         }
         found
+    }
+
+    /// The ranking that candidates come to, the nearest first.
+    async fn ranked(
+        &self,
+        ws: &WorkspaceId,
+        (mut candidates, seen): (Vec<Candidate>, Vec<(VectorStoreId, i64)>),
+        embedding: &[f32],
+    ) -> Result<Vec<(ChunkId, f32)>, Error> {
+        let near = (candidates.len() / RESCORED).max(FEW_CANDIDATES);
+        let behind = candidates.split_off(near.min(candidates.len()));
+        let mut ranked = self.rescored(ws, (candidates, seen), embedding).await?;
+        let behind = behind.into_iter();
+        ranked.extend(behind.map(|it| (ChunkId(it.key.cast_signed()), it.score)));
+        Ok(ranked)
     }
 
     /// Ranks candidates by their full vectors.
