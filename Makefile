@@ -149,8 +149,8 @@ bench-build: cargo
 	@! grep -qaE 'LOOMGATE_FAILPOINT|failpoint::Written' $(TARGET_DIR)/dist/loomgate || { echo 'a release build has failpoints' >&2; exit 1; }
 
 .PHONY: search-quality
-search-quality: cargo ## measure how well questions find their passages (1 minute once built), into docs/search-quality.md
-	scripts/search-quality.sh
+search-quality: bench-build ## measure how well questions find their passages (5 minutes once built), into docs/search-quality.md
+	scripts/search-quality.sh $(TARGET_DIR)/dist
 
 .PHONY: chaos
 chaos: cargo ## kill servers under load, and check that nothing was lost (about 5 minutes once built)

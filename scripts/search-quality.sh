@@ -1,26 +1,32 @@
 #!/usr/bin/env bash
-# search-quality.sh: what `make search-quality` runs. Measures how well written questions find their passages in this
-# repository's documentation, and writes docs/search-quality.md.
+# search-quality.sh: what `make search-quality` runs, with release builds in the folder that it is given. Measures how well
+# written questions find their passages in this repository's documentation, and writes docs/search-quality.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly page=docs/search-quality.md
-readonly questions=crates/search/tests/quality/questions.tsv
+readonly built=$1 page=docs/search-quality.md
+readonly questions=bench/src/search_quality/questions.tsv
 
 model=$(scripts/get-embedding-model.sh)
-cargo build --locked --release --quiet --package loomgate-search --example search_quality
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 # Pages that are figures themselves would change the set with every run.
-corpus=$(mktemp -d)
-trap 'rm -rf "$corpus"' EXIT
+mkdir "$work/docs"
 for file in docs/*.md; do
-    [[ $file == "$page" || $file == docs/file-search-figures.md ]] || cp "$file" "$corpus"
+    [[ $file == "$page" || $file == docs/file-search-figures.md ]] || cp "$file" "$work/docs"
 done
+# The documentation of everything that is built in, which Cargo.lock pins.
+cargo metadata --locked --format-version 1 2>"$work/log" | grep -o '"manifest_path":"[^"]*/registry/[^"]*"' |
+    sed 's/.*:"//; s#/Cargo.toml"$##' | sort -u | while read -r package; do
+    find "$package" -name '*.md' -print0 | sort -z | xargs -0 -r cat
+done >"$work/more.md"
 
-tables=$("${CARGO_TARGET_DIR:-target}/release/examples/search_quality" "$model" "$corpus" "$questions")
+tables=$("$built/loomgate-bench" search-quality --binary "$built/loomgate" --model "$model" --docs "$work/docs" \
+    --questions "$questions" --more "$work/more.md" --postgres-bin "$(scripts/ensure-postgres.sh)")
 asked=$(grep -cv '^#' "$questions")
-pages=$(find "$corpus" -name '*.md' | wc -l)
-words=$(cat "$corpus"/*.md | wc -w)
+pages=$(find "$work/docs" -name '*.md' | wc -l)
+words=$(cat "$work"/docs/*.md | wc -w)
 processor=$(awk -F ': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)
 
 cat >"$page" <<MARKDOWN
@@ -35,13 +41,14 @@ The set is this project's own, and small: $asked questions, written by hand as a
 the figures compare rankings on one set; they do not say how other documents fare. No package with a public retrieval set (BEIR, MS MARCO, ..)
 was found in the registries that this project builds from: \`beir\` and \`ir-datasets\` on PyPI are programs that fetch them from elsewhere.
 
-\`lexical\` is BM25 over the index text of \`crates/search\`; the databases' own ranking of the same text differs in detail. The server keeps
-one vector for each chunk, the mean of its windows; the lines with the best window say what several would bring.
+The rows that name a database are what \`POST /v1/vector_stores/{id}/search\` of a running server answers, with embeddings (\`local:\`) and
+without. The server keeps one vector for each chunk, the mean of its windows; the line with the best window says what several would
+bring by themselves.
 
 $tables
 
-From some thousand rows on, a scan reads the codes of those rows only whose signs promise something (\`crates/search/src/vector/signs.rs\`). These sets are too small for that: over 5,700 chunks of other
-documentation recall@10 was 0.991 with the codes alone and 1.000 with twice as many, rescored (\`crates/search/examples/search_bench.rs\`, \`embed\`).
+From some thousand rows on, a scan reads the codes of those rows only whose signs promise something (\`search/src/vector/signs.rs\`); the
+last lines are of a text large enough for that: the documentation of the libraries that are built in.
 
 Recall@10: the share of a question's relevant chunks among the first ten. nDCG@10: the same, weighed by place, 1 at best. MRR: one
 divided by the place of the first relevant chunk.

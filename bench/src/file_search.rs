@@ -1,7 +1,7 @@
 //! File search: how fast files are indexed, how long searches of 100,000 chunks take beside the bare scan of as many
 //! vectors, and what the server needs for it.
 
-mod client;
+pub(crate) mod client;
 mod corpus;
 mod embeddings;
 pub(crate) mod pgvector;
@@ -19,9 +19,14 @@ use std::{
 use anyhow::{Context as _, ensure};
 use loomgate_bench::document;
 use loomgate_search::ChunkingStrategy;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use self::{client::Client, corpus::Corpus, report::Figures, scan::Scan};
+use self::{
+    client::Client,
+    corpus::Corpus,
+    report::Figures,
+    scan::{Scan, WANTED},
+};
 use crate::server::Server;
 
 /// Objects of a page.
@@ -190,19 +195,30 @@ async fn search(
     // The first ones find nothing in any cache.
     for _ in 0..20 {
         let question = corpus.question();
-        client.search(store, &question).await?;
+        ask(&mut client, store, &question).await?;
         scan.time(&question)?;
     }
     for _ in 0..options.searches {
         let question = corpus.question();
         let (began, cpu) = (Instant::now(), server.process.cpu()?);
-        client.search(store, &question).await?;
+        ask(&mut client, store, &question).await?;
         figures.searches.push(began.elapsed());
         figures.search_cpu += server.process.cpu()?.saturating_sub(cpu);
         figures.scans.push(scan.time(&question)?);
     }
     figures.resident[2] = server.process.resident()?;
     Ok(())
+}
+
+/// A search that has to bring as much as is wanted.
+async fn ask(client: &mut Client, store: &str, question: &str) -> anyhow::Result<Vec<Value>> {
+    let results = client.search(store, question, WANTED).await?;
+    ensure!(
+        results.len() == WANTED,
+        "{question}: {} results",
+        results.len()
+    );
+    Ok(results)
 }
 
 /// Of the ten nearest of an exact search, the part that the server finds, over some questions. No chunk has a
@@ -212,9 +228,10 @@ async fn recall(server: &Server, (store, scan): (&str, &Scan)) -> anyhow::Result
     let (mut wanted, mut both) = (0, 0);
     for number in 0..QUESTIONS {
         let question = format!("{number}00{number}");
-        let results = client.search(store, &question).await?;
-        let results = results.as_array().into_iter().flatten();
-        let texts = results.filter_map(|result| result["content"][0]["text"].as_str());
+        let results = ask(&mut client, store, &question).await?;
+        let texts = results
+            .iter()
+            .filter_map(|result| result["content"][0]["text"].as_str());
         let found: Vec<_> = texts.map(embeddings::key).collect();
         let exact = scan.exact(&question)?;
         wanted += exact.len();
@@ -270,7 +287,7 @@ async fn restart(
         server = start(options, folder, config).await?;
         let listening = began.elapsed();
         let mut client = Client::of(&server).await?;
-        client.search(store, &corpus.question()).await?;
+        ask(&mut client, store, &corpus.question()).await?;
         let answered: Duration = began.elapsed();
         figures.ready.push([listening, answered]);
         figures.resident[3] = server.process.resident()?;

@@ -22,6 +22,7 @@ mod raw;
 mod relay;
 mod replicas;
 mod runs;
+mod search_quality;
 mod server;
 mod stand_in;
 mod start;
@@ -65,6 +66,8 @@ enum What {
     FileSearch(file_search::Options),
     /// Searches of a large store on a PostgreSQL: page by page, by pgvector, in memory.
     Pgvector(file_search::pgvector::Options),
+    /// How well written questions find their passages, on both databases.
+    SearchQuality(search_quality::Options),
     /// Passes everything on to an address, without a thought.
     #[command(hide = true)]
     BareRelay(bare::relay::Options),
@@ -84,6 +87,7 @@ impl What {
             Self::Start(_)
                 | Self::FileSearch(_)
                 | Self::Pgvector(_)
+                | Self::SearchQuality(_)
                 | Self::BareRelay(_)
                 | Self::BareEcho
                 | Self::BareHold
@@ -113,6 +117,7 @@ fn main() -> anyhow::Result<()> {
             What::OpenStreams(arguments) => open_streams::run(arguments, out).await,
             What::FileSearch(options) => file_search::run(options, out).await,
             What::Pgvector(options) => file_search::pgvector::run(options, out).await,
+            What::SearchQuality(options) => search_quality::run(options, out).await,
             What::BareRelay(options) => bare::relay::serve(options, out).await,
             What::BareHold => bare::hold::serve(out).await,
             What::BareEcho => bare::echo::serve(out).await,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::sleep};
 
@@ -18,21 +18,22 @@ const UPLOADERS: usize = 8;
 const BATCH: usize = 500;
 const FORM: &str = "multipart/form-data; boundary=loomgate-bench";
 
-pub(super) struct Client(Api);
+pub(crate) struct Client(Api);
 
 impl Client {
-    pub(super) async fn of(server: &Server) -> anyhow::Result<Self> {
+    pub(crate) async fn of(server: &Server) -> anyhow::Result<Self> {
         Ok(Self(Api::of(server).await?))
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
         self.0.get(path).await
     }
 
-    async fn upload(&mut self, text: &str) -> anyhow::Result<String> {
+    /// Uploads a text under a name; its id.
+    pub(crate) async fn upload(&mut self, name: &str, text: &str) -> anyhow::Result<String> {
         let body = format!(
             "--loomgate-bench\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nassistants\r\n\
-             --loomgate-bench\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n\
+             --loomgate-bench\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n\
              {text}\r\n--loomgate-bench--\r\n"
         );
         let request = encode_bytes("POST", "/v1/files", &self.0.key, (FORM, body.as_bytes()));
@@ -41,13 +42,13 @@ impl Client {
     }
 
     /// Makes an empty store; its path.
-    pub(super) async fn store(&mut self) -> anyhow::Result<String> {
+    pub(crate) async fn store(&mut self) -> anyhow::Result<String> {
         let made = self.0.post("/v1/vector_stores", &json!({})).await?;
         Ok(format!("/v1/vector_stores/{}", id(&made)?))
     }
 
     /// Has files indexed, and waits until all are.
-    pub(super) async fn index(
+    pub(crate) async fn index(
         &mut self,
         store: &str,
         files: &[String],
@@ -70,19 +71,24 @@ impl Client {
         }
     }
 
-    /// Ten results.
-    pub(super) async fn search(&mut self, store: &str, question: &str) -> anyhow::Result<Value> {
-        let body = json!({"query": question, "max_num_results": 10});
+    /// Results, so many at the most.
+    pub(crate) async fn search(
+        &mut self,
+        store: &str,
+        question: &str,
+        wanted: usize,
+    ) -> anyhow::Result<Vec<Value>> {
+        let body = json!({"query": question, "max_num_results": wanted});
         let mut page = self.0.post(&format!("{store}/search"), &body).await?;
-        let results = page["data"].take();
-        let found = results.as_array().map_or(0, Vec::len);
-        ensure!(found == 10, "{question}: {found} results");
-        Ok(results)
+        match page["data"].take() {
+            Value::Array(results) => Ok(results),
+            other => bail!("{question}: no results, but {other}"),
+        }
     }
 }
 
 /// Uploads texts, several at a time; their ids.
-pub(super) async fn upload_all(
+pub(crate) async fn upload_all(
     server: &Server,
     texts: &Arc<[String]>,
 ) -> anyhow::Result<Vec<String>> {
@@ -93,7 +99,7 @@ pub(super) async fn upload_all(
         uploads.spawn(async move {
             let mut files = Vec::new();
             for text in texts.iter().skip(uploader).step_by(UPLOADERS) {
-                files.push(client.upload(text).await?);
+                files.push(client.upload("a.txt", text).await?);
             }
             anyhow::Ok(files)
         });

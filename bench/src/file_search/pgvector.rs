@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
+    ask,
     client::{self, Client},
     config,
     corpus::Corpus,
@@ -180,7 +181,7 @@ impl Bench<'_> {
         for number in 0..self.options.searches + 3 {
             let question = corpus.question();
             let began = Instant::now();
-            client.search(store, &question).await?;
+            ask(&mut client, store, &question).await?;
             if number >= 3 {
                 times.push(began.elapsed().as_secs_f64());
             }

@@ -14,7 +14,7 @@ use loomgate_search::{
 use super::embeddings::{key, vector};
 
 /// Chunks that a search wants, and candidates that are rescored for each, as the server does.
-const WANTED: usize = 10;
+pub(super) const WANTED: usize = 10;
 const CANDIDATES: usize = 4;
 
 pub(super) struct Scan {

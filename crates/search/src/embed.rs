@@ -4,9 +4,8 @@
 //! Such a model reads a few words at a time (all-MiniLM-L6-v2: 256 tokens of its own, about 200 words).
 //! Of a longer text nothing is cut off: it is read in windows of equal length, none longer than that.
 //! [`Model::embed`] makes one vector of them, their mean; [`Model::embed_windows`] hands out each.
-//! The mean is what a store should keep: with chunks of 800 tokens, a vector for each window found no
-//! more (nDCG@10 of the hybrid ranking 0.704 against 0.693 over 35 questions, recall@10 0.886 against
-//! 0.876: a third of a question; `examples/search_quality.rs`), and takes four times the memory.
+//! The mean is what a store should keep: with chunks of 800 tokens, a vector for each window finds about
+//! as much (docs/search-quality.md), and takes four times the memory.
 //!
 //! A model is read-only and may be used by many threads; one call uses one thread.
 
