@@ -81,7 +81,10 @@ class Comparison:
                 self.check_times(found[0])
 
     def _deltas(self, name: str, recorded: list[Any], ours: list[Any]) -> None:
-        """The first delta as it is; of the others the shapes, which must have been recorded; then the joined words."""
+        """The first delta as it is; of the others the shapes, which must have been recorded; then the joined words.
+
+        Deltas that cite come with the words that they cite, and are compared as they are.
+        """
         self._value(name, without_words(recorded[0]), without_words(ours[0]))
         known = {shape(delta) for delta in recorded[1:]} or {shape(recorded[0])}
         for delta in ours[1:]:
@@ -90,6 +93,7 @@ class Comparison:
             self._value(name, recorded[0]["id"], delta["id"])
         if joined(recorded) != joined(ours):
             self.differ(f"{name}.words", joined(recorded), joined(ours))
+        self._value(f"{name}.cited", cited(recorded), cited(ours))
 
     def _value(self, at: str, recorded: Any, ours: Any) -> None:
         if isinstance(recorded, dict) and isinstance(ours, dict):
@@ -97,9 +101,8 @@ class Comparison:
             for key in [*recorded, *(key for key in ours if key not in recorded)]:
                 place = f"{root}.{key}" if root else key
                 theirs, live = recorded.get(key, ABSENT), ours.get(key, ABSENT)
-                if ABSENT in (theirs, live) or key in WHOLE:
-                    if not same(theirs, live):
-                        self.differ(place, theirs, live)
+                if ABSENT in (theirs, live) or (key in WHOLE and not same(without_ids(theirs), without_ids(live))):
+                    self.differ(place, theirs, live)
                 elif key.endswith("_at") and type(theirs) is int and type(live) is int:
                     self._created_at(ours, key)
                 else:
@@ -159,6 +162,15 @@ def same(recorded: Any, ours: Any) -> bool:
     return json.dumps(recorded, sort_keys=True) == json.dumps(ours, sort_keys=True)
 
 
+def without_ids(value: Any) -> Any:
+    """A value with every id cut down to its prefix."""
+    if isinstance(value, dict):
+        return {key: without_ids(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_ids(item) for item in value]
+    return PREFIX.match(value)[0] if isinstance(value, str) and ID.match(value) else value
+
+
 def collapse(events: list[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
     """(name, payloads): a run of deltas of the same name is one entry, every other event is one of its own."""
     groups: list[tuple[str, list[Any]]] = []
@@ -190,6 +202,12 @@ def joined(deltas: list[Any]) -> dict[str, str]:
     for delta in deltas:
         inner = delta["delta"]
         for part in inner.get("content") or inner.get("step_details", {}).get("tool_calls", []):
-            piece = part["text"]["value"] if "text" in part else part["function"]["arguments"]
+            piece = part["text"]["value"] if "text" in part else part.get("function", {}).get("arguments", "")
             words[str(part["index"])] = words.get(str(part["index"]), "") + piece
     return words
+
+
+def cited(deltas: list[Any]) -> list[Any]:
+    """The parts of deltas that have annotations."""
+    parts = [part for delta in deltas for part in delta["delta"].get("content", [])]
+    return [part for part in parts if part.get("text", {}).get("annotations")]

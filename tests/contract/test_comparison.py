@@ -106,6 +106,9 @@ MUTATIONS: list[tuple[str, str, Callable[[dict[str, Any]], Any]]] = [
     ("StreamingToolCall", "thread.run.step", lambda step: step.update(completed_at=1)),
     ("StreamingToolCall", "thread.run.step.delta", lambda delta: delta.update(id="step_000000000000000000000000")),
     ("StreamingRunWorks", "thread.message", lambda message: message.update(role="user")),
+    ("FileSearchStreamingWorks", "assistant", lambda it: it["tool_resources"]["file_search"].update(vector_store_ids=[])),
+    ("FileSearchStreamingWorks", "assistant", lambda it: it["tool_resources"]["file_search"].update(vector_store_ids=["x"])),
+    ("BasicAssistantOperationsWork", "assistant", lambda it: it.update(metadata={"other": "value"})),
 ]
 
 
@@ -136,6 +139,27 @@ def test_changed_lists_events_and_words_are_seen() -> None:
         changed = copy.deepcopy(exchanges)
         spoil(changed[2]["response_sse"])
         assert compared("StreamingRunWorks", exchanges, changed)
+
+
+@needs_contract
+def test_a_changed_citation_is_seen() -> None:
+    exchanges = scenario("FileSearchStreamingWorks")["exchanges"]
+
+    def cited(changed: list[dict[str, Any]]) -> dict[str, Any]:
+        deltas = [event["data"]["delta"] for event in changed[3]["response_sse"] if event["event"] == "thread.message.delta"]
+        (text,) = [delta["content"][0]["text"] for delta in deltas if delta["content"][0]["text"].get("annotations")]
+        return text
+
+    for spoil in (
+        lambda text: text.update(annotations=[]),
+        lambda text: text["annotations"].append(text["annotations"][0]),
+        lambda text: text["annotations"][0].update(start_index=28),
+        lambda text: text["annotations"][0].update(text="【9:0†favorite_foods.txt】"),
+        lambda text: text["annotations"][0]["file_citation"].update(file_id="file-0000000000000000000000"),
+    ):
+        changed = copy.deepcopy(exchanges)
+        spoil(cited(changed))
+        assert compared("FileSearchStreamingWorks", exchanges, changed)
 
 
 def test_collapse_joins_deltas_only() -> None:

@@ -67,6 +67,7 @@ def test_replay(name: str, account: Client, script: ScriptedUpstream, table: Tab
         comparison.exchange = exchange["n"]
         answer = send(account, comparison, exchange, gate)
         compare(comparison, exchange, answer)
+        wait_for_stores(account, answer.body)
     replayed.add(name)
     for file in comparison.live_of.values():
         if file.startswith("file-"):
@@ -129,6 +130,15 @@ def send(client: Client | Player, comparison: Comparison, exchange: dict[str, An
         if not is_behind(exchange["response_body"], answer.body):
             return answer
         assert time.monotonic() < deadline, f"{path} is still behind the recording: {answer.body}"
+
+
+def wait_for_stores(client: Client, body: Any) -> None:
+    """Until the stores that came along with an assistant are indexed: the recorded client had time to spare here."""
+    resources = (body.get("tool_resources") if isinstance(body, dict) else None) or {}
+    deadline = time.monotonic() + POLL_TIMEOUT_S
+    for store in resources.get("file_search", {}).get("vector_store_ids", []):
+        while client.ok("GET", f"/vector_stores/{store}")["status"] == "in_progress":
+            assert time.monotonic() < deadline, f"{store} is still being indexed"
 
 
 def is_behind(recorded: Any, ours: Any) -> bool:
