@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from openapi_document import Document, Operation
 
 LIMITS = ("maxLength", "minLength", "pattern", "minimum", "maximum", "maxItems", "minItems", "maxProperties")
 NONE = "-"
+AGAIN = re.compile(r"\.filters(<\w+>)?\.filters\[\]")  # a filter within a filter is what a filter is
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Flattener:
         assert depth < 40, f"the schema at {at} does not end"
         node = self.document.resolve(node)
         facts = self.out.setdefault(at, Facts())
+        if AGAIN.search(at):
+            return
         tag = self._tag(node)
         if tag and not at.endswith(f"<{tag}>"):
             kinds = node.get("type", "object")
