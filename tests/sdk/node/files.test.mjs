@@ -1,6 +1,7 @@
 // Files and uploads through each SDK.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,7 @@ import { forEachClient } from './scenario.mjs';
 
 const TEXT = Buffer.from('One line.\nAnother one, with ümlauts.\n');
 const PNG = Buffer.concat([Buffer.from([0x89]), Buffer.from('PNG\r\n\x1a\n'), Buffer.from([...Array(256).keys()])]);
+const WHOLE = Buffer.concat([PNG, PNG]);
 
 forEachClient((context) => {
   test('a file from bytes and from a stream', async () => {
@@ -33,6 +35,23 @@ forEachClient((context) => {
     }
   });
 
+  test('waitForProcessing has nothing to wait for', async () => {
+    const { files } = context.client;
+    const file = await files.create({ file: await toFile(TEXT, 'a.txt'), purpose: 'assistants' });
+    const found = await files.waitForProcessing(file.id, { pollInterval: 60_000, maxWait: 5_000 });
+    assert.deepEqual([found.id, found.status], [file.id, 'processed']);
+  });
+
+  test('a file that goes away', async () => {
+    const { files } = context.client;
+    const expires_after = { anchor: 'created_at', seconds: 3_600 };
+    const file = await files.create({ file: await toFile(TEXT, 'a.txt'), purpose: 'assistants', expires_after });
+    assert.equal(file.expires_at, file.created_at + 3_600);
+    assert.equal((await files.retrieve(file.id)).expires_at, file.expires_at);
+    const refused = { file: await toFile(TEXT, 'a.txt'), purpose: 'assistants', expires_after: { ...expires_after, seconds: 1 } };
+    await assert.rejects(files.create(refused), ({ status }) => status === 400);
+  });
+
   test('content, list and delete', async () => {
     const { client } = context;
     const { files } = client;
@@ -51,15 +70,20 @@ forEachClient((context) => {
     const { files, uploads } = context.client;
     if (!uploads) return t.skip('not in this SDK');
     const upload = await uploads.create({
-      filename: 'large.jsonl', purpose: 'fine-tune', bytes: 2 * PNG.length, mime_type: 'text/jsonl',
+      filename: 'large.jsonl', purpose: 'fine-tune', bytes: WHOLE.length, mime_type: 'text/jsonl',
+      expires_after: { anchor: 'created_at', seconds: 3_600 },
     });
     const parts = await Promise.all(
       [0, 1].map(async () => uploads.parts.create(upload.id, { data: await toFile(PNG, 'part') })),
     );
-    const done = await uploads.complete(upload.id, { part_ids: parts.map(({ id }) => id) });
-    assert.deepEqual([done.status, done.file.bytes], ['completed', 2 * PNG.length]);
+    const part_ids = parts.map(({ id }) => id);
+    const md5 = (bytes) => createHash('md5').update(bytes).digest('hex');
+    await assert.rejects(uploads.complete(upload.id, { part_ids, md5: md5(PNG) }), /The MD5 of the parts is/);
+    const done = await uploads.complete(upload.id, { part_ids, md5: md5(WHOLE) });
+    assert.deepEqual([done.status, done.file.bytes], ['completed', WHOLE.length]);
+    assert.equal(done.file.expires_at, done.file.created_at + 3_600);
     const content = await files.content(done.file.id);
-    assert.deepEqual(Buffer.from(await content.arrayBuffer()), Buffer.concat([PNG, PNG]));
+    assert.deepEqual(Buffer.from(await content.arrayBuffer()), WHOLE);
     const other = await uploads.create({ filename: 'a', purpose: 'batch', bytes: 1, mime_type: 'text/plain' });
     assert.equal((await uploads.cancel(other.id)).status, 'cancelled');
   });

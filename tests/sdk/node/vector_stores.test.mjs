@@ -75,11 +75,14 @@ forEachClient((context) => {
     assert.deepEqual([put.id, put.status, put.attributes], [id, 'completed', body.attributes]);
     const pets = await files.uploadAndPoll(store, await file(PETS), ...client.options(POLL));
     assert.equal(pets.status, 'completed');
+    const waiting = await files.upload(store, await file(PETS), ...client.options({}));
+    assert.equal(waiting.status, 'in_progress');
+    assert.equal((await files.poll(store, waiting.id, ...client.options(POLL))).status, 'completed');
     const broken = await files.uploadAndPoll(store, await file(BROKEN), ...client.options(POLL));
     assert.deepEqual([broken.status, broken.last_error.code], ['failed', 'invalid_file']);
     assert.deepEqual(idsOf((await files.list(store, { filter: 'failed' })).data), [broken.id]);
     const every = await client.every((query) => files.list(store, { limit: 2, ...query }));
-    assert.deepEqual(idsOf(every), [broken.id, pets.id, id]);
+    assert.deepEqual(idsOf(every), [broken.id, waiting.id, pets.id, id]);
     const gone = await files.delete(id, { vector_store_id: store });
     assert.deepEqual([gone.id, gone.object], [id, 'vector_store.file.deleted']);
     assert.equal((await client.files.retrieve(id)).id, id);
@@ -148,6 +151,37 @@ forEachClient((context) => {
     assert.equal((await found({ ...both, max_num_results: 1 })).length, 1);
     const wrong = { type: 'like', key: 'lang', value: 'e' };
     await assert.rejects(found({ query: 'pizza', filters: wrong }), ({ status }) => status === 400);
+  });
+
+  test('filters', async (t) => {
+    const { client } = context;
+    if (!client.vectorStores.search) return t.skip('not in this SDK');
+    const years = { 2022: 'de', 2023: 'en', 2024: 'en' };
+    const ids = await uploaded(client, ...Object.keys(years).map((year) => [`${year}.txt`, `Report of ${year}: all is well.`]));
+    const store = (await client.vectorStores.create({})).id;
+    const attributes = Object.entries(years).map(([year, lang]) => ({ lang, year: Number(year) }));
+    const files = ids.map((file_id, at) => ({ file_id, attributes: attributes[at] }));
+    await client.vectorStores.fileBatches.createAndPoll(store, { files }, ...client.options(POLL));
+    const of = (type, key, value) => ({ type, key, value });
+    const english = of('eq', 'lang', 'en');
+    const early = of('lt', 'year', 2024);
+    const german = of('eq', 'lang', 'de');
+    for (const [filters, expected] of [
+      [english, [2023, 2024]],
+      [of('ne', 'lang', 'en'), [2022]],
+      [early, [2022, 2023]],
+      [of('lte', 'year', 2023), [2022, 2023]],
+      [of('gt', 'year', 2023), [2024]],
+      [of('gte', 'year', 2023), [2023, 2024]],
+      [of('in', 'year', [2022, 2024]), [2022, 2024]],
+      [of('nin', 'year', [2022, 2024]), [2023]],
+      [{ type: 'and', filters: [english, early] }, [2023]],
+      [{ type: 'or', filters: [german, { type: 'and', filters: [english, early] }] }, [2022, 2023]],
+    ]) {
+      const { data } = await client.vectorStores.search(store, { query: 'report', filters });
+      const names = data.map(({ filename }) => filename).sort();
+      assert.deepEqual(names, expected.map((year) => `${year}.txt`), JSON.stringify(filters));
+    }
   });
 
   test('another workspace has stores of its own', async () => {

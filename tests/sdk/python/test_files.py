@@ -40,6 +40,15 @@ def test_wait_for_processing_has_nothing_to_wait_for(client: Client) -> None:
     assert client.files.wait_for_processing(file.id, poll_interval=60, max_wait_seconds=5).status == "processed"
 
 
+def test_a_file_that_goes_away(client: Client) -> None:
+    hour = {"anchor": "created_at", "seconds": 3600}
+    file = client.files.create(file=("a.txt", TEXT), purpose="assistants", expires_after=hour)
+    assert file.expires_at == file.created_at + 3600
+    assert client.files.retrieve(file.id).expires_at == file.expires_at
+    with pytest.raises(client.errors.BadRequestError):
+        client.files.create(file=("a.txt", TEXT), purpose="assistants", expires_after=hour | {"seconds": 1})
+
+
 def test_content_list_and_delete(client: Client, recorder: Recorder) -> None:
     images = [client.files.create(file=(f"{n}.png", PNG), purpose="vision") for n in range(3)]
     assert client.files.content(images[0].id).read() == PNG
@@ -76,7 +85,11 @@ def test_an_upload_in_parts(client: Client) -> None:
         pytest.skip("not in this SDK")
     whole = PNG * 100
     upload = client.uploads.create(
-        filename="large.jsonl", purpose="fine-tune", bytes=len(whole), mime_type="text/jsonl"
+        filename="large.jsonl",
+        purpose="fine-tune",
+        bytes=len(whole),
+        mime_type="text/jsonl",
+        expires_after={"anchor": "created_at", "seconds": 3600},
     )
     assert (upload.status, upload.file) == ("pending", None)
     middle = len(whole) // 3
@@ -84,8 +97,11 @@ def test_an_upload_in_parts(client: Client) -> None:
     head = client.uploads.parts.create(upload.id, data=whole[:middle])
     assert tail.upload_id == upload.id
     md5 = hashlib.md5(whole).hexdigest()
+    with pytest.raises(client.errors.BadRequestError, match="The MD5 of the parts is"):
+        client.uploads.complete(upload.id, part_ids=[tail.id, head.id], md5=md5)
     done = client.uploads.complete(upload.id, part_ids=[head.id, tail.id], md5=md5)
     assert (done.status, done.file.bytes, done.file.filename) == ("completed", len(whole), "large.jsonl")
+    assert done.file.expires_at == done.file.created_at + 3600
     assert client.files.content(done.file.id).read() == whole
     other = client.uploads.create(filename="a", purpose="batch", bytes=1, mime_type="text/plain")
     assert client.uploads.cancel(other.id).status == "cancelled"

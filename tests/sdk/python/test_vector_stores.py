@@ -234,6 +234,8 @@ def test_filters(client: Client) -> None:
         (english, [2023, 2024]),
         (of("ne", "lang", "en"), [2022]),
         (early, [2022, 2023]),
+        (of("lte", "year", 2023), [2022, 2023]),
+        (of("gt", "year", 2023), [2024]),
         (of("gte", "year", 2023), [2023, 2024]),
         (of("in", "year", [2022, 2024]), [2022, 2024]),
         (of("nin", "year", [2022, 2024]), [2023]),
