@@ -89,17 +89,8 @@ def things(server: Server) -> Iterator[Things]:
 
 
 def document(server: Server, examples: dict[str, Any]) -> dict[str, Any]:
-    """The server's document, with what one event is wherever it has events: the tool holds each against the schema.
-
-    `examples` are of fields, by their names.
-    """
+    """The server's document, with examples of fields, by their names."""
     served = httpx.get(f"{server.url}/openapi.json", trust_env=False).json()
-    text = {"type": "string"}
-    event = {"type": "object", "properties": {"id": text, "event": text, "data": text}, "required": ["data"]}
-    for item in served["paths"].values():
-        for operation in item.values():
-            content = operation["responses"]["200"].get("content", {})
-            content.get("text/event-stream", {})["schema"] = event | {"additionalProperties": False}
     for _, shape in objects(served["components"]["schemas"], ""):
         for name in shape["properties"].keys() & examples.keys():
             shape["properties"][name]["examples"] = [examples[name]]

@@ -1,7 +1,11 @@
 //! The shapes of stream deltas (contract sections 10.2 and 10.3). They are written by
 //! [`crate::event`]; here is what the API document says of them.
 
-use super::{kind, step::SEARCHED};
+use super::{
+    kind,
+    message::{END, FILE_ID, MARKER, START},
+    step::SEARCHED,
+};
 use crate::shape::{Field, STRING, Shape, Tagged, Variant, inline, list, object};
 
 const INDEX: Field = Field::required(
@@ -28,6 +32,42 @@ pub static MESSAGE: Shape = object(
     ],
 );
 
+static ANNOTATION: Shape = Shape::Tagged(Tagged {
+    name: "DeltaAnnotation",
+    doc: "A place in the part's text so far that points to a file.",
+    variants: &[
+        Variant {
+            tag: "file_citation",
+            doc: "The model cites a file.",
+            fields: &[
+                INDEX,
+                MARKER,
+                START,
+                END,
+                Field::required(
+                    "file_citation",
+                    &inline(&[
+                        FILE_ID,
+                        Field::required("quote", &STRING, "Empty, as the original sends it."),
+                    ]),
+                    "What is cited.",
+                ),
+            ],
+        },
+        Variant {
+            tag: "file_path",
+            doc: "The model links a file that it made.",
+            fields: &[
+                INDEX,
+                MARKER,
+                START,
+                END,
+                Field::required("file_path", &inline(&[FILE_ID]), "What is linked."),
+            ],
+        },
+    ],
+});
+
 static PART: Shape = Shape::Tagged(Tagged {
     name: "MessageDeltaPart",
     doc: "A piece of one content part.",
@@ -43,8 +83,8 @@ static PART: Shape = Shape::Tagged(Tagged {
                         Field::required("value", &STRING, "The words."),
                         Field::optional(
                             "annotations",
-                            &list(&Shape::AnyObject),
-                            "With the first piece.",
+                            &list(&ANNOTATION),
+                            "With the words that are cited, and then empty words.",
                         ),
                     ]),
                     "The words.",

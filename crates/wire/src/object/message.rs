@@ -211,10 +211,13 @@ static ANNOTATION: Shape = Shape::Tagged(Tagged {
     ],
 });
 
-const MARKER: Field = Field::required("text", &STRING, "The marker as it stands in the value.");
-const START: Field = Field::required("start_index", &super::COUNT, "First code point.");
-const END: Field = Field::required("end_index", &super::COUNT, "One past the last code point.");
-static FILE: Shape = inline(&[Field::required("file_id", &STRING, "The file's id.")]);
+pub(super) const MARKER: Field =
+    Field::required("text", &STRING, "The marker as it stands in the value.");
+pub(super) const START: Field = Field::required("start_index", &super::COUNT, "First code point.");
+pub(super) const END: Field =
+    Field::required("end_index", &super::COUNT, "One past the last code point.");
+pub(super) const FILE_ID: Field = Field::required("file_id", &STRING, "The file's id.");
+static FILE: Shape = inline(&[FILE_ID]);
 
 static ATTACHMENT: Shape = inline(&[
     Field::optional("file_id", &STRING, "The file's id."),

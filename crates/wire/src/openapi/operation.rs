@@ -197,17 +197,15 @@ impl Operation {
             );
         }
         if let Some(Value::Object(stream)) = content.get_mut("text/event-stream") {
-            if matches!(self.answer, Answer::Stream) {
-                // Where there is nothing but events, tools hold each of them against it.
-                let text = json!({"type": "string"});
-                stream["schema"] = json!({
-                    "type": "object",
-                    "description": stream["schema"]["description"],
-                    "properties": {"id": text, "event": text, "data": text},
-                    "required": ["data"],
-                    "additionalProperties": false,
-                });
-            }
+            // Tools hold each event against it.
+            let text = json!({"type": "string"});
+            stream["schema"] = json!({
+                "type": "object",
+                "description": stream["schema"]["description"],
+                "properties": {"id": text, "event": text, "data": text},
+                "required": ["data"],
+                "additionalProperties": false,
+            });
             stream.insert("x-events".to_owned(), events(components));
         }
         let mut responses = Map::new();
