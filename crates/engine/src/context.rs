@@ -132,15 +132,18 @@ fn tools(tools: &[Tool], search: Option<&SearchTool>) -> Vec<Function> {
     functions.collect()
 }
 
-/// Where the results of the next turn's first call will stand in the conversation, the instructions
-/// being at 0, whether there are any or not.
+/// Where the results of the next turn's first call will stand in the conversation.
 pub(crate) fn next_block(request: &ChatRequest) -> u32 {
+    block_behind(&request.messages)
+}
+
+/// The original's conversation begins with two messages of its own: the instructions, whether there are
+/// any or not, and the tools. Behind the rest come the turn that calls, and the results (contract
+/// section 7.5).
+fn block_behind(messages: &[ChatMessage]) -> u32 {
     let is_system = |message: &&ChatMessage| matches!(message, ChatMessage::System { .. });
-    let others = request
-        .messages
-        .iter()
-        .filter(|message| !is_system(message));
-    u32::try_from(others.count() + 2).unwrap_or(u32::MAX)
+    let others = messages.iter().filter(|message| !is_system(message));
+    u32::try_from(others.count() + 3).unwrap_or(u32::MAX)
 }
 
 /// A choice that forces a call has done its work after the first one; held on to, it would loop.
@@ -399,6 +402,22 @@ mod tests {
         };
         assert_eq!(fit(five(), &fixed, 20), Some(["a", "e"].map(user).to_vec()));
         assert_eq!(fit(five(), &fixed, 9), None);
+    }
+
+    #[test]
+    fn results_stand_where_the_recorded_ones_do() {
+        let system = ChatMessage::System {
+            content: "Answer.".to_owned(),
+        };
+        // The recording: one message of the user, no instructions, block 4.
+        assert_eq!(block_behind(&[user("a")]), 4);
+        assert_eq!(block_behind(&[system.clone(), user("a")]), 4);
+        let call = spoken("a call".to_owned());
+        let result = ChatMessage::Tool {
+            tool_call_id: "call_1".to_owned(),
+            content: "found".to_owned(),
+        };
+        assert_eq!(block_behind(&[system, user("a"), call, result]), 6);
     }
 
     #[test]

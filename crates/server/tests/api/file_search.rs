@@ -112,7 +112,7 @@ async fn what_was_uploaded_is_found_and_cited() {
     // The model repeats what it got, the mark of the passage included.
     let messages = of_run(&app, &run, "messages").await;
     let text = &messages[1]["content"][0]["text"];
-    let mark = "【3:0†foods.md】";
+    let mark = "【4:0†foods.md】";
     assert!(text["value"].as_str().unwrap().contains(mark), "{text}");
     let annotation = &text["annotations"][0];
     assert_eq!(annotation["text"], mark);
