@@ -104,11 +104,8 @@ impl Citations {
         }
     }
 
-    /// Takes the next words. Where nothing was ever found, they are passed on as they are.
+    /// Takes the next words.
     pub(crate) fn take(&mut self, words: &str) -> Vec<Piece> {
-        if self.sources.0.is_empty() {
-            return vec![Piece::Words(words.to_owned())];
-        }
         if self.held.is_empty() && !words.contains('【') {
             self.told += characters(words);
             return vec![Piece::Words(words.to_owned())];
@@ -246,7 +243,11 @@ mod tests {
 
     /// The text and its citations, of words that come in these pieces.
     fn read_all(words: &[&str]) -> (String, Vec<(String, u32, u32, String)>) {
-        let mut citations = Citations::new(sources());
+        read_with(sources(), words)
+    }
+
+    fn read_with(sources: Sources, words: &[&str]) -> (String, Vec<(String, u32, u32, String)>) {
+        let mut citations = Citations::new(sources);
         let (mut text, mut cited) = (String::new(), Vec::new());
         for piece in words.iter().flat_map(|words| citations.take(words)) {
             match piece {
@@ -322,10 +323,10 @@ mod tests {
     }
 
     #[test]
-    fn without_sources_nothing_is_held_back() {
-        let mut citations = Citations::new(Sources::default());
-        let words = Piece::Words("【4:0".to_owned());
-        assert_eq!(citations.take("【4:0"), [words]);
+    fn where_nothing_was_found_nothing_is_cited() {
+        let words = ["No.【4:0†so", "urce】 【注意】", "【4:0】", " 【4:0"];
+        let (text, cited) = read_with(Sources::default(), &words);
+        assert_eq!((text.as_str(), cited.len()), ("No. 【注意】 【4:0", 0));
     }
 
     #[test]
