@@ -140,14 +140,15 @@ async fn first(
     let mut first = Vec::with_capacity(most.min(ranked.len()));
     let mut chunks = HashMap::with_capacity(first.capacity());
     let mut rest = ranked.into_iter();
+    let now = shared.clock.now();
     while first.len() < most {
         let some: Vec<Fused> = rest.by_ref().take(most - first.len()).collect();
         if some.is_empty() {
             break;
         }
         let ids = some.iter().map(|fused| ChunkId(fused.key.cast_signed()));
-        let found = shared.store.chunks().get(workspace, ids.collect()).await?;
-        let found = found.into_iter();
+        let index = shared.store.chunks();
+        let found = index.get(workspace, ids.collect(), now).await?.into_iter();
         let found = found.filter(|chunk| passes(search.filter.as_ref(), &chunk.attributes));
         chunks.extend(found.map(|chunk| (key(chunk.id), chunk)));
         first.extend(some.iter().filter(|fused| chunks.contains_key(&fused.key)));

@@ -6,12 +6,13 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use loomgate_domain::{
-    FileId, VectorStoreId, WorkspaceId,
+    FileId, Timestamp, VectorStoreId, WorkspaceId,
     vector_store::{Attributes, Chunk, ChunkId, chunk::whole_text},
 };
 
 use crate::{
     Error,
+    files::expires,
     pool::Pool,
     tx::{Row, Tx, Value, statements, values},
 };
@@ -69,7 +70,8 @@ statements! {
     GET = concat!("SELECT chunks.seq, vector_store_files.store_id, vector_store_files.file_id, \
         files.filename, vector_store_files.attributes, chunks.position, chunks.start, chunks.tokens, \
         chunks.text FROM chunks ", searched!(), " JOIN files ON files.workspace_id = vector_store_files.workspace_id \
-        AND files.id = vector_store_files.file_id WHERE chunks.workspace_id = $1 AND chunks.seq IN ", at_once!());
+        AND files.id = vector_store_files.file_id WHERE chunks.workspace_id = $1 AND chunks.seq IN ", at_once!(),
+        " AND ", expires!(), " > $34");
     SHOWN = "SELECT seq, shown FROM vector_store_files \
         WHERE workspace_id = $1 AND store_id = $2 AND file_id = $3 AND shown IS NOT NULL";
     TEXTS = "SELECT start, text FROM chunks \
@@ -125,12 +127,18 @@ impl Chunks<'_> {
             .await
     }
 
-    /// Chunks by their ids, in the order of these; those that are not searched any more are left out.
-    pub async fn get(&self, ws: &WorkspaceId, ids: Vec<ChunkId>) -> Result<Vec<Chunk>, Error> {
+    /// Chunks by their ids, in the order of these; those that are not searched any more are left out, and
+    /// so are those of files whose time is over, which wait for the sweeper.
+    pub async fn get(
+        &self,
+        ws: &WorkspaceId,
+        ids: Vec<ChunkId>,
+        now: Timestamp,
+    ) -> Result<Vec<Chunk>, Error> {
         let ws = ws.clone();
         self.0
             .read(move |tx| {
-                let mut found = get(tx, &ws, &ids)?;
+                let mut found = get(tx, &ws, &ids, now)?;
                 Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
             })
             .await
@@ -161,10 +169,13 @@ fn get(
     tx: &mut dyn Tx,
     ws: &WorkspaceId,
     ids: &[ChunkId],
+    now: Timestamp,
 ) -> Result<HashMap<ChunkId, Chunk>, Error> {
     let mut found = HashMap::with_capacity(ids.len());
     for some in ids.chunks(AT_ONCE) {
-        tx.visit(GET, &named(ws, some), &mut |row| {
+        let mut values = named(ws, some);
+        values.extend_from_slice(values![now]);
+        tx.visit(GET, &values, &mut |row| {
             let chunk = read(row)?;
             found.insert(chunk.id, chunk);
             Ok(ControlFlow::Continue(()))

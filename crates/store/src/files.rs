@@ -25,9 +25,10 @@ macro_rules! columns {
 /// Where `expires_at` is not null, and in a form that no index is taken for.
 macro_rules! expires {
     () => {
-        "COALESCE(expires_at, 9223372036854775807)"
+        "COALESCE(files.expires_at, 9223372036854775807)"
     };
 }
+pub(crate) use expires;
 
 macro_rules! list {
     ($filter:literal, $low:literal, $high:literal, $limit:literal, $order:literal) => {

@@ -1,6 +1,8 @@
 //! `file_search` from end to end: files that are uploaded, indexed by processes of their own, searched
 //! by runs, and cited.
 
+mod expiry;
+
 use serde_json::{Value, json};
 
 use crate::{admin::ok, app::TestApp, files::upload};
@@ -22,6 +24,23 @@ pub(crate) async fn store_of(app: &TestApp, files: &[(&str, &[u8])]) -> Value {
         let store = ok(&app.get(&path).await);
         if store["status"] == "completed" {
             return store;
+        }
+    }
+}
+
+/// A path below that of a store; of the store itself where there is no rest.
+pub(crate) fn of_store(store: &Value, rest: &str) -> String {
+    let path = format!("/v1/vector_stores/{}/{rest}", store["id"].as_str().unwrap());
+    path.trim_end_matches('/').to_owned()
+}
+
+/// A file in a store, once it is done with.
+pub(crate) async fn done(app: &TestApp, store: &Value, file: &Value) -> Value {
+    let path = of_store(store, &format!("files/{}", file.as_str().unwrap()));
+    loop {
+        let file = ok(&app.get(&path).await);
+        if file["status"] != "in_progress" {
+            return file;
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     admin::ok,
     app::{Answer, TestApp, UPSTREAM_KEY},
-    file_search::{of_run, searching, store_of},
+    file_search::{done, of_run, of_store as path, searching, store_of},
     files::upload,
     program::fail,
 };
@@ -65,21 +65,6 @@ fn found(page: &Value) -> Vec<(String, f64)> {
 async fn names(app: &TestApp, store: &Value, query: &str) -> Vec<String> {
     let found = search(app, store, query).await.into_iter();
     found.map(|(name, _)| name).collect()
-}
-
-fn path(store: &Value, rest: &str) -> String {
-    format!("/v1/vector_stores/{}/{rest}", store["id"].as_str().unwrap())
-}
-
-/// Waits until a file of a store is done with.
-async fn done(app: &TestApp, store: &Value, file: &Value) -> Value {
-    let path = path(store, &format!("files/{}", file.as_str().unwrap()));
-    loop {
-        let file = ok(&app.get(&path).await);
-        if file["status"] != "in_progress" {
-            return file;
-        }
-    }
 }
 
 /// What the upstream was asked to embed since so many requests.

@@ -222,7 +222,7 @@ pub(crate) async fn found(store: &Store, text: &str) -> Vec<String> {
 /// The chunks that were found, in the same order.
 pub(crate) async fn chunks_of(store: &Store, hits: &[LexicalHit]) -> Vec<Chunk> {
     let ids = hits.iter().map(|hit| hit.chunk).collect();
-    store.chunks().get(&ws(), ids).await.unwrap()
+    store.chunks().get(&ws(), ids, NOW).await.unwrap()
 }
 
 /// Their texts.

@@ -10,6 +10,7 @@ use loomgate_domain::{
 use loomgate_store::{Error, Store};
 
 use crate::{
+    documents::{self, indexed, library, put, search},
     fixtures::{NOW, assistant, id, message, thread, ws},
     home::Home,
     receipts::receipt,
@@ -23,6 +24,7 @@ on_both_engines! {
     what_was_taken_makes_no_file,
     damaged_bytes_make_no_other_file,
     expired_files_are_gone_at_once_and_swept,
+    an_expired_file_is_found_no_more_and_the_sweep_takes_it_out_of_what_names_it,
     a_deleted_file_leaves_the_resources_that_name_it,
     resources_name_only_files_that_are_there,
     attachments_become_files_of_the_thread,
@@ -312,6 +314,43 @@ async fn expired_files_are_gone_at_once_and_swept(home: Home) {
     assert_eq!(files.sweep(after, 10).await.unwrap(), 1);
     assert_eq!(files.sweep(after, 10).await.unwrap(), 0);
     assert_eq!(due(&store, 1000).await, set([1]));
+}
+
+async fn an_expired_file_is_found_no_more_and_the_sweep_takes_it_out_of_what_names_it(home: Home) {
+    let (home, store) = library(home);
+    let (before, after) = (Timestamp(NOW.0 + 99), Timestamp(NOW.0 + 100));
+    let expiry = format!("UPDATE files SET expires_at = {}", after.0);
+    home.execute(&format!("{expiry} WHERE id = 'file-1'"));
+    documents::create(&store, 1, &[]).await;
+    indexed(&store, put(&[1]), &["a red shuttle"]).await;
+    indexed(&store, put(&[2]), &["a blue shuttle"]).await;
+    let mut user = assistant(1);
+    user.tool_resources.add_file("file-1");
+    store.assistants().insert(&ws(), user).await.unwrap();
+    let hits = search(&store, "shuttle").await;
+    let ids: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
+    let found = async |now: Timestamp| {
+        let chunks = store.chunks().get(&ws(), ids.clone(), now).await.unwrap();
+        let mut texts: Vec<_> = chunks.into_iter().map(|chunk| chunk.text).collect();
+        texts.sort();
+        texts
+    };
+    assert_eq!(found(before).await, ["a blue shuttle", "a red shuttle"]);
+    assert_eq!(found(after).await, ["a blue shuttle"]);
+
+    let named = async || {
+        let user = store.assistants().get(&ws(), &id(1)).await.unwrap();
+        let all = PageRequest::default();
+        let listed = store.vector_store_files();
+        let listed = listed.list(&ws(), &id(1), None, all).await.unwrap();
+        let completed = documents::get(&store, 1).await.file_counts.completed;
+        let files = user.unwrap().tool_resources.file_ids().len();
+        (files, listed.unwrap().items.len(), completed)
+    };
+    assert_eq!(store.files().sweep(before, 10).await.unwrap(), 0);
+    assert_eq!(named().await, (1, 2, 2));
+    assert_eq!(store.files().sweep(after, 10).await.unwrap(), 1);
+    assert_eq!(named().await, (0, 1, 1));
 }
 
 async fn a_deleted_file_leaves_the_resources_that_name_it(home: Home) {

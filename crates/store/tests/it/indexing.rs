@@ -11,7 +11,7 @@ use crate::{
         attach, claim, complete, counted, create, fail, file, file_ids, found, get, indexed,
         library, put, request, search, status, sweep, take, vector_store, write,
     },
-    fixtures::{LEASE_MS, NOW_MS, id, ws},
+    fixtures::{LEASE_MS, NOW, NOW_MS, id, ws},
     home::Home,
 };
 
@@ -274,7 +274,7 @@ async fn a_text_is_put_together(home: Home) {
     assert_eq!(text().await, "one two three ");
     // By their ids, in the order of these.
     let ids = found_ids(&store, "one three").await;
-    let found = chunks.get(&ws(), ids.clone()).await.unwrap();
+    let found = chunks.get(&ws(), ids.clone(), NOW).await.unwrap();
     assert_eq!(found.iter().map(|chunk| chunk.id).collect::<Vec<_>>(), ids);
     assert_eq!(found[0].filename, "file 1.txt");
 }

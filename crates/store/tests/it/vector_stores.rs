@@ -549,7 +549,7 @@ async fn another_workspace_sees_nothing(home: Home) {
         .lexical(&other, &[id(1)], (terms("secret"), 10), |_| true)
         .await;
     assert_eq!(hits.unwrap(), []);
-    assert_eq!(chunks.get(&other, vec![chunk]).await.unwrap(), []);
+    assert_eq!(chunks.get(&other, vec![chunk], NOW).await.unwrap(), []);
     assert_eq!(chunks.text(&other, &id(1), &id(2)).await.unwrap(), "");
     let vectors = chunks.vectors(&other, vec![chunk], "a", vec![]).await;
     assert_eq!(vectors.unwrap(), []);
@@ -559,5 +559,5 @@ async fn another_workspace_sees_nothing(home: Home) {
     let accepted = chunks.accepted(&other, &id(1), |_| true).await.unwrap();
     assert_eq!(accepted.len(), 0);
     assert_eq!(get(&store, 1).await.last_active_at, NOW);
-    assert_eq!(chunks.get(&ws(), vec![chunk]).await.unwrap().len(), 1);
+    assert_eq!(chunks.get(&ws(), vec![chunk], NOW).await.unwrap().len(), 1);
 }

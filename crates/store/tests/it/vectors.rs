@@ -129,7 +129,7 @@ async fn codes_are_read_in_pages_and_candidates_by_their_ids(home: Home) {
         let found = reader.vectors(&ws(), ids.clone(), "a", seen).await.unwrap();
         assert_eq!(found.len(), 39);
         for (chunk, vector) in &found {
-            let chunks = reader.get(&ws(), vec![*chunk]).await.unwrap();
+            let chunks = reader.get(&ws(), vec![*chunk], NOW).await.unwrap();
             assert_eq!(chunks[0].text.as_bytes(), vector);
         }
     }
