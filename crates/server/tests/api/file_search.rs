@@ -1,7 +1,17 @@
 //! `file_search` from end to end: files that are uploaded, indexed by processes of their own, searched
 //! by runs, and cited.
 
+#[expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "office documents are built as for the tests of their reader"
+)]
+mod build;
+mod documents;
 mod expiry;
+mod filters;
+mod limits;
+mod runs;
 
 use serde_json::{Value, json};
 

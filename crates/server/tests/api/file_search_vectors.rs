@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     admin::ok,
     app::{Answer, TestApp, UPSTREAM_KEY},
-    file_search::{done, of_run, of_store as path, searching, store_of},
+    file_search::{done, ended, of_run, of_store as path, searching, store_of},
     files::upload,
     program::fail,
 };
@@ -215,6 +215,42 @@ async fn vectors_outlive_a_restart() {
         .iter()
         .filter(|it| it.body["model"] == "embed-large");
     assert_eq!(by_large.filter(|it| it.body["input"] == text).count(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_weights_of_the_tool_decide_what_comes_first_in_a_run() {
+    let app = start().await;
+    // One has the word, and is about something else for the most part; the other means it.
+    let files: [(&str, &[u8]); 2] = [
+        ("word.txt", b"A cat on a train, a ship, and luggage."),
+        ("meaning.txt", PETS),
+    ];
+    let store = store_of(&app, &files).await;
+    for (embedding, text, expected) in [
+        (0.0, 1.0, ["word.txt", "meaning.txt"]),
+        (1.0, 0.0, ["meaning.txt", "word.txt"]),
+    ] {
+        let weights = json!({"embedding_weight": embedding, "text_weight": text});
+        let options = json!({"score_threshold": 0, "hybrid_search": weights});
+        let assistant = json!({
+            "model": "echo",
+            "tools": [{"type": "file_search", "file_search": {"ranking_options": options}}],
+            "tool_resources": {"file_search": {"vector_store_ids": [store["id"]]}},
+        });
+        let assistant = ok(&app.post("/v1/assistants", &assistant).await);
+        let lines = "/echo call file_search {\"queries\":[\"cat\"]}";
+        let body = json!({"assistant_id": assistant["id"],
+            "thread": {"messages": [{"role": "user", "content": lines}]}});
+        let run = ok(&app.post("/v1/threads/runs", &body).await);
+        let run = ended(&app, &run).await;
+        assert_eq!(run["status"], "completed", "{run}");
+        let steps = of_run(&app, &run, "steps?").await;
+        let results = &steps[0]["step_details"]["tool_calls"][0]["file_search"]["results"];
+        let results = results.as_array().unwrap().iter();
+        let names: Vec<_> = results.map(|it| &it["file_name"]).collect();
+        assert_eq!(names, expected, "{embedding} {text}");
+    }
     app.stop().await;
 }
 
