@@ -132,9 +132,19 @@ fn tools(tools: &[Tool], search: Option<&SearchTool>) -> Vec<Function> {
     functions.collect()
 }
 
-/// Where the results of the next turn's first call will stand in the conversation.
-pub(crate) fn next_block(request: &ChatRequest) -> u32 {
-    block_behind(&request.messages)
+/// Where the results of the next turn's first call will stand in the conversation: behind those of the
+/// run's steps in any case, also when messages that stood before them had to be left out meanwhile.
+pub(crate) fn next_block(messages: &[ChatMessage], steps: &[RunStep]) -> u32 {
+    let searched = steps.iter().filter_map(|step| match &step.details {
+        StepDetails::ToolCalls { tool_calls } => Some(tool_calls),
+        StepDetails::MessageCreation { .. } => None,
+    });
+    let blocks = searched.flatten().filter_map(|call| match call {
+        ToolCall::FileSearch { file_search, .. } => Some(file_search.block),
+        _ => None,
+    });
+    let used = blocks.max().map_or(0, |block| block.saturating_add(1));
+    block_behind(messages).max(used)
 }
 
 /// The original's conversation begins with two messages of its own: the instructions, whether there are
@@ -357,6 +367,8 @@ fn fit(thread: Vec<ChatMessage>, fixed: &Fixed<'_>, budget: u64) -> Option<Vec<C
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn user(text: &str) -> ChatMessage {
@@ -418,6 +430,29 @@ mod tests {
             content: "found".to_owned(),
         };
         assert_eq!(block_behind(&[system, user("a"), call, result]), 6);
+    }
+
+    #[test]
+    fn a_block_is_used_once_though_the_conversation_has_become_shorter() {
+        let step = |block: u32| -> RunStep {
+            let search = json!({
+                "type": "file_search", "id": "call_1",
+                "file_search": {"block": block, "queries": [], "results": null,
+                    "ranking_options": {"ranker": "r", "score_threshold": 0.0,
+                        "hybrid_search": null}},
+            });
+            serde_json::from_value(json!({
+                "id": "step_1", "run_id": "run_1", "thread_id": "thread_1",
+                "assistant_id": "asst_1", "created_at": 1, "expires_at": 2,
+                "status": {"status": "completed", "completed_at": 1},
+                "details": {"type": "tool_calls", "tool_calls": [search]}, "usage": null,
+            }))
+            .unwrap()
+        };
+        let messages = [user("a")];
+        assert_eq!(next_block(&messages, &[]), 4);
+        assert_eq!(next_block(&messages, &[step(2)]), 4);
+        assert_eq!(next_block(&messages, &[step(4), step(6)]), 7);
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Executor {
             calls: known_calls(context),
             parallel: self.draft.run.settings.parallel_tool_calls,
             search: SearchTool::of(&self.draft.run),
-            block: context::next_block(&request),
+            block: context::next_block(&request.messages, &context.steps),
             citations: Citations::new(Sources::of(&context.steps)),
         };
         let mut turn = Turn::new(Arc::clone(&self.shared.ids), knows);

@@ -13,7 +13,7 @@ use super::{
 use crate::app::Answer;
 
 /// How long before its renewal a budget is looked at, and how long after.
-const NEARLY: Duration = Duration::from_secs(60);
+const NEARLY: Duration = Duration::from_mins(1);
 
 /// A stage with the virtual key `tight`, limited by a line of TOML, to the first provider.
 async fn stage(limit: &str) -> Stage {
