@@ -72,9 +72,10 @@ suites:
 
 suites-on-postgres:
 	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES_POSTGRES)
-	@echo '== SDKs and contract once more, on PostgreSQL with a bucket'
+	@echo '== SDKs, contract and documentation once more, on PostgreSQL; the first two with a bucket'
 	@bin=$$(scripts/ensure-node.sh) && PATH="$$bin:$$PATH" $(ON_POSTGRES) $(TESTED) scripts/test-s3.sh tests/sdk/run.sh --native
 	@LOOMGATE_RECORD=$(EXCHANGES_POSTGRES) $(ON_POSTGRES) $(TESTED) scripts/test-s3.sh tests/contract/run.sh --ignore-glob '*test_schemathesis.py'
+	@$(ON_POSTGRES) $(TESTED) tests/docs/run.sh
 
 suites-at-random:
 	@mkdir -p $(dir $(EXCHANGES)) && : > $(EXCHANGES_AT_RANDOM)
