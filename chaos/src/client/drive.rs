@@ -132,7 +132,7 @@ impl Client {
         ensure!(!calls.is_empty(), "{} waits for nothing", begun.run);
         let path = self.path(&format!("/runs/{}/submit_tool_outputs", begun.run));
         let mut stream = None;
-        loop {
+        let are_taken = loop {
             let mut body = body(&calls, "");
             body["stream"] = plan.is_streamed.into();
             let outcome = if plan.is_streamed {
@@ -149,17 +149,28 @@ impl Client {
             };
             self.submitted(&begun.run, &calls, outcome.clone());
             match outcome {
-                Outcome::Done => break,
+                Outcome::Done => break true,
                 Outcome::Refused(why) => bail!("outputs of {} were refused: {why}", begun.run),
                 Outcome::Lost => self.api.pause().await,
             }
-            if pending(&self.see(&begun.run).await?) != calls {
-                break;
+            let run = self.see(&begun.run).await?;
+            if pending(&run) != calls {
+                // A cancellation whose answer was lost may have come before them.
+                let status = run["status"].as_str().unwrap_or_default();
+                break !matches!(status, "cancelling" | "cancelled" | "expired");
             }
-        }
+        };
         if plan.at_outputs == AtOutputs::SubmitTwice {
-            // The run is returned as it is; if it has gone on to its next calls, that is refused.
+            // The run is returned as it is, also if it has gone on to its next calls.
             let again = self.api.post(&path, &body(&calls, "")).await;
+            if let Answer::Refused(status, body) = &again
+                && are_taken
+            {
+                bail!(
+                    "outputs of {} were refused the second time: {status} {body}",
+                    begun.run
+                );
+            }
             self.submitted(&begun.run, &calls, again.into());
             if let Answer::Done(run) = self.api.post(&path, &body(&calls, "another ")).await {
                 bail!("other outputs were taken, too: {run}");

@@ -277,14 +277,24 @@ pub(crate) fn row(entries: &[Entry], first: EventId) -> Option<EventRow> {
 /// Error: they can not be read.
 pub(crate) fn stored(events: &StoredEvents, run: &mut Run) -> Result<Vec<Slot>, Error> {
     let row = &events.row;
-    let entries: Vec<Entry> = serde_json::from_str(&row.body).map_err(|error| Error::Corrupt {
-        what: format!("run_events.body: {error}"),
-    })?;
+    let entries = entries(row)?;
     if let Some(metadata) = &events.metadata {
         run.metadata = metadata.clone();
     }
     let first = row.last.later(1 - row.count);
     Ok(slots(&entries, first, run))
+}
+
+/// Whether the journal says there that this step is completed. Error: it can not be read.
+pub(crate) fn completes(events: &StoredEvents, of: &StepId) -> Result<bool, Error> {
+    let completed = |entry: &Entry| matches!(entry, Entry::Step { event: StepEvent::Completed, step } if step.id == *of);
+    Ok(entries(&events.row)?.iter().any(completed))
+}
+
+fn entries(row: &EventRow) -> Result<Vec<Entry>, Error> {
+    serde_json::from_str(&row.body).map_err(|error| Error::Corrupt {
+        what: format!("run_events.body: {error}"),
+    })
 }
 
 /// What streams were told of a message or step that was not written to its end.

@@ -39,6 +39,8 @@ statements! {
     AT = "SELECT attempt, number, events, ends_leg FROM run_events \
         WHERE workspace_id = $1 AND run_id = $2 AND (attempt, number) >= ($3, $4) \
         ORDER BY attempt, number LIMIT 1";
+    ENDS = "SELECT attempt, number FROM run_events WHERE workspace_id = $1 AND run_id = $2 \
+        AND ends_leg = 1 ORDER BY attempt, number";
     STATUS = "SELECT status FROM runs WHERE workspace_id = $1 AND id = $2";
     ENDED = "UPDATE runs SET journal_ended_at = $1 WHERE workspace_id = $2 AND id = $3";
     OVERDUE = "SELECT workspace_id, id FROM runs WHERE journal_ended_at < $1 \
@@ -210,6 +212,26 @@ impl Events<'_> {
                 };
                 let rows = read_after(tx, (&ws, &run), after, (max, READ_BYTES))?;
                 Ok(Some(Followed { status, rows }))
+            })
+            .await
+    }
+
+    /// How the legs begin that are kept: for each, the last event before it, and its first ones.
+    pub async fn legs(
+        &self,
+        ws: &WorkspaceId,
+        run: &RunId,
+    ) -> Result<Vec<(EventId, StoredEvents)>, Error> {
+        let (ws, run) = (ws.clone(), run.clone());
+        self.0
+            .read(move |tx| {
+                let ends = tx.rows(ENDS, values![&ws, &run], |row| event_id(row))?;
+                let mut legs = Vec::with_capacity(ends.len() + 1);
+                for before in std::iter::once(EventId::START).chain(ends) {
+                    let first = read_after(tx, (&ws, &run), before, (1, usize::MAX))?;
+                    legs.extend(first.into_iter().map(|first| (before, first)));
+                }
+                Ok(legs)
             })
             .await
     }

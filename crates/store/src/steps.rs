@@ -81,6 +81,12 @@ impl Steps<'_> {
             })
             .await
     }
+
+    /// All steps of a run, in order.
+    pub async fn all(&self, ws: &WorkspaceId, run: &RunId) -> Result<Vec<RunStep>, Error> {
+        let (ws, run) = (ws.clone(), run.clone());
+        self.0.read_one(move |tx| all(tx, &ws, &run)).await
+    }
 }
 
 /// Inserts or replaces by id; the place in the run stays.

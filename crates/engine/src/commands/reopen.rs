@@ -1,12 +1,12 @@
 //! Opening the stream of a run that exists.
 
 use loomgate_domain::{
-    RunId, ThreadId, WorkspaceId,
+    RunId, StepId, ThreadId, WorkspaceId,
     run::{EventId, RunStatus},
 };
 use loomgate_store::{Found, Opening};
 
-use crate::{Engine, Error, Subscription, bus::Reader, command::Place};
+use crate::{Engine, Error, Subscription, bus::Reader, command::Place, entry};
 
 impl Engine {
     /// A run's stream: its newest leg from its beginning, or what was told after an event, to the
@@ -69,6 +69,24 @@ impl Engine {
             }
             None => Subscription::states(shared, reader, place),
         })
+    }
+
+    /// The stream of the leg that began when the calls of a step were answered, from its beginning;
+    /// where that was not recorded, or is not kept any more, the run's states.
+    pub(super) async fn replay_after(
+        &self,
+        place: Place,
+        answered: &StepId,
+    ) -> Result<Subscription, Error> {
+        let (reader, opening) = self.look(&place, None).await?;
+        let shared = &self.shared;
+        for (before, first) in shared.store.events().legs(&place.ws, &place.run).await? {
+            if entry::completes(&first, answered)? {
+                let from = (opening.run, before);
+                return Ok(Subscription::after(shared, reader, place, from));
+            }
+        }
+        Ok(Subscription::states(shared, reader, place))
     }
 
     /// What is told here of a run, and what of it is kept. Error: [`Error::NoRun`].

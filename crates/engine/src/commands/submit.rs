@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use loomgate_domain::{
-    PageRequest, Run, RunId, ThreadId, WorkspaceId,
-    run::{Illegal, Input, RunState, StepDetails, ToolCall, ToolOutput},
+    Run, RunId, StepId, ThreadId, WorkspaceId,
+    run::{Input, RunState, StepDetails, ToolCall, ToolOutput},
 };
 
 use crate::{
@@ -37,11 +37,15 @@ impl Engine {
         };
         let submitted = self.shared.see_through(submitting).await??;
         let submitted = submitted.ok_or_else(|| Error::NoRun(run.clone()))?;
-        if let Err(Illegal::Status(_)) = &submitted
-            && let Some(known) = self.submitted_before(&place, &sent).await?
+        // Also where it waits for the outputs of other calls: then it has gone on to those.
+        if submitted.is_err()
+            && let Some(step) = self.submitted_before(&place, &sent).await?
         {
+            let runs = self.shared.store.runs();
+            let known = runs.get(workspace, thread, run).await?;
+            let known = known.ok_or_else(|| Error::NoRun(run.clone()))?;
             let events = match reader {
-                Some(_) => Some(self.reopen(workspace, thread, run, None).await?),
+                Some(_) => Some(self.replay_after(place, &step).await?),
                 None => None,
             };
             return Ok((known, events));
@@ -54,37 +58,35 @@ impl Engine {
         Ok((run, events))
     }
 
-    /// The run, if its latest calls were answered with just these outputs: the client repeats a
-    /// request whose answer it did not get.
+    /// The step whose calls were answered with just these outputs, if there is one: the client repeats
+    /// a request whose answer it did not get.
     async fn submitted_before(
         &self,
         place: &Place,
         outputs: &[ToolOutput],
-    ) -> Result<Option<Run>, Error> {
-        let newest = PageRequest::default();
-        let steps = self.shared.store.steps();
-        let steps = steps.list(&place.ws, &place.thread, &place.run, newest);
-        let steps = steps.await?.map(|page| page.items).unwrap_or_default();
-        let latest = steps.iter().find_map(|step| match &step.details {
-            StepDetails::ToolCalls { tool_calls } => Some(tool_calls),
-            StepDetails::MessageCreation { .. } => None,
-        });
-        let same = latest.is_some_and(|calls| {
-            let functions = calls.iter().filter_map(|call| match call {
-                ToolCall::Function { id, function, .. } => Some((id, function)),
-                ToolCall::FileSearch { .. } => None,
-            });
-            functions.clone().count() == outputs.len()
-                && functions.clone().all(|(id, function)| {
-                    outputs.iter().any(|output| {
-                        output.call_id == *id && function.output.as_ref() == Some(&output.output)
-                    })
-                })
-        });
-        if !same {
+    ) -> Result<Option<StepId>, Error> {
+        if outputs.is_empty() {
             return Ok(None);
         }
-        let runs = self.shared.store.runs();
-        Ok(runs.get(&place.ws, &place.thread, &place.run).await?)
+        let steps = self.shared.store.steps().all(&place.ws, &place.run).await?;
+        let answered = steps.into_iter().find(|step| match &step.details {
+            StepDetails::ToolCalls { tool_calls } => are_answered(tool_calls, outputs),
+            StepDetails::MessageCreation { .. } => false,
+        });
+        Ok(answered.map(|step| step.id))
     }
+}
+
+/// Whether the client's part of these calls was answered with just these outputs.
+fn are_answered(calls: &[ToolCall], outputs: &[ToolOutput]) -> bool {
+    let functions = calls.iter().filter_map(|call| match call {
+        ToolCall::Function { id, function, .. } => Some((id, function)),
+        ToolCall::FileSearch { .. } => None,
+    });
+    functions.clone().count() == outputs.len()
+        && functions.clone().all(|(id, function)| {
+            outputs.iter().any(|output| {
+                output.call_id == *id && function.output.as_ref() == Some(&output.output)
+            })
+        })
 }

@@ -18,6 +18,7 @@ mod locked;
 mod meaning;
 mod pgvector;
 mod reopen;
+mod repeats;
 mod replica;
 mod searches;
 mod streams;
