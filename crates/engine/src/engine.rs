@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -113,7 +113,9 @@ pub(crate) struct Shared {
     /// Whether runs may wait in the queue, which come before new ones.
     pub(crate) may_wait: AtomicBool,
     pub(crate) tasks: TaskTracker,
-    /// Fires when no further run is to be taken up.
+    /// Runs that were let go of between two turns, because this process is going away.
+    pub(crate) handed_over: AtomicUsize,
+    /// Fires when no further run is to be taken up, and no further turn to be begun.
     pub(crate) draining: CancellationToken,
     /// Fires when everything is to be let go of.
     pub(crate) closing: CancellationToken,
@@ -172,6 +174,7 @@ impl Engine {
                 reserved: AtomicUsize::new(0),
                 may_wait: AtomicBool::new(true),
                 tasks: TaskTracker::new(),
+                handed_over: AtomicUsize::new(0),
                 draining: CancellationToken::new(),
                 closing: CancellationToken::new(),
             }),
@@ -194,8 +197,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes up no further run, waits for those that are being carried out, at most for `grace`,
-    /// and gives the others back to the queue: the next process resumes them. Returns how many.
+    /// Takes up no further run, waits for the turns that are under way, at most for `grace`, and gives
+    /// the runs that have not ended back to the queue, each as soon as its turn is over: another process
+    /// resumes them. Returns how many.
     pub async fn drain(&self, grace: Duration) -> Result<usize, loomgate_store::Error> {
         let shared = &self.shared;
         shared.draining.cancel();
@@ -218,7 +222,7 @@ impl Engine {
             tracing::warn!("some runs did not stop in time");
         }
         shared.store.runs().release_all(&shared.worker).await?;
-        Ok(left)
+        Ok(left + shared.handed_over.load(Ordering::Relaxed))
     }
 
     /// Makes records at this moment.

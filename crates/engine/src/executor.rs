@@ -2,9 +2,14 @@
 //! until the run has ended or waits for its client.
 //!
 //! A crash between two commits loses nothing that was committed: whoever claims the run next
-//! begins from there. Commits are guarded by fence and version; see [`Fault::Lost`].
+//! begins from there. So a process that is going away lets go of its runs between two turns. Commits
+//! are guarded by fence and version; see [`Fault::Lost`].
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::StreamExt;
 use loomgate_domain::{
@@ -14,7 +19,7 @@ use loomgate_domain::{
         RunIncompleteReason, RunState, RunStatus, StepDetails, ToolCall,
     },
 };
-use loomgate_store::{Guard, RunContext};
+use loomgate_store::{Guard, RunChange, RunContext};
 use loomgate_wire::chat::ChatRequest;
 use tokio_util::sync::CancellationToken;
 
@@ -82,7 +87,7 @@ enum Interrupt {
 }
 
 impl Executor {
-    /// Carries the run on until it has ended, waits for its client, or is lost.
+    /// Carries the run on until it has ended, waits for its client, is handed over, or is lost.
     pub(crate) async fn execute(mut self) -> Result<(), Fault> {
         match self.carry_out().await {
             // Perhaps it was only cancelled under our hands: then it is ours to stop.
@@ -107,7 +112,14 @@ impl Executor {
         }
         let mut broken = 0;
         loop {
-            if self.draft.is_called() && !self.carry_out_calls().await? {
+            // Everything so far is committed: whoever takes the run up goes on from here.
+            if self.shared.draining.is_cancelled() {
+                return self.hand_over().await;
+            }
+            if self.draft.is_called() {
+                if self.carry_out_calls().await? {
+                    continue;
+                }
                 return Ok(());
             }
             let context = self.context().await?;
@@ -124,6 +136,20 @@ impl Executor {
                 }
             }
         }
+    }
+
+    /// Lets any other process take the run up at once: this one is going away, and the run is between
+    /// two turns.
+    async fn hand_over(&self) -> Result<(), Fault> {
+        let change = RunChange {
+            release: true,
+            ..self.draft.change(self.shared.clock.now_ms())
+        };
+        let runs = self.shared.store.runs();
+        let released = runs.commit(self.guard.clone(), change).await?;
+        released.ok_or(Fault::Lost)?;
+        self.shared.handed_over.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn context(&self) -> Result<RunContext, Fault> {
@@ -314,14 +340,21 @@ impl Executor {
         self.settle(Some(before)).await
     }
 
-    /// Carries out the searches of the open step. Whether the model goes on; otherwise the run has
-    /// ended, or waits for its client.
+    /// Carries out the searches of the open step. Whether the run goes on; otherwise it has ended, or
+    /// waits for its client.
     async fn carry_out_calls(&mut self) -> Result<bool, Fault> {
         let pending: Vec<FileSearchCall> = search::pending(self.draft.calls()).cloned().collect();
         let found = {
             let run = &self.draft.run;
             let searching = sources::search(&self.shared, &self.guard, run, &pending);
+            // It may wait for files for a minute, as whoever takes the run up next will.
+            let searching = self.shared.draining.run_until_cancelled(searching);
             self.undisturbed(searching).await
+        };
+        let found = match found {
+            Ok(None) => return Ok(true),
+            Ok(Some(found)) => Ok(found),
+            Err(interrupt) => Err(interrupt),
         };
         let Some(found) = self.searchable(found).await? else {
             return Ok(false);

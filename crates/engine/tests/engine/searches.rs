@@ -55,7 +55,7 @@ async fn file(bench: &Bench) {
 }
 
 /// What an indexer does to it.
-async fn index(bench: &Bench) {
+pub(crate) async fn index(bench: &Bench) {
     let indexing = bench.store.indexing();
     let request = ClaimRequest {
         worker: "indexer".to_owned(),
@@ -94,7 +94,7 @@ fn attaching(bench: &Bench) -> RunRequest {
 }
 
 /// A run with the tool.
-fn searching(bench: &Bench) -> RunRequest {
+pub(crate) fn searching(bench: &Bench) -> RunRequest {
     let mut options = options(false);
     options.tools = Some(vec![Tool::FileSearch {
         file_search: FileSearch::default(),
@@ -102,7 +102,7 @@ fn searching(bench: &Bench) -> RunRequest {
     bench.request("Look.", options)
 }
 
-async fn create(bench: &Bench, request: RunRequest) -> Run {
+pub(crate) async fn create(bench: &Bench, request: RunRequest) -> Run {
     let created = bench.engine.create_run(&bench.ws, request).await;
     created.unwrap().run
 }
@@ -115,7 +115,7 @@ fn searches(bench: &Bench) {
 }
 
 /// Waits until the run has a search that is not carried out. The names of what it found, once it is.
-async fn search_of(bench: &Bench, run: &Run) -> Option<Vec<String>> {
+pub(crate) async fn search_of(bench: &Bench, run: &Run) -> Option<Vec<String>> {
     loop {
         for step in bench.steps(&run.id).await {
             if let StepDetails::ToolCalls { tool_calls } = step.details
@@ -139,7 +139,7 @@ fn told(bench: &Bench) -> String {
 }
 
 /// A run whose search waits for a file of its thread.
-async fn waiting() -> (Bench, Run) {
+pub(crate) async fn waiting() -> (Bench, Run) {
     let bench = Bench::idle(Bench::database(), settings()).await;
     bench.engine.start().await.unwrap();
     file(&bench).await;

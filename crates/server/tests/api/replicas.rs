@@ -201,6 +201,56 @@ async fn a_process_that_stops_hands_its_run_over() {
     assert_eq!(said.first().map(String::as_str), Some("Told to its end."));
 }
 
+/// A turn that asks for a search, and ends when the gate opens.
+fn searching(gate: &Gate) -> Reply {
+    let function = json!({"name": "file_search", "arguments": "{\"queries\":[\"food\"]}"});
+    let call = json!({"index": 0, "id": "call_1", "type": "function", "function": function});
+    let delta = |delta, reason: Option<&str>| {
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": reason});
+        format!("data: {}\n\n", json!({ "choices": [choice] }))
+    };
+    let begins = delta(json!({ "tool_calls": [call] }), None);
+    let ends = delta(json!({}), Some("tool_calls")) + "data: [DONE]\n\n";
+    let headers = [("content-type", "text/event-stream")];
+    Reply::chunked(&headers, &[&begins, &ends]).held_at_the_end(gate)
+}
+
+#[tokio::test]
+async fn a_process_that_stops_hands_its_run_over_between_two_turns() {
+    let site = Site::new().await;
+    let api = site.process("api").await;
+    let leaving = site.process_that("worker", "60").await;
+    let gate = Gate::new();
+    site.upstream.push(searching(&gate));
+    let (assistant, thread) = api.furnish().await;
+    let runs = format!("/threads/{thread}/runs");
+    let tools = json!([{"type": "file_search"}]);
+    let body = json!({"assistant_id": assistant, "stream": true, "tools": tools});
+    let mut stream = api.stream(&runs, body).await;
+    site.upstream.next_request().await;
+    let _staying = site.process("worker").await;
+
+    site.upstream.push(Reply::text("Nothing was found."));
+    let probe = leaving.request(reqwest::Method::GET, "/models");
+    let turn = async {
+        // Once it accepts nothing any more, it begins no turn either.
+        while probe.try_clone().unwrap().send().await.is_ok() {}
+        gate.release(1);
+    };
+    let (left, ()) = tokio::join!(leaving.terminate(), turn);
+    assert_eq!(left, Some(0));
+    let whole = stream.end().await;
+    assert!(whole.ends_with("data: [DONE]\n\n"), "{whole}");
+    // The first turn was told by the one, to its end, and the second one by the other.
+    let ended = whole.find("event: thread.run.step.completed");
+    let (first, second) = (whole.find("id: 1."), whole.find("id: 2."));
+    assert!(first.is_some() && first < second, "{whole}");
+    assert!(second < ended, "{whole}");
+    assert!(!whole.contains("event: thread.run.step.failed"), "{whole}");
+    assert_eq!(api.said(&thread).await, ["Nothing was found."]);
+    assert_eq!(site.upstream.count(), 2);
+}
+
 #[tokio::test]
 async fn sqlite_is_for_one_process_that_does_it_all() {
     let folder = tempfile::tempdir().unwrap();
