@@ -1,19 +1,31 @@
-//! A process that is stopped while a run is between two turns.
+//! A process that ends between two turns of a run, by itself or not: what was finished is not done again.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use loomgate_domain::{Clock as _, RunId, run::RunStatus};
-use loomgate_engine::{ModelError, RunRequest, ThreadTarget};
-use loomgate_store::{ClaimRequest, RunChange};
+use futures::{FutureExt, future::BoxFuture};
+use loomgate_domain::{Clock as _, Limits, Run, RunId, WorkspaceId, run::RunStatus};
+use loomgate_engine::{
+    EmbedError, Embedder, ModelError, Purpose, RunRequest, Settings, ThreadTarget,
+};
+use loomgate_store::{ClaimRequest, Options, RunChange};
 use loomgate_wire::{
     chat::{ChatEvent, FinishReason},
     request::CreateThread,
 };
-use tokio::sync::mpsc;
+use tokio::{
+    runtime::Runtime,
+    sync::{Notify, mpsc},
+};
 
 use crate::{
     harness::{Bench, Seen, calls, end, next, options, rest, user, word},
-    searches::{create, index, search_of, searching, waiting},
+    searches::{create, index, search_of, searches, searching, waiting},
 };
 
 const LONG: Duration = Duration::from_mins(1);
@@ -135,4 +147,90 @@ async fn a_run_that_waits_for_files_is_let_go_of_at_once() {
     let found = search_of(&bench, &run).await;
     assert_eq!(found, Some(vec!["food.txt".to_owned()]));
     assert_eq!(bench.model.requests().len(), 2);
+}
+
+/// Counts searches. The first one never ends.
+#[derive(Debug, Default)]
+struct Counted {
+    searches: AtomicUsize,
+    asked: Notify,
+}
+
+impl Embedder for Counted {
+    fn identity(&self) -> &'static str {
+        "counted"
+    }
+
+    fn embed<'a>(
+        &'a self,
+        _workspace: &'a WorkspaceId,
+        texts: &'a [&'a str],
+        _purpose: Purpose,
+    ) -> BoxFuture<'a, Result<Vec<Vec<f32>>, EmbedError>> {
+        let is_first = self.searches.fetch_add(1, Ordering::SeqCst) == 0;
+        self.asked.notify_one();
+        async move {
+            if is_first {
+                return std::future::pending().await;
+            }
+            Ok(texts.iter().map(|_| vec![1.0; 8]).collect())
+        }
+        .boxed()
+    }
+}
+
+/// A process is a runtime here: it ends between two steps of its tasks, and they with it.
+fn process() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+async fn kill(process: Runtime) {
+    let ended = move || process.shutdown_timeout(LONG);
+    tokio::task::spawn_blocking(ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn neither_a_turn_nor_a_search_that_was_finished_is_repeated_after_a_crash() {
+    let embedder = Arc::new(Counted::default());
+    let settings = Settings {
+        embedder: Some(Arc::clone(&embedder) as Arc<dyn Embedder>),
+        ..Bench::settings(Limits::default())
+    };
+    let mut bench = Bench::idle(Options::memory(), settings).await;
+    let first = process();
+    searches(&bench);
+    let run: Run = {
+        let _process = first.enter();
+        bench.engine.start().await.unwrap();
+        create(&bench, searching(&bench)).await
+    };
+    // It dies in the midst of the search: the turn before it stands, the search is carried out again.
+    embedder.asked.notified().await;
+    assert_eq!(search_of(&bench, &run).await, None);
+    kill(first).await;
+
+    let second = process();
+    let model = bench.model.live();
+    {
+        let _process = second.enter();
+        bench.restart().await;
+    }
+    bench.model.asked(2).await;
+    assert_eq!(embedder.searches.load(Ordering::SeqCst), 2);
+    // It dies in the midst of the next turn, which alone is asked for again.
+    kill(second).await;
+    drop(model);
+    bench.model.says(&["I do not know."]);
+    bench.restart().await;
+    let ended = bench.settled(&run.id).await;
+    assert_eq!(ended.state.status(), RunStatus::Completed);
+    assert_eq!(embedder.searches.load(Ordering::SeqCst), 2);
+    let requests = bench.model.requests();
+    assert_eq!(requests.len(), 3);
+    assert_eq!(requests[1], requests[2]);
+    assert_eq!(search_of(&bench, &run).await, Some(Vec::new()));
 }

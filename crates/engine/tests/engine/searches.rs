@@ -108,7 +108,7 @@ pub(crate) async fn create(bench: &Bench, request: RunRequest) -> Run {
 }
 
 /// The model asks for a search, and then answers.
-fn searches(bench: &Bench) {
+pub(crate) fn searches(bench: &Bench) {
     let arguments = [r#"{"queries":["food"]}"#];
     let events = calls(&[("call_1", "file_search", &arguments)]);
     bench.model.then(Reply::Events(events));
