@@ -46,7 +46,8 @@ impl Process {
         Self::start_with(folder, upstream, LIMITED, &options).await
     }
 
-    async fn start_with(
+    /// The same, with more in its environment.
+    pub(crate) async fn start_with(
         folder: &Path,
         upstream: &FakeUpstream,
         more_config: &str,

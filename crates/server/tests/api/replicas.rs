@@ -1,6 +1,8 @@
 //! Several real processes on one PostgreSQL: what one of them begins, any other can watch, answer,
 //! cancel and end.
 
+mod limits;
+
 use loomgate_testkit::{
     postgres::Database,
     upstream::{FakeUpstream, Gate, Reply},
@@ -37,6 +39,16 @@ impl Site {
     async fn process_that(&self, role: &str, drain_s: &str) -> Process {
         let at = (self.folder.path(), &self.database);
         Process::replica(at, &self.upstream, (role, drain_s)).await
+    }
+
+    /// One with this in its config, which all of the site have to have.
+    async fn process_with(&self, role: &str, config: &str) -> Process {
+        let options = [
+            ("LOOMGATE_DATABASE", self.database.url()),
+            ("LOOMGATE_ROLE", role),
+            ("LOOMGATE_HTTP__DRAIN_S", "0"),
+        ];
+        Process::start_with(self.folder.path(), &self.upstream, config, &options).await
     }
 
     /// Streams a run at a process; the model says the first words of its answer and waits.
