@@ -1,6 +1,7 @@
 //! Several real processes on one PostgreSQL: what one of them begins, any other can watch, answer,
 //! cancel and end.
 
+mod deploy;
 mod limits;
 
 use loomgate_testkit::{
