@@ -3,8 +3,9 @@
 
 use std::process::ExitStatus;
 
+use anyhow::ensure;
 use hyper::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     case::{self, Outcome, Plan},
@@ -89,7 +90,7 @@ fn bring_keys(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Uses everything that is sealed: a provider's key, and what came with a run.
+/// Uses everything that is sealed: a provider's key, what came with a run, and the answer with an API key.
 async fn open_all(place: &Place, ledger: &Ledger) -> anyhow::Result<()> {
     let mut pen = Pen::new(place.api(ADMIN));
     let sealed = [("x-portkey-virtual-key", "sealed")];
@@ -99,6 +100,22 @@ async fn open_all(place: &Place, ledger: &Ledger) -> anyhow::Result<()> {
         records::submit(&mut pen, run, &waiting).await?;
         pen.becomes(run, "completed").await?;
     }
+    api_key(&mut pen).await?;
+    let keys = pen.api.read("/api-keys").await?;
+    let named = |key: &&Value| key["name"] == "sealed";
+    let made = keys["data"]
+        .as_array()
+        .map(|it| it.iter().filter(named).count());
+    ensure!(made == Some(1), "another key was made: {keys}");
+    Ok(())
+}
+
+/// Makes an API key, once however often it is asked to.
+async fn api_key(pen: &mut Pen) -> anyhow::Result<()> {
+    let body = json!({"name": "sealed", "scopes": ["completions.write"]});
+    let once = [("idempotency-key", "sealed")];
+    let list = "/api-keys/workspace/service";
+    pen.change_with(list, body, &once).await?;
     Ok(())
 }
 
@@ -118,5 +135,6 @@ pub(super) async fn fill(place: &Place) -> anyhow::Result<Ledger> {
     let run = records::run_of(&made);
     pen.becomes(&run, "requires_action").await?;
     pen.ledger.has(run, json!({}));
+    api_key(&mut pen).await?;
     Ok(pen.ledger)
 }

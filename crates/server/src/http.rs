@@ -6,7 +6,7 @@ mod affinity;
 pub mod assistants;
 pub mod files;
 mod form;
-mod idempotency;
+pub(crate) mod idempotency;
 pub mod list;
 pub mod messages;
 mod named;

@@ -96,7 +96,7 @@ pub use logs::{
 pub use marks::Marks;
 pub use messages::Messages;
 pub use postgres::{Postgres, PostgresUrl};
-pub use receipts::{OwnReceipt, Receipts};
+pub use receipts::{OwnReceipt, Receipts, SealedReceipt};
 pub use runs::{
     Claim, ClaimRequest, ClaimedRow, Commanded, Committed, ContextLimits, Guard, Kept, Lease,
     NewRun, NewRunThread, RunChange, RunContext, RunSnapshot, Runs, Take,

@@ -77,6 +77,7 @@ fn all() -> Vec<(&'static Schema, Statement)> {
         marks::STATEMENTS,
         messages::STATEMENTS,
         receipts::STATEMENTS,
+        receipts::SEALED_STATEMENTS,
         runs::STATEMENTS,
         runs::ADVANCE_STATEMENTS,
         runs::QUEUE_STATEMENTS,

@@ -3,6 +3,8 @@
 //! A receipt is the first thing that the transaction writes which creates. Of two transactions with
 //! one key, the second therefore waits for the first, on either engine, and then finds its receipt.
 
+mod sealed;
+
 use loomgate_domain::{KeyedRequest, Receipt, Timestamp, WorkspaceId, receipt::RECEIPT_LIFETIME_S};
 
 use crate::{
@@ -51,7 +53,12 @@ mod logs {
 }
 
 #[cfg(test)]
-pub(crate) use {logs::STATEMENTS as LOG_STATEMENTS, records::STATEMENTS};
+pub(crate) use {
+    logs::STATEMENTS as LOG_STATEMENTS, records::STATEMENTS,
+    sealed::STATEMENTS as SEALED_STATEMENTS,
+};
+
+pub use sealed::SealedReceipt;
 
 /// The statements of a table of receipts.
 #[derive(Debug)]

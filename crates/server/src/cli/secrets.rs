@@ -15,6 +15,7 @@ use crate::{
     app::sealed_for,
     config::Config,
     data_dir::newest,
+    http::idempotency,
     routing::seal_context,
     start::{Foundation, StartError, marks},
 };
@@ -112,8 +113,15 @@ fn only_newest(keys: &MasterKeys) -> Result<MasterKeys, StartError> {
 }
 
 fn told(resealed: &Resealed, out: &mut dyn Write) -> Result<(), Failure> {
-    let Resealed { virtual_keys, runs } = resealed;
-    writeln!(out, "sealed anew: {virtual_keys} virtual keys, {runs} runs")?;
+    let Resealed {
+        virtual_keys,
+        runs,
+        answers,
+    } = resealed;
+    writeln!(
+        out,
+        "sealed anew: {virtual_keys} virtual keys, {runs} runs, {answers} answers"
+    )?;
     Ok(())
 }
 
@@ -122,6 +130,8 @@ fn told(resealed: &Resealed, out: &mut dyn Write) -> Result<(), Failure> {
 struct Resealed {
     virtual_keys: usize,
     runs: usize,
+    /// Of creations under an `Idempotency-Key`.
+    answers: usize,
 }
 
 /// Seals with the newest key whatever is not. Nobody else writes meanwhile.
@@ -147,13 +157,47 @@ async fn seal_all(
     loop {
         let batch = store.runs().sealed_otherwise(&start, BATCH).await?;
         if batch.is_empty() {
-            return Ok(resealed);
+            break;
         }
         for (workspace, run, old) in batch {
             let what = format!("what came with the run {run}");
             let new = again(vault, foundation, (&sealed_for(&workspace), &old), &what)?;
             store.runs().reseal(&workspace, &run, &old, &new).await?;
             resealed.runs += 1;
+        }
+    }
+    resealed.answers = seal_answers(store, vault, foundation, &start).await?;
+    Ok(resealed)
+}
+
+/// The same of the answers to creations that may be asked for again. Returns how many.
+async fn seal_answers(
+    store: &Store,
+    vault: &Vault,
+    foundation: &Foundation,
+    start: &str,
+) -> Result<usize, Failure> {
+    let receipts = store.receipts();
+    let (mut resealed, mut last) = (0, None);
+    loop {
+        let batch = receipts
+            .sealed_otherwise(start, last.as_ref(), BATCH)
+            .await?;
+        let Some(end) = batch.last() else {
+            return Ok(resealed);
+        };
+        last = Some(end.clone());
+        for receipt in batch {
+            let context = idempotency::sealed_for(&receipt.workspace, &receipt.key);
+            // One that was sealed with a lost key is lost with or without this, and expires within a
+            // day: that is no reason to keep a master key.
+            let Ok(secret) = vault.open(&context, &receipt.sealed) else {
+                continue;
+            };
+            let mut random = |bytes: &mut [u8]| foundation.ids.fill(bytes);
+            let new = vault.seal(&context, secret.expose_secret(), &mut random);
+            receipts.reseal(receipt, new).await?;
+            resealed += 1;
         }
     }
 }

@@ -131,7 +131,7 @@ impl Idempotency {
         if let Some((workspace, receipt)) = &mut receipt
             && let Answer::Body(body) = &receipt.answer
         {
-            let context = sealed_for(workspace, &receipt.request);
+            let context = sealed_for(workspace, &receipt.request.key);
             let mut random = |bytes: &mut [u8]| app.ids.fill(bytes);
             receipt.answer = Answer::Sealed(app.vault.seal(&context, body, &mut random));
         }
@@ -324,7 +324,7 @@ async fn replay(
 }
 
 /// What the secret answer to a request is sealed for: it opens nowhere else.
-fn sealed_for(workspace: &WorkspaceId, KeyedRequest { key, .. }: &KeyedRequest) -> String {
+pub(crate) fn sealed_for(workspace: &WorkspaceId, key: &str) -> String {
     format!("receipt:{workspace}/{key}")
 }
 
@@ -335,12 +335,12 @@ fn open(
     keyed: &KeyedRequest,
     sealed: &str,
 ) -> Result<String, ApiError> {
-    let opened = app.vault.open(&sealed_for(workspace, keyed), sealed);
+    let opened = app.vault.open(&sealed_for(workspace, &keyed.key), sealed);
     let body = opened.map_err(|error| {
         tracing::warn!(%error, "a stored answer can not be opened");
         ApiError::conflict(
             "This request took place before; its answer, which holds a secret, can be opened no \
-             more, because the server's master key was changed since. Find the key in the list, and \
+             more, because the server's master key was lost since. Find the key in the list, and \
              rotate it or delete it.",
         )
         .param("Idempotency-Key")

@@ -23,6 +23,7 @@ on_both_engines! {
     a_key_is_its_workspaces_own,
     what_is_administered_is_created_once,
     what_is_kept_with_the_logs_is_created_once,
+    sealed_answers_are_sealed_anew,
 }
 
 fn request(key: &str, at: Timestamp) -> KeyedRequest {
@@ -279,4 +280,37 @@ async fn what_is_kept_with_the_logs_is_created_once(home: Home) {
     assert_eq!(receipts.sweep(NOW, 10).await.unwrap(), 0);
     assert_eq!(receipts.sweep(over, 10).await.unwrap(), 3);
     logs.add_export(export(3), own("export")).await.unwrap();
+}
+
+async fn sealed_answers_are_sealed_anew(home: Home) {
+    let store = home.open();
+    let answers = [
+        ("b", Answer::Sealed("v1:old".to_owned())),
+        ("a", Answer::Sealed("v12:old".to_owned())),
+        ("current", Answer::Sealed("v2:new".to_owned())),
+        ("plain", Answer::Body(r#"{"sealed":"v1:no"}"#.to_owned())),
+    ];
+    for (n, (name, answer)) in (1..).zip(answers) {
+        let receipt = request(name, NOW).answered(answer);
+        let assistants = store.assistants();
+        let created = assistants
+            .create(&ws(), assistant(n), None, Some(receipt))
+            .await;
+        created.unwrap();
+    }
+    let receipts = store.receipts();
+    let first = receipts.sealed_otherwise("v2:", None, 1).await.unwrap();
+    assert_eq!((&*first[0].key, &*first[0].sealed), ("a", "v12:old"));
+    let rest = receipts.sealed_otherwise("v2:", first.last(), 9).await;
+    let rest = rest.unwrap();
+    let keys: Vec<_> = rest.iter().map(|receipt| &*receipt.key).collect();
+    assert_eq!(keys, ["b"]);
+
+    let anew = || receipts.reseal(rest[0].clone(), "v2:anew".to_owned());
+    assert!(anew().await.unwrap());
+    assert!(!anew().await.unwrap(), "it is another one by now");
+    let kept = receipts.get(&ws(), "b", NOW).await.unwrap().unwrap();
+    assert_eq!(kept.answer, Answer::Sealed("v2:anew".to_owned()));
+    let left = receipts.sealed_otherwise("v2:", None, 9).await.unwrap();
+    assert_eq!(left, first);
 }

@@ -122,7 +122,7 @@ async fn a_refused_creation_leaves_nothing_behind() {
 }
 
 /// The secret of a key that was made under an idempotency key lies sealed in the database, and opens
-/// until the master key is another.
+/// as long as the master key is not lost.
 #[tokio::test]
 async fn a_stored_secret_is_sealed() {
     const ADMIN: &str = "lg-test-admin-0123456789abcdefghijkl";
@@ -151,7 +151,17 @@ async fn a_stored_secret_is_sealed() {
     assert_replay(&create(&server).await, &first);
     server.stop().await;
 
-    run(folder, &["secrets", "rotate"]).await;
+    let told = run(folder, &["secrets", "rotate"]).await;
+    assert!(told.contains(", 0 runs, 1 answers\n"), "{told}");
+    let server = Program::start(folder, &config).await;
+    assert_replay(&create(&server).await, &first);
+    server.stop().await;
+
+    std::fs::remove_file(folder.join("loomgate-data/master-key")).unwrap();
+    run(folder, &["secrets", "adopt"]).await;
+    // It is nothing that the next rotation could save, and nothing that keeps it from its end.
+    let told = run(folder, &["secrets", "rotate"]).await;
+    assert!(told.contains(", 0 runs, 0 answers\n"), "{told}");
     let server = Program::start(folder, &config).await;
     let error = refused(&create(&server).await, 409, "AB07");
     assert_eq!(error.code.as_deref(), Some("answer_sealed"));

@@ -82,7 +82,7 @@ async fn what_is_sealed_opens_before_and_after_a_rotation() {
     server.stop().await;
 
     let told = run(folder, &["secrets", "rotate"]).await;
-    let head = "master key: version 2\nsealed anew: 1 virtual keys, 1 runs\n";
+    let head = "master key: version 2\nsealed anew: 1 virtual keys, 1 runs, 0 answers\n";
     assert!(told.starts_with(head), "{told}");
     assert_eq!(versions(folder), ["2"]);
 
@@ -157,14 +157,14 @@ async fn keys_of_the_environment_are_changed_there() {
     let (code, told) = with(&format!("1:{one},2:{two}"), &["secrets", "reseal"]).await;
     assert_eq!(code, Some(0), "{told}");
     assert!(
-        told.contains("sealed anew: 1 virtual keys, 0 runs"),
+        told.contains("sealed anew: 1 virtual keys, 0 runs, 0 answers"),
         "{told}"
     );
     // The old one is not needed any more.
     let (code, told) = with(&format!("2:{two}"), &["secrets", "reseal"]).await;
     assert_eq!(code, Some(0), "{told}");
     assert!(
-        told.contains("sealed anew: 0 virtual keys, 0 runs"),
+        told.contains("sealed anew: 0 virtual keys, 0 runs, 0 answers"),
         "{told}"
     );
     assert!(!folder.join("loomgate-data/master-key").exists());
