@@ -13,7 +13,7 @@ use crate::{
     failpoint::Boundary,
     lock::FolderLock,
     postgres::{Target, Worker},
-    queue::{Access, Order, SharedQueue, submit},
+    queue::{Access, Entrance, Order, SharedQueue, submit},
     reader::{Reader, Spare},
     schema::{Migrated, Purpose, Schema},
     sqlite,
@@ -45,8 +45,8 @@ pub(crate) struct PoolOptions<'p> {
 /// A database in use. When it is dropped, the work that is queued is done and the threads end.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    writer: mpsc::Sender<Order>,
-    readers: Option<mpsc::Sender<Order>>,
+    writer: Entrance,
+    readers: Option<Entrance>,
     tally: Arc<Tally>,
     work: WorkSignal,
     done: watch::Receiver<()>,
@@ -88,7 +88,7 @@ impl Pool {
             }
             _ => None,
         };
-        let read_sender = reader.is_some().then_some(read_sender);
+        let readers = reader.is_some().then(|| Entrance::patient(read_sender));
 
         let (write_sender, write_queue) = mpsc::channel(queue.max(1));
         let (done_sender, done) = watch::channel(());
@@ -106,8 +106,8 @@ impl Pool {
             .name(format!("{}-writer", schema.name))
             .spawn(move || writer.run())?;
         let pool = Self {
-            writer: write_sender,
-            readers: read_sender,
+            writer: Entrance::patient(write_sender),
+            readers,
             tally,
             work,
             done,
@@ -143,8 +143,8 @@ impl Pool {
             done: done_sender,
         };
         let pool = Self {
-            writer: write_sender,
-            readers: Some(read_sender),
+            writer: Entrance::patient(write_sender),
+            readers: Some(Entrance::patient(read_sender)),
             tally: Arc::clone(&writer.tally),
             work: writer.work.clone(),
             done,
@@ -156,7 +156,7 @@ impl Pool {
     /// A database that is not there: all that is asked of it is refused.
     pub(crate) fn absent() -> Self {
         Self {
-            writer: mpsc::channel(1).0,
+            writer: Entrance::patient(mpsc::channel(1).0),
             readers: None,
             tally: Arc::default(),
             work: WorkSignal::new(),
@@ -192,7 +192,10 @@ impl Pool {
                 .spawn(move || worker.run())?;
         }
         Ok(Self {
-            writer: sender,
+            writer: Entrance {
+                orders: sender,
+                wait: Some(target.wait),
+            },
             readers: None,
             tally,
             work: work.clone(),
@@ -211,9 +214,9 @@ impl Pool {
     pub(crate) async fn close(&self) {
         // Sending fails only when a thread has ended already.
         if let Some(readers) = &self.readers {
-            let _ = readers.send(Order::Close).await;
+            let _ = readers.orders.send(Order::Close).await;
         }
-        let _ = self.writer.send(Order::Close).await;
+        let _ = self.writer.orders.send(Order::Close).await;
         let mut done = self.done.clone();
         while done.changed().await.is_ok() {}
     }
@@ -268,7 +271,7 @@ impl Pool {
         submit(self.readers(), (Access::ReadOne, Boundary::none()), work).await
     }
 
-    fn readers(&self) -> &mpsc::Sender<Order> {
+    fn readers(&self) -> &Entrance {
         self.readers.as_ref().unwrap_or(&self.writer)
     }
 }
@@ -300,7 +303,7 @@ mod tests {
                 .map_err(|_| Error::Unavailable("nobody listens"))
         });
         drop(pool);
-        assert!(!writer.is_closed());
+        assert!(!writer.orders.is_closed());
         // One sender is left: it sends, and is the last.
         job.await.unwrap();
         drop(writer);

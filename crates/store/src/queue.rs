@@ -3,13 +3,24 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, PoisonError},
-    time::Instant,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout_at,
+};
 
 use crate::{Error, error::Panicked, failpoint::Boundary, tx::Tx};
+
+const CLOSING: &str = "closing";
+
+/// What callers are told whose job nobody has begun with in time.
+const BUSY: &str = "no connection to the database was free in time";
 
 /// What a job does, as far as an engine has to know before it runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +40,41 @@ pub(crate) enum Access {
 pub(crate) struct Ticket {
     pub(crate) job: Box<dyn Job>,
     pub(crate) access: Access,
-    pub(crate) sent: Instant,
+    /// When its caller is told that nobody had time for it. None: it waits for as long as it takes.
+    pub(crate) deadline: Option<Instant>,
+    turn: Turn,
+}
+
+impl Ticket {
+    /// Whether work on it may begin: its caller waits until it is done from then on.
+    pub(crate) fn begin(&self) -> bool {
+        self.turn.take()
+    }
+}
+
+/// Taken once: by whoever begins a job, or by its caller, who does not wait any longer.
+#[derive(Debug, Clone, Default)]
+struct Turn(Arc<AtomicBool>);
+
+impl Turn {
+    fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// The end of a queue that takes orders, and how long a job may stand in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Entrance {
+    pub(crate) orders: mpsc::Sender<Order>,
+    /// None: for as long as it takes.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Entrance {
+    /// One where jobs stand for as long as it takes.
+    pub(crate) fn patient(orders: mpsc::Sender<Order>) -> Self {
+        Self { orders, wait: None }
+    }
 }
 
 /// What a thread's queue carries.
@@ -130,7 +175,7 @@ where
         let result = match (self.result, kept) {
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Err(error)), _) | (_, Err(error)) => Err(error),
-            (None, Ok(())) => Err(Error::Unavailable("closing")),
+            (None, Ok(())) => Err(Error::Unavailable(CLOSING)),
         };
         // Nobody listens any more when the caller's future was dropped.
         let _ = self.reply.send(result);
@@ -144,8 +189,10 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Sends a job and waits for its result. Waits for room in the queue first.
+///
+/// Error: [`Error::Unavailable`] where nobody has begun with it in time. Nothing was done then.
 pub(crate) async fn submit<T, F>(
-    queue: &mpsc::Sender<Order>,
+    entrance: &Entrance,
     (access, boundary): (Access, Boundary),
     work: F,
 ) -> Result<T, Error>
@@ -153,7 +200,7 @@ where
     T: Send + 'static,
     F: Fn(&mut dyn Tx) -> Result<T, Error> + Send + 'static,
 {
-    let (reply, answer) = oneshot::channel();
+    let (reply, mut answer) = oneshot::channel();
     let task = Task {
         work,
         result: None,
@@ -161,12 +208,27 @@ where
         boundary,
         is_one_statement: access == Access::WriteOne,
     };
+    let turn = Turn::default();
+    let deadline = entrance.wait.map(|wait| Instant::now() + wait);
     let ticket = Ticket {
         job: Box::new(task),
         access,
-        sent: Instant::now(),
+        deadline,
+        turn: turn.clone(),
     };
-    let sent = queue.send(Order::Job(ticket)).await;
-    sent.map_err(|_| Error::Unavailable("closing"))?;
-    answer.await.map_err(|_| Error::Unavailable("closing"))?
+    let closing = |_| Error::Unavailable(CLOSING);
+    let answered = async {
+        let sent = entrance.orders.send(Order::Job(ticket)).await;
+        sent.map_err(|_| Error::Unavailable(CLOSING))?;
+        (&mut answer).await.map_err(closing)?
+    };
+    let Some(deadline) = deadline else {
+        return answered.await;
+    };
+    match timeout_at(deadline.into(), answered).await {
+        Ok(answered) => answered,
+        Err(_) if turn.take() => Err(Error::Unavailable(BUSY)),
+        // Somebody is at it, and will come to an end.
+        Err(_) => answer.await.map_err(closing)?,
+    }
 }

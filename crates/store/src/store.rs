@@ -140,6 +140,8 @@ impl Store {
     /// calling thread for some milliseconds; on PostgreSQL for as long as it takes to connect, and
     /// for others to migrate.
     ///
+    /// What is asked of a store on PostgreSQL has to be awaited on a runtime that has a clock.
+    ///
     /// Errors: [`Error::Locked`], [`Error::InUse`], [`Error::NewerSchema`], [`Error::Corrupt`] (not
     /// a database, or another program's), [`Error::Connect`], [`Error::Driver`].
     #[expect(

@@ -61,7 +61,10 @@ impl Worker {
     pub(crate) fn run(self) {
         let mut session = None;
         while let Some((ticket, _)) = self.queue.next() {
-            session = self.serve(ticket, session);
+            // Whoever waited too long for its turn was told so.
+            if ticket.begin() {
+                session = self.serve(ticket, session);
+            }
         }
         if let Some(session) = session {
             session.close();
@@ -74,9 +77,10 @@ impl Worker {
         let Ticket {
             mut job,
             access,
-            sent,
+            deadline,
+            ..
         } = ticket;
-        let deadline = sent + self.target.wait;
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + self.target.wait);
         let mut conflicts = 0;
         loop {
             let open = at_hand.take().filter(Session::is_open);

@@ -83,7 +83,9 @@ fn pages_are_those_of_the_model() {
 }
 
 fn pages_agree(home: &Home) {
+    // Jobs on PostgreSQL wait for their turn so long and no longer.
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap();
     let store = runtime.block_on(filled(home));

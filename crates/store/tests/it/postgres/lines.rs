@@ -111,6 +111,27 @@ async fn jobs_do_not_wait_for_ever_and_the_store_says_that_it_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_job_that_nobody_begins_in_time_is_refused_and_never_done() {
+    let ends = Ends::waiting(Duration::from_millis(500));
+    ends.insert(1).await.unwrap();
+    ends.line.cut_at("asst_2", Cut::Silence);
+    let store = ends.store.clone();
+    let busy = async move { store.assistants().insert(&ws(), assistant(2)).await };
+    let mut busy = tokio::task::JoinSet::from_iter([busy]);
+    while !ends.line.was_cut() {
+        tokio::task::yield_now().await;
+    }
+    let refused = ends.insert(3).await.unwrap_err();
+    assert!(refused.to_string().ends_with("free in time"), "{refused}");
+    assert!(busy.try_join_next().is_none(), "it has the one connection");
+    ends.line.cut();
+    let told = busy.join_next().await.unwrap().unwrap();
+    assert!(matches!(told, Err(Error::Interrupted)), "{told:?}");
+    ends.insert(4).await.unwrap();
+    assert!(!ends.is_kept(3).await);
+}
+
+#[tokio::test]
 async fn a_transaction_that_is_cut_off_before_its_commit_is_run_again() {
     let ends = Ends::new();
     for at in ["BEGIN", "thread_1"] {

@@ -1,11 +1,12 @@
 //! Several processes on one database: who is there, and who tells whom.
 
-use loomgate_store::{Error, Options, Sharing, Store, Wakeups};
+use loomgate_store::{Error, Options, Postgres, Sharing, Store, Wakeups};
 use loomgate_testkit::postgres::Database;
 
 use crate::{
-    fixtures::{NOW_MS, claim, id, queued, run_ids, running},
+    fixtures::{NOW_MS, assistant, claim, id, queued, run_ids, running, ws},
     home::postgres,
+    logs::record,
 };
 
 fn open(database: &Database, sharing: Sharing) -> Result<Store, Error> {
@@ -87,4 +88,47 @@ async fn whoever_wants_to_be_alone_waits_for_servers_to_go() {
     open(&Database::new(), Sharing::Server).unwrap();
     alone.close().await;
     open(&database, Sharing::Server).unwrap();
+}
+
+#[tokio::test]
+async fn a_process_opens_as_many_connections_as_it_says_and_no_more() {
+    let (database, name) = (Database::new(), "counted");
+    let options = Postgres {
+        connections: 3,
+        log_connections: 2,
+        ..postgres(&format!("{}&application_name={name}", database.url()))
+    };
+    let store = Store::open(Options::postgres(options)).unwrap();
+    let count = format!(
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = '{name}' AND query <> ''"
+    );
+    // What opening needed is on its way out; the one that listens stays.
+    while database.texts(&count) != ["1"] {}
+    // Whoever inserts waits until there are as many as there may be.
+    database.execute(&format!(
+        "CREATE FUNCTION crowd() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             WHILE ({count}) < 6 LOOP
+                 PERFORM pg_sleep(0.005), pg_stat_clear_snapshot();
+             END LOOP;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER crowd BEFORE INSERT ON assistants FOR EACH ROW EXECUTE FUNCTION crowd();
+         CREATE TRIGGER crowd BEFORE INSERT ON logs FOR EACH ROW EXECUTE FUNCTION crowd()",
+    ));
+    let mut writes = tokio::task::JoinSet::new();
+    for n in 1..=20 {
+        let (records, logs) = (store.clone(), store.clone());
+        writes.spawn(async move { records.assistants().insert(&ws(), assistant(n)).await });
+        writes.spawn(async move {
+            let inserted = logs.logs().insert(vec![record(&ws(), n)], None).await;
+            inserted.map(drop)
+        });
+    }
+    for written in writes.join_all().await {
+        written.unwrap();
+    }
+    assert_eq!(database.texts(&count), ["6"]);
+    store.close().await;
+    while database.texts(&count) != ["0"] {}
 }
