@@ -336,6 +336,7 @@ impl From<loomgate_store::Error> for ApiError {
             | Error::QueueFull
             | Error::Duplicate
             | Error::Connect { .. }
+            | Error::OldServer { .. }
             | Error::InUse(_)
             | Error::OlderSchema { .. }
             | Error::Unfinished

@@ -88,6 +88,14 @@ pub enum Error {
         /// What is in the way.
         reason: String,
     },
+    /// The database is of a release that is too old to be used.
+    #[error("the database is a PostgreSQL {found}; {oldest} or newer is needed")]
+    OldServer {
+        /// The release that it is of.
+        found: u32,
+        /// The oldest that will do.
+        oldest: u32,
+    },
     /// Others use the tables, and this is for whoever is alone with them; or somebody is.
     #[error("the database is in use: {0}")]
     InUse(&'static str),

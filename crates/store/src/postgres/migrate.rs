@@ -100,6 +100,7 @@ async fn look(
     schemas: &[Steps],
     purpose: Purpose,
 ) -> Result<Vec<Migrated>, Error> {
+    expect_release(client).await?;
     expect_utf8(client).await?;
     let mut found = Vec::new();
     for schema in schemas {
@@ -175,6 +176,31 @@ async fn make_lock(client: &Client) -> Result<(), Error> {
     told(client, LOCK_ROW).await
 }
 
+/// The oldest PostgreSQL that will do, as it numbers itself.
+const OLDEST: u32 = 15;
+const NUMBERS_OF_A_RELEASE: u32 = 10_000;
+
+/// It is new enough. Databases that only resemble PostgreSQL number themselves as they like.
+async fn expect_release(client: &Client) -> Result<(), Error> {
+    let sql = "SELECT current_setting('server_version_num'), version()";
+    let read = |row: tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?));
+    let told = client.query_one(sql, &[]).await.and_then(read);
+    let (number, text): (String, String) = told.map_err(|error| fault::error(&error))?;
+    check_release(&number, &text)
+}
+
+fn check_release(number: &str, text: &str) -> Result<(), Error> {
+    let release = number.parse::<u32>().map(|it| it / NUMBERS_OF_A_RELEASE);
+    let is_postgres = text.starts_with("PostgreSQL ") && !text.contains("-YB-");
+    match release {
+        Ok(release) if release < OLDEST && is_postgres => Err(Error::OldServer {
+            found: release,
+            oldest: OLDEST,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Texts of any language are kept.
 async fn expect_utf8(client: &Client) -> Result<(), Error> {
     let row = client.query_one("SHOW server_encoding", &[]).await;
@@ -200,5 +226,28 @@ async fn told(client: &Client, sql: &str) -> Result<(), Error> {
             )))
         }
         Err(error) => Err(fault::error(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_that_is_too_old_is_refused() {
+        for (number, text, is_taken) in [
+            ("90624", "PostgreSQL 9.6.24 on x86_64-pc-linux-gnu", false),
+            ("140009", "PostgreSQL 14.9 (Debian 14.9-1) on x86_64", false),
+            ("150000", "PostgreSQL 15.0 on x86_64-pc-linux-gnu", true),
+            ("170002", "PostgreSQL 17.2 on aarch64", true),
+            ("130000", "CockroachDB CCL v24.1.0 (x86_64-linux)", true),
+            ("110002", "PostgreSQL 11.2-YB-2.20.1.0-b0 on x86_64", true),
+        ] {
+            let checked = check_release(number, text);
+            assert_eq!(checked.is_ok(), is_taken, "{text}: {checked:?}");
+        }
+        let refused = check_release("140009", "PostgreSQL 14.9").unwrap_err();
+        let told = "the database is a PostgreSQL 14; 15 or newer is needed";
+        assert_eq!(refused.to_string(), told);
     }
 }
