@@ -4,6 +4,7 @@ mod conflicts;
 mod lines;
 mod pgvector;
 mod races;
+mod restart;
 mod schemas;
 mod security;
 mod sharing;
