@@ -34,6 +34,10 @@ const SWEEP: Duration = Duration::from_secs(1);
 const SWEEP_KEPT: Duration = Duration::from_mins(1);
 /// About how many rows of journals are deleted in one transaction.
 const SWEPT: usize = 1_000;
+/// How often, at most, the pause doubles after which another attempt is made at what found no room on
+/// the disk.
+const DOUBLED: u32 = 6;
+
 /// How many receipts are.
 const RECEIPTS_SWEPT: u32 = 1_000;
 
@@ -64,6 +68,8 @@ pub(crate) async fn idle(shared: &Shared) {
 
 async fn claim_loop(shared: Arc<Shared>) {
     let mut wakeups = shared.store.runs().wakeups();
+    // How often in a row no run could be claimed for want of room.
+    let mut misses = 0;
     while !shared.draining.is_cancelled() {
         let place_free = shared.place_free.notified();
         tokio::pin!(place_free);
@@ -75,17 +81,23 @@ async fn claim_loop(shared: Arc<Shared>) {
         }
         let free = shared.free_places().min(BATCH);
         if free > 0 {
-            match claim(&shared, free).await {
+            let claimed = claim(&shared, free).await;
+            misses = match &claimed {
+                Err(error) if is_out_of_room(error) => misses + 1,
+                _ => 0,
+            };
+            match claimed {
                 Ok(claimed) if claimed == free => continue,
                 Ok(_) => shared.may_wait.store(false, Ordering::Relaxed),
                 Err(error) => tracing::error!(%error, "claiming runs failed"),
             }
         }
+        let pause = grown(poll_pause(&shared), misses);
         tokio::select! {
             biased;
             () = wakeups.woken() => shared.may_wait.store(true, Ordering::Relaxed),
             () = place_free => {}
-            () = tokio::time::sleep(poll_pause(&shared)) => {}
+            () = tokio::time::sleep(pause) => {}
             () = shared.draining.cancelled() => {}
         }
     }
@@ -108,6 +120,19 @@ fn poll_pause(shared: &Shared) -> Duration {
     shared.ids.fill(&mut random);
     let poll = shared.settings.poll;
     poll + poll * u32::from(random[0]) / 512
+}
+
+/// Whether the database takes no writes at the moment, and will once somebody has seen to its disk.
+fn is_out_of_room(error: &loomgate_store::Error) -> bool {
+    matches!(
+        error,
+        loomgate_store::Error::Full | loomgate_store::Error::ReadOnly
+    )
+}
+
+/// A pause that was doubled so many times.
+fn grown(pause: Duration, times: u32) -> Duration {
+    pause * (1 << times.min(DOUBLED))
 }
 
 /// Claims up to `max` runs and starts them. Returns how many.
@@ -226,6 +251,7 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
         ended = Box::pin(work) => Some(ended),
         () = shared.closing.cancelled() => None,
     };
+    let mut lacks_room = false;
     match ended {
         Some(Ok(Ok(()))) => {}
         None => flush().await,
@@ -241,6 +267,11 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
         )))) => {
             tracing::warn!(run_id = %guard.run, %error, "run is let go of");
         }
+        // Nothing of its last commit stands. That is no reason to fail what was acknowledged.
+        Some(Ok(Err(Fault::Store(error)))) if is_out_of_room(&error) => {
+            tracing::error!(run_id = %guard.run, %error, "run is let go of");
+            lacks_room = true;
+        }
         Some(Ok(Err(error))) => {
             tracing::error!(run_id = %guard.run, %error, "run broke off");
             flush().await;
@@ -254,7 +285,29 @@ async fn attend(shared: Arc<Shared>, executor: Executor) {
     }
     drop(recorder);
     shared.leave(&guard);
+    if lacks_room {
+        put_off(&shared, guard).await;
+    }
     shared.ended.notify_waiters();
+}
+
+/// Has the lease of a run that was let go of end after a while, which is longer each time that the run
+/// was taken up: each attempt asks its model again.
+async fn put_off(shared: &Shared, guard: Guard) {
+    let times = u32::try_from(guard.fence).unwrap_or(DOUBLED);
+    let pause = grown(shared.settings.poll, times).as_millis();
+    let until_ms = i64::try_from(pause).unwrap_or(i64::MAX);
+    let until_ms = shared.clock.now_ms().saturating_add(until_ms);
+    let lease = Lease {
+        ws: guard.ws,
+        run: guard.run,
+        fence: guard.fence,
+    };
+    let runs = shared.store.runs();
+    // Where there is no room for that either, the lease runs out as it is.
+    if let Err(error) = runs.heartbeat(&shared.worker, vec![lease], until_ms).await {
+        tracing::debug!(%error, "the lease of a run that was let go of stays as it is");
+    }
 }
 
 /// A defect of ours must not leave a thread locked: the run fails.
@@ -382,4 +435,16 @@ async fn sweep(shared: &Shared, before_ms: i64) -> Result<usize, loomgate_store:
     let stores = shared.store.vector_stores();
     let chunks = stores.sweep(CHUNKS_SWEPT, None).await?.rows;
     Ok(journals + receipts + chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_tried_at_pauses_that_grow_to_a_longest() {
+        let second = Duration::from_secs(1);
+        let pauses: Vec<_> = (0..9).map(|times| grown(second, times).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+    }
 }

@@ -120,10 +120,13 @@ impl StartError {
                 source: loomgate_store::Error::Locked { .. },
             } => Some("stop the other process, or choose another folder with --data-dir"),
             Self::Store {
-                source: loomgate_store::Error::Full | loomgate_store::Error::ReadOnly,
+                source: loomgate_store::Error::Full,
             } => {
                 Some("make room on the disk of the data folder, or choose another with --data-dir")
             }
+            Self::Store {
+                source: loomgate_store::Error::ReadOnly,
+            } => Some("let this user write to the data folder, or choose another with --data-dir"),
             Self::Store {
                 source: loomgate_store::Error::Corrupt { .. },
             } => Some(

@@ -148,6 +148,18 @@ impl Driver {
         has_work
     }
 
+    /// Undoes the open transaction and answers its jobs with this error, as where a commit finds no room.
+    pub fn refuse(&mut self, error: &Error) {
+        if self.open.take().is_none() {
+            return;
+        }
+        let ended = self.writer.end(Err(error.clone()));
+        debug_assert!(ended.is_err());
+        for job in self.batch.drain(..) {
+            job.answer(Err(error.clone()));
+        }
+    }
+
     /// Runs a job that reads and answers it. Whether there was one.
     pub fn read(&mut self) -> bool {
         let ticket = self.reader.queue.take();

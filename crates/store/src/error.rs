@@ -165,7 +165,8 @@ impl From<rusqlite::Error> for Error {
                 (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
                     return Self::corrupt(message.clone().unwrap_or_else(|| failure.to_string()));
                 }
-                (ErrorCode::DiskFull, _) => return Self::Full,
+                // The second: of the index of the write-ahead log, which is a file, too.
+                (ErrorCode::DiskFull, _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => return Self::Full,
                 (ErrorCode::ReadOnly, _) => return Self::ReadOnly,
                 _ => {}
             }
@@ -181,5 +182,35 @@ impl From<std::io::Error> for Error {
             std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
             _ => Self::driver(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{Connection, ffi};
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_or_takes_no_writes_is_told_from_defects() {
+        let failure =
+            |code| Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert!(matches!(failure(code), Error::Full), "{code}");
+        }
+        assert!(matches!(failure(ffi::SQLITE_IOERR_READ), Error::Driver(_)));
+        assert!(matches!(
+            failure(ffi::SQLITE_READONLY_DBMOVED),
+            Error::ReadOnly
+        ));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("it.db");
+        let made = Connection::open(&path).unwrap();
+        made.execute_batch("CREATE TABLE a (x)").unwrap();
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let connection = Connection::open_with_flags(&path, flags).unwrap();
+        let refused = connection.execute("INSERT INTO a VALUES (1)", []);
+        assert!(matches!(Error::from(refused.unwrap_err()), Error::ReadOnly));
     }
 }

@@ -11,6 +11,7 @@ mod crash;
 mod doubt;
 mod ends;
 mod faults;
+mod full_disk;
 mod handover;
 mod harness;
 mod library;

@@ -58,12 +58,21 @@ pub(super) fn trouble(error: &tokio_postgres::Error) -> Option<Trouble> {
 pub(super) fn error(error: &tokio_postgres::Error) -> Error {
     match (trouble(error), error.as_db_error()) {
         (Some(Trouble::Lost), _) => Error::Unavailable(LOST),
-        (_, Some(said)) if *said.code() == SqlState::UNIQUE_VIOLATION => Error::Duplicate,
-        // It took too long, or waited too long for what others had locked, and was undone.
-        (_, Some(said)) if *said.code() == SqlState::QUERY_CANCELED => Error::Unavailable(SLOW),
-        (_, Some(said)) => Error::driver(Refused::from(said)),
+        (_, Some(said)) => known(said.code()).unwrap_or_else(|| Error::driver(Refused::from(said))),
         (_, None) => Error::driver(Other(chain(error))),
     }
+}
+
+/// What a refusal means that has a word of its own. The transaction was undone.
+fn known(code: &SqlState) -> Option<Error> {
+    Some(match *code {
+        SqlState::UNIQUE_VIOLATION => Error::Duplicate,
+        // It took too long, or waited too long for what others had locked.
+        SqlState::QUERY_CANCELED => Error::Unavailable(SLOW),
+        SqlState::DISK_FULL => Error::Full,
+        SqlState::OUT_OF_MEMORY | SqlState::TOO_MANY_CONNECTIONS => Error::Unavailable(SCARCE),
+        _ => return None,
+    })
 }
 
 /// What callers are told when the line broke.
@@ -71,6 +80,9 @@ pub(super) const LOST: &str = "the connection to the database was lost";
 
 /// What they are told when a statement took longer than it may.
 const SLOW: &str = "the database took too long";
+
+/// What they are told when the server has too little of something that will be free again.
+const SCARCE: &str = "the database has no memory or connection to spare";
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -93,4 +105,22 @@ fn chain(error: &tokio_postgres::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_what_is_scarce_and_from_defects() {
+        let known = |code| known(&SqlState::from_code(code));
+        assert!(matches!(known("53100"), Some(Error::Full)));
+        for code in ["53200", "53300", "57014"] {
+            assert!(matches!(known(code), Some(Error::Unavailable(_))), "{code}");
+        }
+        assert!(matches!(known("23505"), Some(Error::Duplicate)));
+        for code in ["42P01", "53400", "XX000"] {
+            assert!(known(code).is_none(), "{code}");
+        }
+    }
 }

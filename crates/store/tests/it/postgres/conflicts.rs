@@ -149,3 +149,21 @@ async fn a_text_with_a_zero_in_it_is_kept_as_well_as_can_be() {
     let expected = [("a\0b".to_owned(), "tar\u{fffd}get".to_owned())];
     assert_eq!(found.unwrap(), expected);
 }
+
+#[tokio::test]
+async fn a_disk_without_room_is_told_and_nothing_of_the_job_stays() {
+    for store in [
+        failing("messages", "53100", 1),
+        failing_at_commit("messages", "53100", 1),
+    ] {
+        let insert = async || {
+            let first = vec![message(&id(1), 1)];
+            store.threads().insert(&ws(), thread(1), first).await
+        };
+        let refused = insert().await;
+        assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
+        let left = store.threads().get(&ws(), &id(1)).await.unwrap();
+        assert_eq!(left, None);
+        insert().await.unwrap();
+    }
+}
