@@ -152,6 +152,18 @@ impl Error {
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into() }
     }
+
+    /// Says by which statement damage was met, and so in which table.
+    pub(crate) fn met_by(self, sql: &str) -> Self {
+        const SHOWN: usize = 400;
+        match self {
+            Self::Corrupt { what } => {
+                let start: String = sql.chars().take(SHOWN).collect();
+                Self::corrupt(format!("{what}, met by {start}"))
+            }
+            other => other,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Error {

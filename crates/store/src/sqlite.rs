@@ -216,9 +216,12 @@ impl Tx for Open<'_> {
     }
 
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
-        let mut statement = self.statement(sql)?;
-        bind(&mut statement, values)?;
-        Ok(statement.raw_execute()?)
+        let mut execute = || {
+            let mut statement = self.statement(sql)?;
+            bind(&mut statement, values)?;
+            Ok(statement.raw_execute()?)
+        };
+        execute().map_err(|error: Error| error.met_by(sql))
     }
 
     fn execute_all(
@@ -241,15 +244,18 @@ impl Tx for Open<'_> {
         values: &[Value<'_>],
         visit: &mut Visit<'_>,
     ) -> Result<(), Error> {
-        let mut statement = self.statement(sql)?;
-        bind(&mut statement, values)?;
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next()? {
-            if visit(row)?.is_break() {
-                break;
+        let mut visit_all = || {
+            let mut statement = self.statement(sql)?;
+            bind(&mut statement, values)?;
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next()? {
+                if visit(row)?.is_break() {
+                    break;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        visit_all().map_err(|error: Error| error.met_by(sql))
     }
 
     /// Whoever writes is alone anyway.
