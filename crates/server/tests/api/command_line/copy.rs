@@ -1,6 +1,6 @@
 //! `loomgate copy`: a server goes on with the other database as if nothing had been.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, os::unix::process::ExitStatusExt as _, path::Path};
 
 use loomgate_testkit::postgres::Database;
 use reqwest::Client;
@@ -118,6 +118,77 @@ async fn a_server_goes_on_with_the_other_database_and_back() {
     server.stop().await;
 
     copy(second, "env:THERE", "sqlite:loomgate-data", &database).await;
+    for file in ["hash-key", "master-key"] {
+        let kept = first.join("loomgate-data").join(file);
+        fs::copy(kept, second.join("loomgate-data").join(file)).unwrap();
+    }
+    let server = Program::on("sqlite", second).await;
+    assert_eq!(Caller::new(&server, &key).get(&messages).await, before);
+    server.stop().await;
+}
+
+/// A copy from the database into a file, which is aborted in the middle by the plan of a debug build.
+#[tokio::test]
+async fn a_copy_back_into_files_goes_on_where_it_was_aborted() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (first.path(), second.path());
+    let database = Database::new();
+    let made = [
+        "keys",
+        "create",
+        "--name",
+        "app",
+        "--database",
+        database.url(),
+    ];
+    let key = made_key(&run(first, &made).await);
+    let server = Program::on(database.url(), first).await;
+    let caller = Caller::new(&server, &key);
+    let hello = json!({"role": "user", "content": "Hello."});
+    let thread = caller.post("/threads", json!({"messages": [hello]})).await;
+    let messages = format!("/threads/{}/messages", text(&thread, "id"));
+    let before = caller.get(&messages).await;
+    server.stop().await;
+
+    // What is written in an undisturbed one says where another can be aborted.
+    let copying = |to: &str| {
+        let mut command = program(second);
+        command.args(["copy", "--from", "env:THERE", "--to", to]);
+        command.env("THERE", database.url());
+        command
+    };
+    let mut whole = copying("sqlite:whole");
+    let trace = second.join("trace");
+    let whole = whole.env("LOOMGATE_FAILPOINT_TRACE", &trace).output().await;
+    let whole = whole.unwrap();
+    assert!(whole.status.success(), "{whole:?}");
+    let mut written = BTreeMap::new();
+    for line in fs::read_to_string(&trace).unwrap().lines() {
+        if let Some(name) = line.strip_prefix("1 ").filter(|it| it.contains("::copy<")) {
+            *written.entry(name.to_owned()).or_insert(0) += 1;
+        }
+    }
+    let (name, times) = written.into_iter().max_by_key(|it| it.1).unwrap();
+    assert!(times >= 4, "{name}: {times}");
+
+    let here = "sqlite:loomgate-data";
+    let mut aborted = copying(here);
+    aborted.env("LOOMGATE_FAILPOINT", format!("after {} {name}", times / 2));
+    let aborted = aborted.output().await.unwrap();
+    assert_eq!(aborted.status.signal(), Some(6), "{aborted:?}");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--database", "sqlite"];
+    let (code, said) = fail(second, &serve).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("a part of a copy only"), "{said}");
+
+    let (told, said) = copy(second, "env:THERE", here, &database).await;
+    assert_eq!(told.as_bytes(), whole.stdout, "{said}");
+    // What was over is not copied again.
+    let from_nothing = String::from_utf8(whole.stderr).unwrap();
+    for (said, rows) in [(&from_nothing, 0), (&said, 1)] {
+        let line = format!("copying workspaces: {rows} of 1\n");
+        assert!(said.contains(&line), "{said}");
+    }
     for file in ["hash-key", "master-key"] {
         let kept = first.join("loomgate-data").join(file);
         fs::copy(kept, second.join("loomgate-data").join(file)).unwrap();
