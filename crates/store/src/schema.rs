@@ -40,6 +40,8 @@ pub(crate) static RECORDS: Schema = Schema {
         include_str!("../migrations/postgres/0012_postings.sql"),
         include_str!("../migrations/postgres/0013_turns.sql"),
     ],
+    // Those before do not move the versions of vector stores.
+    beside: 11,
 };
 
 /// What keeps the logs, apart from the records, so that a flood of logs delays no run: "Lool".
@@ -60,6 +62,8 @@ pub(crate) static LOGS: Schema = Schema {
         include_str!("../migrations/postgres/logs/0003_one_row.sql"),
         include_str!("../migrations/postgres/logs/0004_receipts.sql"),
     ],
+    // Those before read and write a table that is gone.
+    beside: 3,
 };
 
 /// One of the databases; in PostgreSQL, its tables among the others.
@@ -77,6 +81,9 @@ pub(crate) struct Schema {
     sqlite: &'static [&'static str],
     /// The same steps in the other language.
     postgres: &'static [&'static str],
+    /// The oldest version whose releases may go on while others use the newest: nothing that they read
+    /// or write is gone or means something else, and nothing is expected of them that they do not know.
+    beside: i64,
 }
 
 /// What became of a database.
@@ -120,6 +127,7 @@ impl Schema {
             name: self.name,
             version_table: self.version_table,
             migrations: self.postgres,
+            beside: self.beside,
         }
     }
 }

@@ -27,9 +27,9 @@ const SETTLE: Duration = Duration::from_secs(10);
 
 const SILENT: &str = "the database does not answer";
 
-/// "Loom": an advisory lock on this and on the table of the schema's version shows that the tables
-/// are in use.
-const LOCK: i32 = 0x4c6f_6f6d;
+/// An advisory lock that shows that the tables are in use: on "Loom", and on the table of the schema's
+/// version.
+pub(super) const PRESENCE: &str = "1282371437, 'schema_version'::regclass::oid::integer";
 
 /// Who else may use the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +190,7 @@ impl Ear {
             ),
             Presence::Alone => ("pg_try_advisory_lock", "a server uses it"),
         };
-        let lock = format!("SELECT {lock}({LOCK}, 'schema_version'::regclass::oid::integer)");
+        let lock = format!("SELECT {lock}({PRESENCE})");
         match taken(client, &lock).await {
             Ok(true) => {}
             Ok(false) => return Err(Error::InUse(meaning)),
@@ -212,7 +212,7 @@ impl Ear {
 }
 
 /// Whether a lock could be taken.
-async fn taken(client: &Client, lock: &str) -> Result<bool, tokio_postgres::Error> {
+pub(super) async fn taken(client: &Client, lock: &str) -> Result<bool, tokio_postgres::Error> {
     let (times, pause) = ASKED;
     for _ in 1..times {
         if client.query_one(lock, &[]).await?.try_get(0)? {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio_postgres::{Client, error::SqlState};
 
-use super::{Session, Target, fault};
+use super::{
+    Session, Target, fault,
+    listener::{PRESENCE, taken},
+};
 use crate::{
     Error, failpoint,
     schema::{COPYING, Migrated, Purpose, Schema, check, newest},
@@ -62,6 +65,8 @@ pub(crate) struct Steps {
     pub(crate) version_table: &'static str,
     /// Step `n`, counted from 1, leads to version `n`.
     pub(crate) migrations: &'static [&'static str],
+    /// The oldest version whose servers may go on beside the newest.
+    pub(crate) beside: i64,
 }
 
 impl Steps {
@@ -140,6 +145,9 @@ async fn migrate_locked(
         let versions = schema.found(client).await?.unwrap_or_default();
         migrated.push(schema.outcome(versions, purpose)?);
         let (from, _) = versions;
+        if (1..schema.beside).contains(&from) {
+            expect_alone(client).await?;
+        }
         for (sql, version) in schema.migrations.iter().zip(1_i64..) {
             if version > from {
                 told(client, sql).await?;
@@ -150,6 +158,23 @@ async fn migrate_locked(
         }
     }
     Ok(migrated)
+}
+
+/// No server uses the tables: one of the release before could not go on with what they become. None
+/// starts until the transaction ends.
+async fn expect_alone(client: &Client) -> Result<(), Error> {
+    const OLDER: &str = "servers of a release before use it, which could not go on with new tables";
+    told(client, "SAVEPOINT alone").await?;
+    let lock = format!("SELECT pg_try_advisory_xact_lock({PRESENCE})");
+    match taken(client, &lock).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::InUse(OLDER)),
+        // Databases that only resemble PostgreSQL have no such locks.
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_FUNCTION) => {
+            told(client, "ROLLBACK TO SAVEPOINT alone").await
+        }
+        Err(error) => Err(fault::error(&error)),
+    }
 }
 
 async fn make_lock(client: &Client) -> Result<(), Error> {

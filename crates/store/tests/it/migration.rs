@@ -4,7 +4,7 @@ use loomgate_domain::{
     Scope, Scopes, Timestamp,
     key::{ApiKey, KeySettings},
 };
-use loomgate_store::{Options, Store};
+use loomgate_store::{Error, Options, Store};
 
 use crate::{
     fixtures::{NOW, NOW_MS, claim, id, queued, run_ids, running, ws},
@@ -137,4 +137,25 @@ async fn log_records_of_two_rows_become_one(home: Home) {
         let found = store.logs().get(&ws(), &record.id).await.unwrap();
         assert_eq!(found, Some(record));
     }
+}
+
+/// Some steps leave nothing behind that a server of the release before could go on with.
+#[tokio::test]
+async fn servers_go_on_beside_a_new_release_or_keep_it_from_new_tables() {
+    let home = Home::postgres();
+    let before = home.open();
+    // As if it had been of the release before: the last step only replaced an index.
+    home.execute("DELETE FROM schema_version WHERE version > 12");
+    home.open().close().await;
+
+    home.execute(&format!(
+        "{TWO_ROWS} DELETE FROM logs_schema_version WHERE version > 2"
+    ));
+    let refused = Store::open(home.options());
+    assert!(matches!(refused, Err(Error::InUse(_))), "{refused:?}");
+    assert_eq!(home.count("log_details"), 0, "nothing was changed");
+    before.close().await;
+    let store = home.open();
+    assert_eq!(store.migrated()[1].from, 2);
+    store.close().await;
 }
