@@ -141,7 +141,7 @@ pub(crate) fn next_block(messages: &[ChatMessage], steps: &[RunStep]) -> u32 {
     });
     let blocks = searched.flatten().filter_map(|call| match call {
         ToolCall::FileSearch { file_search, .. } => Some(file_search.block),
-        _ => None,
+        ToolCall::Function { .. } => None,
     });
     let used = blocks.max().map_or(0, |block| block.saturating_add(1));
     block_behind(messages).max(used)
