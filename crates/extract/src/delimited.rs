@@ -15,7 +15,6 @@ pub(crate) fn write(bytes: &[u8], writer: &mut Writer) -> Result<(), Refusal> {
         .from_reader(text.as_bytes());
     let mut rows = Rows::new();
     let mut record = csv::StringRecord::new();
-    let mut cells = Vec::new();
     loop {
         let more = reader.read_record(&mut record);
         if !more
@@ -23,9 +22,7 @@ pub(crate) fn write(bytes: &[u8], writer: &mut Writer) -> Result<(), Refusal> {
         {
             return Ok(());
         }
-        cells.clear();
-        cells.extend(record.iter().map(str::to_owned).enumerate());
-        rows.row(&cells, writer)?;
+        rows.row(record.iter().enumerate(), writer)?;
     }
 }
 

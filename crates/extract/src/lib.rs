@@ -9,8 +9,8 @@
 //! time on a hostile file: a server calls [`Extractor::extract`].
 //!
 //! Memory: text and code take the input and the text; docx, pptx and xlsx one unpacked part besides
-//! (xlsx also its shared strings); html, csv and rtf at most 8 times the input; json of brackets alone 24 times; a PDF a second copy of
-//! it, its fonts and the unpacked content of one page. What a parser takes beyond that ends at the child's limit.
+//! (xlsx also its shared strings); html and rtf at most 8 times the input; json of brackets alone and csv of separators alone 24
+//! times; a PDF a second copy of it, its fonts and the unpacked content of one page. What a parser takes beyond that ends at the child's limit.
 //!
 //! Invariant: a file ends with a text within the limits or with one clear [`Refusal`], within its time.
 //! Invariant: no file takes the calling process down, or leaves a child behind.

@@ -73,7 +73,11 @@ fn read(
     deepest: usize,
     mut visit: impl FnMut(Node<'_>) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    let text = encoding::decode(bytes)?;
+    let text = encoding::decode(bytes).map_err(|_| {
+        Refusal::invalid(format!(
+            "The part {part} of the file is no text in UTF-8 or UTF-16. Save the file again and upload it."
+        ))
+    })?;
     let mut reader = Reader::from_str(&text);
     reader.config_mut().expand_empty_elements = true;
     let mut depth = 0_usize;

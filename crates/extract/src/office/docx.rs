@@ -1,6 +1,6 @@
 //! Word documents.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Relations, main_part,
@@ -40,7 +40,7 @@ pub(crate) fn write(archive: &mut Archive<'_>, writer: &mut Writer) -> Result<()
         return Err(without(&main));
     }
     body.finish()?;
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for (kind, label) in [("header", "Header: "), ("footer", "Footer: ")] {
         for part in relations.of_kind(kind) {
             let text = flat_text(archive, &part)?;
@@ -48,7 +48,7 @@ pub(crate) fn write(archive: &mut Archive<'_>, writer: &mut Writer) -> Result<()
                 writer.end_line()?;
                 writer.push(label)?;
                 writer.push(&text)?;
-                seen.push(text);
+                seen.insert(text);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The cells of a sheet.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use super::xlsx::Strings;
 use crate::{
@@ -99,7 +99,8 @@ pub(crate) struct Sheet<'s, 'w> {
     formats: &'s Formats,
     writer: &'w mut Writer,
     rows: Rows,
-    cells: Vec<(usize, String)>,
+    /// Of shared strings not a copy: a row can hold a long one in each cell.
+    cells: Vec<(usize, Cow<'s, str>)>,
     column: usize,
     kind: Kind,
     format: usize,
@@ -135,7 +136,8 @@ impl<'s, 'w> Sheet<'s, 'w> {
             Node::Close("row") => {
                 self.cells.sort_by_key(|(column, _)| *column);
                 self.cells.dedup_by_key(|(column, _)| *column);
-                self.rows.row(&self.cells, self.writer)?;
+                let cells = self.cells.iter().map(|(column, value)| (*column, &**value));
+                self.rows.row(cells, self.writer)?;
                 self.cells.clear();
                 self.column = 0;
             }
@@ -163,19 +165,19 @@ impl<'s, 'w> Sheet<'s, 'w> {
 
     fn close_cell(&mut self) {
         let value = std::mem::take(&mut self.value);
-        let value = match self.kind {
-            Kind::Text => value,
+        let value: Cow<'s, str> = match self.kind {
+            Kind::Text => value.into(),
             Kind::Shared => {
                 let number = value.trim().parse().ok();
                 let text = number.and_then(|number| self.shared.get(number));
-                text.unwrap_or_default().to_owned()
+                text.unwrap_or_default().into()
             }
-            Kind::Bool if value.trim() == "1" => "TRUE".to_owned(),
-            Kind::Bool => "FALSE".to_owned(),
+            Kind::Bool if value.trim() == "1" => "TRUE".into(),
+            Kind::Bool => "FALSE".into(),
             Kind::Number if self.formats.is_date(self.format) => {
-                date(&value, self.formats.from_1904).unwrap_or(value)
+                date(&value, self.formats.from_1904).unwrap_or(value).into()
             }
-            Kind::Number => shortest(&value).unwrap_or(value),
+            Kind::Number => shortest(&value).unwrap_or(value).into(),
         };
         if !value.trim().is_empty() && self.column <= COLUMNS {
             self.cells.push((self.column, value));

@@ -12,15 +12,34 @@ use crate::{
 const LONGEST_CHAIN: usize = 16;
 
 /// The paragraph styles of a document.
+///
+/// A chain of styles is walked by their numbers: ids may be long, and are looked up once.
 #[derive(Default)]
 pub(crate) struct Styles {
-    /// By id: the level that the style says itself, and the style that it is based on.
-    styles: HashMap<String, (Option<usize>, Option<String>)>,
+    numbers: HashMap<String, usize>,
+    styles: Vec<Style>,
+}
+
+struct Style {
+    /// The level that the style says itself.
+    level: Option<usize>,
+    based_on: Base,
+}
+
+/// What a style is based on.
+#[derive(Clone, Copy)]
+enum Base {
+    Nothing,
+    /// The style of this number.
+    Style(usize),
+    /// One that the document does not hold; the level that its id says.
+    Absent(Option<usize>),
 }
 
 impl Styles {
     pub(crate) fn read(archive: &mut Archive<'_>, part: &str) -> Result<Self, Refusal> {
-        let mut styles = HashMap::new();
+        let mut numbers = HashMap::new();
+        let mut said: Vec<(Option<usize>, Option<String>)> = Vec::new();
         let mut id = None;
         let (mut level, mut based_on) = (None, None);
         xml::read_part(archive, part, |node| {
@@ -40,27 +59,49 @@ impl Styles {
                 },
                 Node::Close("style") => {
                     if let Some(id) = id.take() {
-                        styles.insert(id, (level.take(), based_on.take()));
+                        numbers.insert(id, said.len());
+                        said.push((level.take(), based_on.take()));
                     }
                 }
                 _ => {}
             }
             Ok(())
         })?;
-        Ok(Self { styles })
+        let base = |id: Option<String>| match id {
+            None => Base::Nothing,
+            Some(id) => match numbers.get(&id) {
+                Some(number) => Base::Style(*number),
+                None => Base::Absent(level_of(&id)),
+            },
+        };
+        let styles = said
+            .into_iter()
+            .map(|(level, based_on)| Style {
+                level,
+                based_on: base(based_on),
+            })
+            .collect();
+        Ok(Self { numbers, styles })
     }
 
     /// The level of a heading in this style, from 1.
     pub(crate) fn heading(&self, id: &str) -> Option<usize> {
-        let mut id = id;
+        let mut base = match self.numbers.get(id) {
+            Some(number) => Base::Style(*number),
+            None => Base::Absent(level_of(id)),
+        };
         for _ in 0..LONGEST_CHAIN {
-            let Some((level, based_on)) = self.styles.get(id) else {
-                return level_of(id);
-            };
-            if level.is_some() {
-                return *level;
+            match base {
+                Base::Nothing => return None,
+                Base::Absent(level) => return level,
+                Base::Style(number) => {
+                    let style = self.styles.get(number)?;
+                    if style.level.is_some() {
+                        return style.level;
+                    }
+                    base = style.based_on;
+                }
             }
-            id = based_on.as_deref()?;
         }
         None
     }

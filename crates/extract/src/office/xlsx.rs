@@ -65,7 +65,9 @@ pub(crate) fn write(archive: &mut Archive<'_>, writer: &mut Writer) -> Result<()
     Ok(())
 }
 
-/// The strings that cells refer to by number.
+/// The strings that cells refer to by number, with one space where they have any.
+///
+/// Space is taken out here and not at each cell: a long blank string in each of many cells costs nothing.
 #[derive(Default)]
 pub(crate) struct Strings {
     text: String,
@@ -77,6 +79,7 @@ impl Strings {
         let mut strings = Self::default();
         // Phonetic readings stand beside the text, in elements of the same name.
         let (mut in_text, mut in_reading) = (false, false);
+        let mut string = String::new();
         xml::read_part(archive, part, |node| {
             match node {
                 Node::Open(element) => match element.name() {
@@ -86,13 +89,24 @@ impl Strings {
                 },
                 Node::Close("t") => in_text = false,
                 Node::Close("rPh") => in_reading = false,
-                Node::Close("si") => strings.ends.push(strings.text.len()),
-                Node::Text(text) if in_text => strings.text.push_str(text),
+                Node::Close("si") => strings.push(&std::mem::take(&mut string)),
+                Node::Text(text) if in_text => string.push_str(text),
                 _ => {}
             }
             Ok(())
         })?;
         Ok(strings)
+    }
+
+    fn push(&mut self, string: &str) {
+        let start = self.text.len();
+        for word in string.split_whitespace() {
+            if self.text.len() > start {
+                self.text.push(' ');
+            }
+            self.text.push_str(word);
+        }
+        self.ends.push(self.text.len());
     }
 
     /// The string of this number, from 0.

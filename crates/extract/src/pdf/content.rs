@@ -1,6 +1,9 @@
 //! The part of a PDF's drawing operators that concerns text.
 
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use hayro_cmap::BfString;
 use hayro_font::{
@@ -14,7 +17,11 @@ use hayro_syntax::{
     page::Resources,
 };
 
-use super::layout::{Glyph, Layout};
+use super::{
+    cost,
+    layout::{Glyph, Layout},
+    resources::Key,
+};
 use crate::{limits::Limits, refusal::Refusal, text::Writer};
 
 /// Forms drawn inside each other; deeper ones are left out.
@@ -26,6 +33,13 @@ const DEEPEST_STATE: usize = 256;
 /// Runs content streams and hands on what they show as text.
 pub(super) struct Interpreter<'a, 'w> {
     fonts: FontCache<'a>,
+    /// Fonts that were read.
+    known: HashMap<Key, Option<Font<'a>>>,
+    /// Graphics states that were read: the font and the size that they set, where they do.
+    states: HashMap<Key, Option<(Option<Font<'a>>, f64)>>,
+    pictures: HashSet<Key>,
+    /// Properties that were read: the text that they bring.
+    texts: HashMap<Key, Option<Arc<str>>>,
     font_resolver: FontResolverFn,
     cmap_resolver: CMapResolverFn,
     layout: Layout<'w>,
@@ -76,8 +90,10 @@ struct Run<'a> {
     line: Affine,
     /// For each marked part that is open, whether it brought its text with it.
     marked: Vec<bool>,
+    /// How many of them did.
+    marked_with_text: usize,
     /// Text that stands in for the glyphs of the marked part.
-    actual: Option<String>,
+    actual: Option<Arc<str>>,
 }
 
 impl<'a> Run<'a> {
@@ -88,6 +104,7 @@ impl<'a> Run<'a> {
             matrix: Affine::IDENTITY,
             line: Affine::IDENTITY,
             marked: Vec::new(),
+            marked_with_text: 0,
             actual: None,
         }
     }
@@ -102,6 +119,10 @@ impl<'a, 'w> Interpreter<'a, 'w> {
     pub(super) fn new(limits: &Limits, writer: &'w mut Writer) -> Self {
         Self {
             fonts: FontCache::new(),
+            known: HashMap::new(),
+            states: HashMap::new(),
+            pictures: HashSet::new(),
+            texts: HashMap::new(),
             font_resolver: Arc::new(|query| {
                 Some(match query {
                     FontQuery::Standard(font) => font.get_font_data(),
@@ -136,7 +157,7 @@ impl<'a, 'w> Interpreter<'a, 'w> {
         content: &[u8],
         resources: &Resources<'a>,
     ) -> Result<(), Refusal> {
-        self.unpack(content.len())?;
+        self.unpack(content.len() as u64)?;
         self.run(content, resources, State::default(), 0)
     }
 
@@ -196,10 +217,10 @@ impl<'a, 'w> Interpreter<'a, 'w> {
                 run.line = Affine::IDENTITY;
             }
             Op::TextFont(op) => {
-                run.state.font = resources.get_font(op.0).and_then(|font| self.font(&font));
+                run.state.font = self.named_font(op.0, resources)?;
                 run.state.size = op.1.as_f64();
             }
-            Op::SetGraphicsState(op) => self.graphics_state(op.0, run, resources),
+            Op::SetGraphicsState(op) => self.graphics_state(op.0, run, resources)?,
             Op::CharacterSpacing(op) => run.state.character_space = op.0.as_f64(),
             Op::WordSpacing(op) => run.state.word_space = op.0.as_f64(),
             Op::HorizontalScaling(op) => run.state.scale = op.0.as_f64() / 100.0,
@@ -231,47 +252,108 @@ impl<'a, 'w> Interpreter<'a, 'w> {
             Op::InlineImage(_) => self.images += 1,
             Op::BeginMarkedContent(_) => run.marked.push(false),
             Op::BeginMarkedContentWithProperties(op) => {
-                let properties = match op.1 {
-                    Object::Dict(properties) => Some(properties.clone()),
-                    Object::Name(name) => resources.properties.get::<Dict<'_>>(name.as_ref()),
+                let text = match op.1 {
+                    Object::Dict(properties) => actual_text(properties),
+                    Object::Name(name) => self.named_text(name, resources),
                     _ => None,
                 };
-                let text = properties.and_then(|properties| actual_text(&properties));
                 run.marked.push(text.is_some());
+                run.marked_with_text += usize::from(text.is_some());
                 if text.is_some() {
                     run.actual = text;
                 }
             }
-            Op::EndMarkedContent(_) if run.marked.pop() == Some(true) => run.actual = None,
+            Op::EndMarkedContent(_) if run.marked.pop() == Some(true) => {
+                run.marked_with_text -= 1;
+                run.actual = None;
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn graphics_state(&mut self, name: &Name<'_>, run: &mut Run<'a>, resources: &Resources<'a>) {
-        let font = resources
-            .get_ext_g_state(name)
-            .and_then(|state| state.get::<Array<'a>>("Font"));
-        let Some(font) = font else { return };
+    fn graphics_state(
+        &mut self,
+        name: &Name<'_>,
+        run: &mut Run<'a>,
+        resources: &Resources<'a>,
+    ) -> Result<(), Refusal> {
+        let Some(key) = Key::of(&resources.ext_g_states, name) else {
+            return Ok(());
+        };
+        let set = if let Some(set) = self.states.get(&key) {
+            set.clone()
+        } else {
+            let set = match resources.get_ext_g_state(name) {
+                Some(state) => self.font_of_state(&state)?,
+                None => None,
+            };
+            self.states.insert(key, set.clone());
+            set
+        };
+        if let Some((font, size)) = set {
+            run.state.font = font;
+            run.state.size = size;
+        }
+        Ok(())
+    }
+
+    /// The font and the size that a graphics state sets.
+    fn font_of_state(
+        &mut self,
+        state: &Dict<'a>,
+    ) -> Result<Option<(Option<Font<'a>>, f64)>, Refusal> {
+        let Some(font) = state.get::<Array<'a>>("Font") else {
+            return Ok(None);
+        };
         let mut parts = font.iter::<Object<'a>>();
         let (font, size) = (parts.next(), parts.next());
-        if let (Some(font), Some(size)) = (
+        match (
             font.and_then(Object::into_dict),
             size.and_then(Object::into_number),
         ) {
-            run.state.font = self.font(&font);
-            run.state.size = size.as_f64();
+            (Some(font), Some(size)) => Ok(Some((self.font(&font)?, size.as_f64()))),
+            _ => Ok(None),
         }
     }
 
-    fn font(&self, font: &Dict<'a>) -> Option<Font<'a>> {
+    /// The text that the properties of this name bring.
+    fn named_text(&mut self, name: &Name<'_>, resources: &Resources<'a>) -> Option<Arc<str>> {
+        let key = Key::of(&resources.properties, name)?;
+        let read = || actual_text(&resources.properties.get::<Dict<'_>>(name.as_ref())?);
+        self.texts.entry(key).or_insert_with(read).clone()
+    }
+
+    fn named_font(
+        &mut self,
+        name: &Name<'_>,
+        resources: &Resources<'a>,
+    ) -> Result<Option<Font<'a>>, Refusal> {
+        let Some(key) = Key::of(&resources.fonts, name) else {
+            return Ok(None);
+        };
+        if let Some(font) = self.known.get(&key) {
+            return Ok(font.clone());
+        }
+        let font = match resources.get_font(name) {
+            Some(font) => self.font(&font)?,
+            None => None,
+        };
+        self.known.insert(key, font.clone());
+        Ok(font)
+    }
+
+    /// The font of a dictionary, once it is known what it takes.
+    fn font(&mut self, font: &Dict<'a>) -> Result<Option<Font<'a>>, Refusal> {
+        let cost = cost::of_font(font, self.unpacked_left)?;
+        self.unpack(cost)?;
         let font = self
             .fonts
             .font(font, &self.font_resolver, &self.cmap_resolver);
-        font.or_else(|| {
+        Ok(font.or_else(|| {
             self.fonts
                 .standard_font(StandardFont::Helvetica, &self.font_resolver)
-        })
+        }))
     }
 
     /// Draws a form, or counts an image.
@@ -282,16 +364,30 @@ impl<'a, 'w> Interpreter<'a, 'w> {
         resources: &Resources<'a>,
         depth: usize,
     ) -> Result<(), Refusal> {
+        let Some(key) = Key::of(&resources.x_objects, name) else {
+            return Ok(());
+        };
+        if self.pictures.contains(&key) {
+            self.images += 1;
+            return Ok(());
+        }
+        if matches!(key, Key::Object(object) if self.silent.contains(&object.into())) {
+            return Ok(());
+        }
         let Some(object) = resources.get_x_object(name) else {
             return Ok(());
         };
         match object.dict().get::<Name<'_>>("Subtype").as_deref() {
             Some(b"Image") => {
                 self.images += 1;
+                self.pictures.insert(key);
                 Ok(())
             }
             Some(b"Form") => self.form(&object, resources, &run.state, depth),
-            _ => Ok(()),
+            _ => {
+                self.silent.insert(object.obj_id());
+                Ok(())
+            }
         }
     }
 
@@ -309,8 +405,8 @@ impl<'a, 'w> Interpreter<'a, 'w> {
         let Ok(content) = form.decoded_data() else {
             return Ok(());
         };
-        self.unpack(content.len())?;
         let dict = form.dict();
+        self.unpack((content.len() + dict.data().len()) as u64)?;
         let own = dict.get::<Dict<'a>>("Resources").map(Resources::new);
         let mut state = state.clone();
         if let Some(matrix) = dict.get::<[f64; 6]>("Matrix") {
@@ -374,8 +470,8 @@ impl<'a, 'w> Interpreter<'a, 'w> {
                 size: (to_page * Point::new(0.0, run.state.size) - to_page * Point::ZERO).hypot(),
             });
         }
-        if run.marked.contains(&true) {
-            self.stand_in(run);
+        if run.marked_with_text > 0 {
+            self.stand_in(run)?;
         }
         self.layout.show(&self.glyphs)
     }
@@ -400,18 +496,24 @@ impl<'a, 'w> Interpreter<'a, 'w> {
     }
 
     /// Puts the text that a marked part brought in the place of its first glyph, nothing in the others'.
-    fn stand_in(&mut self, run: &mut Run<'a>) {
+    fn stand_in(&mut self, run: &mut Run<'a>) -> Result<(), Refusal> {
         for glyph in &mut self.glyphs {
             if glyph.text.starts_with(char::REPLACEMENT_CHARACTER) {
                 self.unreadable = self.unreadable.saturating_sub(1);
             }
-            glyph.text = run.actual.take().unwrap_or_default();
+            glyph.text = run
+                .actual
+                .take()
+                .map_or_else(String::new, |text| (*text).to_owned());
             self.shown += usize::from(!glyph.text.trim().is_empty());
         }
+        let length: usize = self.glyphs.iter().map(|glyph| glyph.text.len()).sum();
+        self.unpack(length as u64)
     }
 
-    fn unpack(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let left = self.unpacked_left.checked_sub(bytes as u64);
+    /// Counts bytes that were unpacked, or are read anew.
+    pub(super) fn unpack(&mut self, bytes: u64) -> Result<(), Refusal> {
+        let left = self.unpacked_left.checked_sub(bytes);
         self.unpacked_left = left.ok_or_else(|| unpacks_to_too_much(&self.limits))?;
         Ok(())
     }
@@ -420,7 +522,7 @@ impl<'a, 'w> Interpreter<'a, 'w> {
 /// The refusal of a document whose content is too much.
 pub(super) fn unpacks_to_too_much(limits: &Limits) -> Refusal {
     Refusal::invalid(format!(
-        "The pages of the PDF unpack to more than {} bytes, which is the limit. Split it into smaller files.",
+        "The pages and fonts of the PDF unpack to more than {} bytes, which is the limit. Split it into smaller files.",
         limits.unpacked_bytes
     ))
 }
@@ -453,12 +555,12 @@ fn is_private(char: char) -> bool {
 }
 
 /// The text that a marked part brings for its glyphs: UTF-16 with a mark, UTF-8 with one, or Latin 1.
-fn actual_text(properties: &Dict<'_>) -> Option<String> {
+fn actual_text(properties: &Dict<'_>) -> Option<Arc<str>> {
     let text = properties.get::<hayro_syntax::object::String<'_>>("ActualText")?;
     let bytes = text.as_bytes();
     if bytes.starts_with(&[0xFE, 0xFF]) || bytes.starts_with(&[0xEF, 0xBB, 0xBF]) {
-        return crate::encoding::decode(bytes).ok().map(Cow::into_owned);
+        return crate::encoding::decode(bytes).ok().map(Arc::from);
     }
     let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
-    Some(text).filter(|text| !text.chars().any(char::is_control))
+    (!text.chars().any(char::is_control)).then(|| Arc::from(text))
 }

@@ -6,7 +6,9 @@
 //! positions become spaces, lines and paragraphs (`layout`).
 
 mod content;
+mod cost;
 mod layout;
+mod resources;
 
 use std::borrow::Cow;
 
@@ -49,8 +51,12 @@ pub(crate) fn write(bytes: &[u8], limits: &Limits, writer: &mut Writer) -> Resul
             .writer()
             .begin_place(PlaceKind::Page, index + 1, None)?;
         interpreter.page(&content(page.raw(), pdf.xref(), limits)?, page.resources())?;
-        for appearance in appearances(page.raw(), pdf.xref()) {
-            interpreter.appearance(&appearance, page.resources())?;
+        let annotations = objects(page.raw().get::<Array<'_>>("Annots"), pdf.xref());
+        for annotation in annotations.take(ANNOTATIONS).filter_map(Object::into_dict) {
+            interpreter.unpack(annotation.data().len() as u64)?;
+            if let Some(appearance) = appearance(&annotation) {
+                interpreter.appearance(&appearance, page.resources())?;
+            }
         }
     }
     let (shown, unreadable, images) = interpreter.counts();
@@ -95,15 +101,9 @@ fn content<'a>(page: &Dict<'a>, xref: &'a XRef, limits: &Limits) -> Result<Cow<'
     Ok(content.unwrap_or_default())
 }
 
-/// What the annotations of a page look like.
-fn appearances<'a>(page: &Dict<'a>, xref: &'a XRef) -> Vec<Stream<'a>> {
-    objects(page.get::<Array<'a>>("Annots"), xref)
-        .take(ANNOTATIONS)
-        .filter_map(|annotation| {
-            let normal = annotation.into_dict()?.get::<Dict<'a>>("AP")?;
-            normal.get::<Stream<'a>>("N")
-        })
-        .collect()
+/// What an annotation of a page looks like.
+fn appearance<'a>(annotation: &Dict<'a>) -> Option<Stream<'a>> {
+    annotation.get::<Dict<'a>>("AP")?.get::<Stream<'a>>("N")
 }
 
 /// The objects of an array that there are; a reference to one that is lost ends nothing.

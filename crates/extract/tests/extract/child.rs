@@ -28,13 +28,13 @@ fn confinement() -> Confinement {
 }
 
 /// The real child.
-pub(crate) fn extractor(confinement: Confinement) -> Extractor {
-    Extractor::new(
-        env!("CARGO_BIN_EXE_loomgate-extract"),
-        ["--child"],
-        Limits::default(),
-        confinement,
-    )
+fn extractor(confinement: Confinement) -> Extractor {
+    extractor_within(Limits::default(), confinement)
+}
+
+pub(crate) fn extractor_within(limits: Limits, confinement: Confinement) -> Extractor {
+    let program = env!("CARGO_BIN_EXE_loomgate-extract");
+    Extractor::new(program, ["--child"], limits, confinement)
 }
 
 /// A shell in the child's place.

@@ -10,6 +10,7 @@
 mod build;
 mod child;
 mod fuzz;
+mod growth;
 mod hostile;
 mod office;
 mod pdf;

@@ -2,6 +2,9 @@
 
 use super::archive::zip;
 
+/// The parts of a document: the name and the XML of each.
+pub(crate) type Parts = Vec<(String, String)>;
+
 const OFFICE: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
 
 /// The relations of a part: kind, id and target of each.
@@ -13,8 +16,25 @@ pub(crate) fn relations(relations: &[(&str, &str, &str)]) -> String {
     xml + "</Relationships>"
 }
 
+fn pack(parts: &[(String, String)]) -> Vec<u8> {
+    let entries: Vec<_> = parts
+        .iter()
+        .map(|(name, xml)| (name.as_str(), xml.as_bytes()))
+        .collect();
+    zip(&entries)
+}
+
 /// A Word document with this body and these further parts; `known` are the relations of the body.
 pub(crate) fn docx(body: &str, known: &[(&str, &str, &str)], parts: &[(&str, &str)]) -> Vec<u8> {
+    pack(&docx_parts(body, known, parts))
+}
+
+/// What [`docx`] packs.
+pub(crate) fn docx_parts(
+    body: &str,
+    known: &[(&str, &str, &str)],
+    parts: &[(&str, &str)],
+) -> Parts {
     let document = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\
          <w:document xmlns:w=\"w\" xmlns:r=\"r\"><w:body>{body}</w:body></w:document>"
@@ -22,12 +42,13 @@ pub(crate) fn docx(body: &str, known: &[(&str, &str, &str)], parts: &[(&str, &st
     let root = relations(&[("officeDocument", "rId1", "word/document.xml")]);
     let own = relations(known);
     let mut entries = vec![
-        ("_rels/.rels", root.as_bytes()),
-        ("word/document.xml", document.as_bytes()),
-        ("word/_rels/document.xml.rels", own.as_bytes()),
+        ("_rels/.rels".to_owned(), root),
+        ("word/document.xml".to_owned(), document),
+        ("word/_rels/document.xml.rels".to_owned(), own),
     ];
-    entries.extend(parts.iter().map(|(name, xml)| (*name, xml.as_bytes())));
-    zip(&entries)
+    let more = parts.iter();
+    entries.extend(more.map(|(name, xml)| ((*name).to_owned(), (*xml).to_owned())));
+    entries
 }
 
 /// A paragraph of a Word document.
@@ -37,7 +58,12 @@ pub(crate) fn paragraph(text: &str) -> String {
 
 /// A presentation of slides, each a title, what else stands in it, and its notes.
 pub(crate) fn pptx(slides: &[(&str, &str, &str)]) -> Vec<u8> {
-    let mut entries: Vec<(String, String)> = Vec::new();
+    pack(&pptx_parts(slides))
+}
+
+/// What [`pptx`] packs.
+pub(crate) fn pptx_parts(slides: &[(&str, &str, &str)]) -> Parts {
+    let mut entries = Parts::new();
     let mut ids = String::new();
     let mut known = Vec::new();
     for (number, (title, body, notes)) in slides.iter().enumerate() {
@@ -89,11 +115,7 @@ pub(crate) fn pptx(slides: &[(&str, &str, &str)]) -> Vec<u8> {
         "ppt/_rels/presentation.xml.rels".to_owned(),
         relations(&known),
     ));
-    let entries: Vec<_> = entries
-        .iter()
-        .map(|(name, xml)| (name.as_str(), xml.as_bytes()))
-        .collect();
-    zip(&entries)
+    entries
 }
 
 /// A paragraph of a slide.
@@ -110,6 +132,11 @@ pub(crate) fn shape(lines: &[&str]) -> String {
 /// A workbook of sheets, each a name and its rows as XML; `strings` are shared, `formats` are the
 /// codes of cell formats 1, 2, ...
 pub(crate) fn xlsx(sheets: &[(&str, &str)], strings: &[&str], formats: &[&str]) -> Vec<u8> {
+    pack(&xlsx_parts(sheets, strings, formats))
+}
+
+/// What [`xlsx`] packs.
+pub(crate) fn xlsx_parts(sheets: &[(&str, &str)], strings: &[&str], formats: &[&str]) -> Parts {
     let mut known = vec![
         (
             "sharedStrings",
@@ -171,9 +198,5 @@ pub(crate) fn xlsx(sheets: &[(&str, &str)], strings: &[&str], formats: &[&str]) 
             ),
         ),
     ]);
-    let entries: Vec<_> = entries
-        .iter()
-        .map(|(name, xml)| (name.as_str(), xml.as_bytes()))
-        .collect();
-    zip(&entries)
+    entries
 }
