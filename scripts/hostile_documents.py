@@ -60,7 +60,7 @@ def row(name, rows):
     beyond = sum(row["beyond_limits"] for row in rows)
     longest = max(row["longest_ms"] for row in rows) / 1000
     memory = max(row["memory_mb"] for row in rows)
-    return f"| {name} | {read + refused + beyond:,} | {read:,} | {refused:,} | {beyond} | {longest:.1f} s | {memory} MB |"
+    return f"| {name} | {read + refused + beyond:,} | {read:,} | {refused:,} | {beyond} | {longest:.2f} s | {memory} MB |"
 
 
 def processor():
@@ -77,7 +77,7 @@ def tables(all_rows, mutants):
     lines = [
         f"Written by `scripts/hostile_documents.py {mutants}` on {date.today()}: {os.cpu_count()} cores of {processor()};",
         f"{platform.system()} {platform.release()}; {output('rustc', '--version').strip()}; commit {output('git', 'rev-parse', '--short', 'HEAD').strip()};",
-        "a build for tests, which is some twenty times slower than a release. Its readers have 256 MB, 10 s of processor time and a tenth of the default limits.",
+        "an unoptimised build, as tests are. Its readers have 256 MB, 10 s of processor time and a tenth of the default limits of pages, text and the like (of operators a fiftieth).",
         "",
         "| type | mutants | read | refused | ended by the kernel, or with no clear error | longest, its process's start included | memory of the largest process, at most |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -47,7 +47,7 @@ fn confinement() -> Confinement {
     }
 }
 
-/// A tenth of the limits that a server has by default: a build for tests is some twenty times slower.
+/// A tenth of the limits that a server has by default, and of operators a fiftieth: tests are not optimised.
 fn limits() -> Limits {
     Limits {
         output_chars: 2_000_000,
@@ -55,7 +55,7 @@ fn limits() -> Limits {
         entry_bytes: 25 << 20,
         unpacked_bytes: 100 << 20,
         pages: 2000,
-        operators: 10_000_000,
+        operators: 2_000_000,
         ..Limits::default()
     }
 }
