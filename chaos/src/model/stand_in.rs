@@ -21,6 +21,7 @@ use crate::question::{Question, Usage};
 
 /// The pauses of an even pace.
 const EVEN: Duration = Duration::from_millis(3);
+const SPARING: Duration = Duration::from_millis(30);
 const SLOW: Duration = Duration::from_millis(1_500);
 
 /// What it makes vectors of after [`A_WHILE`].
@@ -35,8 +36,9 @@ pub(crate) const UNEMBEDDABLE: &str = "There are no vectors of this.";
 pub(crate) enum Pace {
     /// In some 10 to 600 ms, which the question's number decides; few take several seconds.
     Lively,
-    /// In 3 ms and 3 ms a word; a question whose number ends with 0 waits a second and a half for its
-    /// first.
+    /// In 3 ms and 3 ms a word. A question whose number ends with 0 waits a second and a half for its
+    /// first; one whose number ends with 5 waits 30 ms for each, so that a server stores what it told before
+    /// the end.
     Even,
     /// It never does.
     Never,
@@ -220,16 +222,19 @@ fn embeddings(body: &Value) -> Option<Value> {
 /// How long it thinks.
 enum Pauses {
     Lively { dice: Dice, slowness: usize },
-    Even { first: Duration },
+    Even { first: Duration, next: Duration },
 }
 
 impl Pauses {
     fn of(turn: &Turn, pace: Pace) -> Self {
         let number = turn.question.number;
         if pace == Pace::Even {
-            let is_slow = number.is_multiple_of(10);
-            let first = if is_slow { SLOW } else { EVEN };
-            return Self::Even { first };
+            let (first, next) = match number % 10 {
+                0 => (SLOW, EVEN),
+                5 => (EVEN, SPARING),
+                _ => (EVEN, EVEN),
+            };
+            return Self::Even { first, next };
         }
         let mut dice = Dice::new(u64::from(number) << 8 | u64::from(turn.number));
         let slowness = if dice.below(25) == 0 { 10 } else { 1 };
@@ -240,7 +245,7 @@ impl Pauses {
     fn first(&mut self) -> Duration {
         match self {
             Self::Lively { dice, slowness } => lively(dice, 80, *slowness),
-            Self::Even { first } => *first,
+            Self::Even { first, .. } => *first,
         }
     }
 
@@ -248,7 +253,7 @@ impl Pauses {
     fn next(&mut self) -> Duration {
         match self {
             Self::Lively { dice, slowness } => lively(dice, 12, *slowness),
-            Self::Even { .. } => EVEN,
+            Self::Even { next, .. } => *next,
         }
     }
 }
