@@ -56,7 +56,10 @@ impl RelayAttempt<'_> {
         let is_read = !reading.is_as_is() && !is_stream
             || !way.leaf.rules.after.is_empty() && self.known.endpoint.guarded().is_some()
             || self.is_cached()
-            || self.tells_of_a_change(&headers) && !is_stream
+            // What was made has to be read, to be found again; and half of an answer is told as such.
+            || self.known.endpoint == Endpoint::Assistants
+                && self.request.method == http::Method::POST
+                && !is_stream
             || !status.is_success()
             || is_small(&headers) && !is_stream;
         headers::incoming(&mut headers, is_changed);
@@ -284,18 +287,6 @@ impl RelayAttempt<'_> {
             }
             _ => Observer::blind(),
         }
-    }
-
-    /// Whether an answer says what has become of a thing upstream, so that it is read before it goes on.
-    /// What was made has to be found again; and where an answer breaks off, a caller is better told so than
-    /// given half of it, unless it is large: one that says nothing of its length rarely is.
-    fn tells_of_a_change(&self, headers: &HeaderMap) -> bool {
-        let (method, path) = (&self.request.method, &self.request.path);
-        let is_announced = headers.contains_key(header::CONTENT_LENGTH);
-        Endpoint::creates(method, path)
-            || self.known.endpoint == Endpoint::Assistants
-                && *method == http::Method::POST
-                && !is_announced
     }
 }
 
