@@ -11,13 +11,19 @@ use serde::{Deserialize, Serialize};
 use crate::{error::ApiError, headers};
 
 /// Headers that say something about a provider's account, and the options that they are.
-const OPTIONS: [(&str, &str); 6] = [
+const OPTIONS: [(&str, &str); 2] = [
+    ("x-portkey-openai-organization", "openai_organization"),
+    ("x-portkey-openai-project", "openai_project"),
+];
+
+/// What Azure's headers begin with: few calls have any, and those without are not searched for each.
+const AZURE: &str = "x-portkey-azure-";
+/// The same of Azure's.
+const AZURE_OPTIONS: [(&str, &str); 4] = [
     ("x-portkey-azure-resource-name", "azure_resource_name"),
     ("x-portkey-azure-deployment-id", "azure_deployment_id"),
     ("x-portkey-azure-api-version", "azure_api_version"),
     ("x-portkey-azure-ad-token", "azure_ad_token"),
-    ("x-portkey-openai-organization", "openai_organization"),
-    ("x-portkey-openai-project", "openai_project"),
 ];
 
 /// Ways to sign in at Azure that are not built. Without them a call would go with another
@@ -76,12 +82,15 @@ impl Wishes {
         }
         let text = |name: &str| text(headers, name);
         let mut options = BTreeMap::new();
-        for (name, option) in OPTIONS {
+        let is_azures = headers.keys().any(|name| name.as_str().starts_with(AZURE));
+        let azures = AZURE_OPTIONS.iter().filter(|_| is_azures);
+        for (name, option) in OPTIONS.iter().chain(azures) {
             if let Some(value) = text(name)? {
-                options.insert(option.to_owned(), value);
+                options.insert((*option).to_owned(), value);
             }
         }
-        if let Some(name) = NOT_BUILT.iter().find(|name| headers.contains_key(**name)) {
+        let mut not_built = NOT_BUILT.iter().filter(|_| is_azures);
+        if let Some(name) = not_built.find(|name| headers.contains_key(**name)) {
             let message = format!(
                 "The header '{name}' is not supported: send a key, or a token in \
                  'x-portkey-azure-ad-token'."

@@ -2,6 +2,13 @@
 
 use super::lot::Lot;
 
+/// A text in UTF-16, with a mark of the order of its bytes or without one.
+pub(super) fn utf16(text: &str, bytes: fn(u16) -> [u8; 2], is_marked: bool) -> Vec<u8> {
+    let mark = is_marked.then_some(0xFEFF);
+    let units = mark.into_iter().chain(text.encode_utf16());
+    units.flat_map(bytes).collect()
+}
+
 /// A few changes of one document: bits, cuts, pieces moved and doubled, numbers swapped.
 pub(super) fn mutate(document: &[u8], lot: &mut Lot) -> Vec<u8> {
     let mut mutant = document.to_vec();

@@ -1,6 +1,10 @@
 //! Mutants of text and code: of their bytes, their encoding, their lines.
 
-use super::{LARGEST, Mutants, bytes, lot::Lot};
+use super::{
+    LARGEST, Mutants,
+    bytes::{self, utf16},
+    lot::Lot,
+};
 
 /// A text of one type.
 pub(super) struct Source(String);
@@ -156,15 +160,10 @@ pub(super) fn mutate(text: &str, lot: &mut Lot) -> Vec<u8> {
 
 /// UTF-8 for the most part, or another encoding that may be taken for it.
 fn encoded(text: &str, lot: &mut Lot) -> Vec<u8> {
-    let units = || text.encode_utf16();
     match lot.below(8) {
-        0 => units().flat_map(u16::to_le_bytes).collect(),
-        1 => units().flat_map(u16::to_be_bytes).collect(),
-        2 => [
-            &[0xFF, 0xFE][..],
-            &units().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
-        ]
-        .concat(),
+        0 => utf16(text, u16::to_le_bytes, false),
+        1 => utf16(text, u16::to_be_bytes, false),
+        2 => utf16(text, u16::to_le_bytes, true),
         3 => text
             .chars()
             .map(|char| u8::try_from(char).unwrap_or(0xE9))

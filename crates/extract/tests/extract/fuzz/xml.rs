@@ -1,6 +1,6 @@
 //! Changes of XML that keep most of it XML, so that they get past the parser to those who read the elements.
 
-use super::{LARGEST, lot::Lot};
+use super::{LARGEST, bytes::utf16, lot::Lot};
 
 /// What the elements and values of a format are called.
 pub(super) struct Words {
@@ -268,20 +268,11 @@ fn value(words: &Words, lot: &mut Lot) -> String {
 
 /// The bytes, now and then in another encoding than the declaration says.
 fn encode(text: &str, lot: &mut Lot) -> Vec<u8> {
-    let units = || text.encode_utf16();
     match lot.below(40) {
-        0 => units().flat_map(u16::to_le_bytes).collect(),
-        1 => units().flat_map(u16::to_be_bytes).collect(),
-        2 => [
-            &[0xFF, 0xFE][..],
-            &units().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
-        ]
-        .concat(),
-        3 => [
-            &[0xFE, 0xFF][..],
-            &units().flat_map(u16::to_be_bytes).collect::<Vec<_>>(),
-        ]
-        .concat(),
+        0 => utf16(text, u16::to_le_bytes, false),
+        1 => utf16(text, u16::to_be_bytes, false),
+        2 => utf16(text, u16::to_le_bytes, true),
+        3 => utf16(text, u16::to_be_bytes, true),
         4 => [&[0xEF, 0xBB, 0xBF], text.as_bytes()].concat(),
         5 => text
             .chars()
